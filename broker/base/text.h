@@ -1,0 +1,34 @@
+#pragma once
+/* Small text work: validation, hex, times, durations. */
+#include "base/error.h"
+#include "base/slice.h"
+
+/* "2026-01-31T23:59:59Z" and a NUL. */
+#define TEXT_TIME_SIZE 21U
+/* "2026-01-31T23:59:59.123456Z" and a NUL. */
+#define TEXT_TIME_USEC_SIZE 28U
+
+enum {
+        _TEXT_E_SUCCESS,
+        TEXT_E_INVALID, /* not of the form that the function takes */
+};
+
+/* Well-formed UTF-8 (RFC 3629) without NUL. */
+bool text_is_utf8(Slice text);
+/* [a-z0-9][a-z0-9._-]*, at most 64: names of secrets, profiles and providers. */
+bool text_is_name(const char *name);
+/* [A-Za-z_][A-Za-z0-9_]*, at most 128: an environment variable. */
+bool text_is_env_name(const char *name);
+/* No control characters, so that it can be shown on a terminal and put on one line. */
+bool text_is_printable(const char *text);
+/* `out` holds 2 * size + 1 bytes. */
+void text_hex(Slice bytes, char *out);
+int text_unhex(const char *hex, uint8_t *out, size_t size) NODISCARD NONNULL(1, 2);
+/* RFC 3339 in UTC, whole seconds or microseconds. */
+void text_time(uint64_t wall_usec, char out[TEXT_TIME_SIZE]);
+void text_time_usec(uint64_t wall_usec, char out[TEXT_TIME_USEC_SIZE]);
+/* RFC 3339 with "Z" or an offset, optional fraction. Years 1970 to 9999. */
+int text_parse_time(const char *text, uint64_t *ret_usec) NODISCARD NONNULL(1, 2);
+/* "90", "90s", "30m", "8h", "7d" into microseconds; 0 is refused. */
+int text_parse_duration(const char *text, uint64_t *ret_usec) NODISCARD NONNULL(1, 2);
+int text_parse_u64(const char *text, uint64_t *ret) NODISCARD NONNULL(1, 2);

@@ -1,0 +1,1 @@
+#include "harden/harden.h"

@@ -1,0 +1,554 @@
+#include "ipc/channel.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/reader.h"
+#include "ipc/packet.h"
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+/* What a decoded message may allocate: list pointers make it larger than its frame. */
+#define POOL_MAX (8U * CHANNEL_FRAME_MAX)
+#define HEADER_SIZE 8U
+/* Frames handled before other sources get their turn. */
+#define ROUND_MAX 16
+
+enum { KIND_REQUEST, KIND_REPLY, KIND_MORE, KIND_FAULT };
+
+typedef struct Outgoing {
+        List link;
+        Buf frame;
+        int fds[CHANNEL_FDS_MAX];
+        size_t n_fds;
+} Outgoing;
+
+struct Channel {
+        ChannelConfig config;
+        Source *source;
+        List requests; /* RequestBox: asked by the peer, not answered yet */
+        List calls;    /* Call: asked by us */
+        List outgoing; /* Outgoing: waiting for the peer to read */
+        size_t outgoing_size;
+        size_t n_calls;
+        uint32_t last_serial;
+        bool closed;
+        unsigned depth; /* how often this file is on the stack: freed only when it is not */
+        bool doomed;    /* channel_free() was called meanwhile */
+};
+
+typedef struct RequestBox {
+        Request request; /* first, so that the two convert */
+        List link;
+        Channel *channel; /* NULL once it is closed */
+        uint32_t serial;
+        Pool pool;
+} RequestBox;
+
+struct Call {
+        List link;
+        Channel *channel;
+        unsigned method;
+        uint32_t serial;
+        Timer *timer;
+        CallDone done; /* NULL once cancelled */
+        void *userdata;
+};
+
+static RequestBox *box_of(Request *request)
+{
+        return container_of(request, RequestBox, request);
+}
+
+void *channel_userdata(const Channel *channel)
+{
+        return channel->config.userdata;
+}
+
+/* ---- sending ---- */
+
+static void outgoing_free(Outgoing *outgoing)
+{
+        list_remove(&outgoing->link);
+        buf_deinit(&outgoing->frame);
+        fd_close_all(outgoing->fds, outgoing->n_fds);
+        free(outgoing);
+}
+
+static int update_events(Channel *channel)
+{
+        return source_set_events(channel->source, list_empty(&channel->outgoing) ? EPOLLIN : EPOLLIN | EPOLLOUT);
+}
+
+/* Keeps the frame until the peer reads; duplicates of the descriptors wait with it. */
+static int enqueue(Channel *channel, Buf *frame, const int *fds, size_t n_fds)
+{
+        Outgoing *outgoing;
+
+        if (frame->size > CHANNEL_QUEUE_MAX - channel->outgoing_size)
+                return -ENOBUFS;
+        outgoing = calloc(1, sizeof(*outgoing));
+        if (!outgoing)
+                return -ENOMEM;
+        list_init(&outgoing->link);
+        for (size_t i = 0; i < n_fds; i++) {
+                outgoing->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+                if (outgoing->fds[i] < 0) {
+                        outgoing->n_fds = i;
+                        outgoing_free(outgoing);
+                        return error_errno();
+                }
+        }
+        outgoing->n_fds = n_fds;
+        outgoing->frame = *frame;
+        *frame = BUF_NULL(CHANNEL_FRAME_MAX);
+        channel->outgoing_size += outgoing->frame.size;
+        list_append(&channel->outgoing, &outgoing->link);
+        return update_events(channel);
+}
+
+static int send_frame(Channel *channel, unsigned method, unsigned kind, uint32_t serial, const Schema *schema,
+                      const void *body, const int *fds, size_t n_fds)
+{
+        Buf frame = BUF_NULL(CHANNEL_FRAME_MAX);
+        int r;
+
+        if (n_fds > CHANNEL_FDS_MAX)
+                return -EINVAL;
+        r = buf_append_u16(&frame, (uint16_t)method);
+        if (r == 0)
+                r = buf_append_u8(&frame, (uint8_t)kind);
+        if (r == 0)
+                r = buf_append_u8(&frame, 0);
+        if (r == 0)
+                r = buf_append_u32(&frame, serial);
+        if (r == 0)
+                r = schema_encode(schema, body, &frame);
+        if (r == 0)
+                r = list_empty(&channel->outgoing)
+                            ? packet_send(channel->config.fd, buf_slice(&frame), fds, n_fds, NULL)
+                            : -EAGAIN;
+        if (r == -EAGAIN)
+                r = enqueue(channel, &frame, fds, n_fds);
+        buf_deinit(&frame);
+        return r;
+}
+
+static int flush(Channel *channel)
+{
+        while (!list_empty(&channel->outgoing)) {
+                Outgoing *outgoing = container_of(channel->outgoing.next, Outgoing, link);
+                int r = packet_send(channel->config.fd, buf_slice(&outgoing->frame), outgoing->fds,
+                                    outgoing->n_fds, NULL);
+
+                if (r == -EAGAIN)
+                        return 0;
+                if (r < 0)
+                        return r;
+                channel->outgoing_size -= outgoing->frame.size;
+                outgoing_free(outgoing);
+        }
+        return update_events(channel);
+}
+
+/* ---- closing ---- */
+
+static void call_free(Call *call)
+{
+        list_remove(&call->link);
+        if (call->channel)
+                call->channel->n_calls--;
+        timer_free(call->timer);
+        free(call);
+}
+
+static int call_finish(Call *call, Fault fault, const char *message)
+{
+        CallDone done = call->done;
+        void *userdata = call->userdata;
+        Reply reply = { .fault = fault, .message = message };
+
+        call_free(call);
+        return done ? done(userdata, &reply) : 0;
+}
+
+/* Ends what channel->depth++ began. */
+static void channel_leave(Channel *channel)
+{
+        if (--channel->depth > 0 || !channel->doomed)
+                return;
+        fd_close(channel->config.fd);
+        free(channel);
+}
+
+/* Stops all traffic. Each waiting call is answered from here, so callbacks run. */
+static int channel_shut(Channel *channel)
+{
+        int r = 0;
+
+        if (channel->closed)
+                return 0;
+        channel->closed = true;
+        channel->source = source_free(channel->source);
+        channel->config.fd = fd_close(channel->config.fd);
+        LIST_FOREACH(node, &channel->requests) {
+                container_of(node, RequestBox, link)->channel = NULL;
+                list_remove(node);
+        }
+        while (!list_empty(&channel->outgoing))
+                outgoing_free(container_of(channel->outgoing.next, Outgoing, link));
+        while (!list_empty(&channel->calls)) {
+                int q = call_finish(container_of(channel->calls.next, Call, link), FAULT_UNAVAILABLE, NULL);
+
+                r = r < 0 ? r : q;
+        }
+        return r;
+}
+
+static int channel_refuse(Channel *channel, const char *reason)
+{
+        bool was_closed = channel->closed;
+        int r = channel_shut(channel);
+
+        if (r < 0 || was_closed || channel->doomed)
+                return r;
+        return channel->config.closed ? channel->config.closed(channel->config.userdata, channel, reason) : 0;
+}
+
+Channel *channel_free(Channel *channel)
+{
+        if (!channel)
+                return NULL;
+        channel->doomed = true;
+        channel->depth++; /* a callback of a failed call may free it once more */
+        (void)channel_shut(channel);
+        channel_leave(channel);
+        return NULL;
+}
+
+/* ---- receiving ---- */
+
+static void box_free(RequestBox *box)
+{
+        list_remove(&box->link);
+        if (box->request.body)
+                schema_clear(box->request.method->request, box->request.body);
+        pool_deinit(&box->pool);
+        fd_close_all(box->request.fds, box->request.n_fds);
+        free(box);
+}
+
+static int take_request(Channel *channel, unsigned id, uint32_t serial, Slice bytes, Packet *packet)
+{
+        const Interface *in = channel->config.in;
+        RequestBox *box;
+        void *body;
+        int r;
+
+        if (!in || id >= in->n_methods || packet->n_fds > in->methods[id].request_fds)
+                return channel_refuse(channel, "asked for what this edge does not permit");
+        box = calloc(1, sizeof(*box));
+        if (!box)
+                return -ENOMEM;
+        list_init(&box->link);
+        box->channel = channel;
+        box->serial = serial;
+        box->pool = POOL_NULL(POOL_MAX);
+        box->request.method = &in->methods[id];
+        box->request.id = id;
+        r = pool_alloc(&box->pool, in->methods[id].request->size, &body);
+        if (r == 0)
+                r = schema_decode(in->methods[id].request, bytes, channel->config.arena, &box->pool, body, NULL);
+        if (r) {
+                box_free(box);
+                return r == SCHEMA_E_NO_SPACE ? channel_refuse(channel, "sent more than there is room for")
+                       : r > 0                ? channel_refuse(channel, "sent a malformed request")
+                                              : r;
+        }
+        box->request.body = body;
+        for (size_t i = 0; i < packet->n_fds; i++)
+                box->request.fds[i] = take_fd(&packet->fds[i]);
+        box->request.n_fds = packet->n_fds;
+        packet->n_fds = 0;
+        list_append(&channel->requests, &box->link);
+        return channel->config.handler(channel->config.userdata, channel, &box->request);
+}
+
+static Call *find_call(Channel *channel, uint32_t serial)
+{
+        LIST_FOREACH(node, &channel->calls) {
+                Call *call = container_of(node, Call, link);
+
+                if (call->serial == serial)
+                        return call;
+        }
+        return NULL;
+}
+
+/* Hands a reply to its caller; the call is over unless more follows. */
+static int deliver(Call *call, Reply *reply)
+{
+        CallDone done = call->done;
+        void *userdata = call->userdata;
+
+        if (!reply->more)
+                call_free(call);
+        return done ? done(userdata, reply) : 0;
+}
+
+static int take_reply(Channel *channel, unsigned id, unsigned kind, uint32_t serial, Slice bytes, Packet *packet)
+{
+        const Interface *out = channel->config.out;
+        Call *call = find_call(channel, serial);
+        Pool pool = POOL_NULL(POOL_MAX);
+        Reply reply = { .fds = packet->fds, .n_fds = packet->n_fds, .more = kind == KIND_MORE };
+        const Schema *schema;
+        FaultBody *fault;
+        void *body;
+        int r;
+
+        if (!call)
+                return 0; /* cancelled or timed out meanwhile */
+        if (!out || id != call->method || packet->n_fds > out->methods[id].reply_fds ||
+            (reply.more && !out->methods[id].streams))
+                return channel_refuse(channel, "answered what was not asked");
+        schema = kind == KIND_FAULT ? &schema_fault : out->methods[id].reply;
+        r = pool_alloc(&pool, schema->size, &body);
+        if (r == 0)
+                r = schema_decode(schema, bytes, channel->config.arena, &pool, body, NULL);
+        if (r) {
+                pool_deinit(&pool);
+                return r > 0 ? channel_refuse(channel, "sent a malformed reply") : r;
+        }
+        reply.body = body;
+        if (kind == KIND_FAULT) {
+                fault = body;
+                reply.fault = fault->fault > FAULT_NONE && fault->fault < _FAULT_N ? (Fault)fault->fault : FAULT_INTERNAL;
+                reply.message = fault->message;
+                reply.remedy = fault->remedy;
+                reply.retry_after_usec = fault->retry_after_usec;
+                reply.body = NULL;
+        }
+        r = deliver(call, &reply);
+        schema_clear(schema, body);
+        pool_deinit(&pool);
+        return r;
+}
+
+static int take_frame(Channel *channel, Slice bytes, Packet *packet)
+{
+        Reader reader;
+        uint16_t method;
+        uint8_t kind, zero;
+        uint32_t serial;
+
+        reader_init(&reader, bytes);
+        if (packet->truncated || reader_u16(&reader, &method) || reader_u8(&reader, &kind) ||
+            reader_u8(&reader, &zero) || reader_u32(&reader, &serial) || zero != 0 || kind > KIND_FAULT)
+                return channel_refuse(channel, "sent a malformed frame");
+        bytes = slice(reader.at, reader.left);
+        return kind == KIND_REQUEST ? take_request(channel, method, serial, bytes, packet)
+                                    : take_reply(channel, method, kind, serial, bytes, packet);
+}
+
+static int receive(Channel *channel)
+{
+        Buf buf = BUF_NULL(CHANNEL_FRAME_MAX + 1);
+        uint8_t *room;
+        int r;
+
+        r = buf_reserve(&buf, CHANNEL_FRAME_MAX, &room);
+        for (int i = 0; r >= 0 && i < ROUND_MAX && !channel->closed; i++) {
+                Packet packet;
+
+                r = packet_receive(channel->config.fd, room, CHANNEL_FRAME_MAX, &packet);
+                if (r == -EAGAIN) {
+                        r = 0;
+                        break;
+                }
+                if (r <= 0) {
+                        r = channel_refuse(channel, "is gone");
+                        break;
+                }
+                r = take_frame(channel, slice(room, packet.size), &packet);
+                fd_close_all(packet.fds, packet.n_fds);
+                buf_commit(&buf, packet.size);
+                buf_clear(&buf);
+        }
+        buf_deinit(&buf);
+        return r < 0 ? r : 0;
+}
+
+static int on_ready(void *userdata, uint32_t events)
+{
+        Channel *channel = userdata;
+        int r = 0;
+
+        channel->depth++;
+        if (events & EPOLLOUT && flush(channel) < 0)
+                r = channel_refuse(channel, "is gone");
+        if (r >= 0 && !channel->closed && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                r = receive(channel);
+        channel_leave(channel);
+        return r;
+}
+
+/* ---- the public side ---- */
+
+int channel_new(Channel **ret, const ChannelConfig *config)
+{
+        _cleanup_(channel_freep) Channel *channel = calloc(1, sizeof(*channel));
+        int r;
+
+        if (!channel) {
+                fd_close(config->fd);
+                return -ENOMEM;
+        }
+        channel->config = *config;
+        list_init(&channel->requests);
+        list_init(&channel->calls);
+        list_init(&channel->outgoing);
+        r = fd_set_nonblock(config->fd);
+        if (r == 0)
+                r = source_new(&channel->source, config->loop, config->fd, EPOLLIN, on_ready, channel);
+        if (r < 0)
+                return r;
+        *ret = take_ptr(channel);
+        return 0;
+}
+
+static int on_timeout(void *userdata)
+{
+        return call_finish(userdata, FAULT_TIMEOUT, NULL);
+}
+
+/* A frame that cannot be sent because of the peer closes the channel; the caller learns by `done`. */
+static int after_send(Channel *channel, int r)
+{
+        if (r == -EPIPE || r == -ECONNRESET || r == -ENOBUFS || r == -ETOOMANYREFS)
+                return channel_refuse(channel, r == -ENOBUFS ? "does not read" : "is gone");
+        return r;
+}
+
+int channel_call(Channel *channel, unsigned method, const void *body, const int *fds, size_t n_fds,
+                 uint64_t timeout_usec, CallDone done, void *userdata, Call **ret)
+{
+        Call *call;
+        uint32_t serial;
+        int r;
+
+        if (ret)
+                *ret = NULL;
+        if (channel->closed || channel->n_calls >= CHANNEL_CALLS_MAX) {
+                Reply reply = { .fault = channel->closed ? FAULT_UNAVAILABLE : FAULT_BUSY };
+
+                return done(userdata, &reply);
+        }
+        if (method >= channel->config.out->n_methods)
+                return -EINVAL;
+        call = calloc(1, sizeof(*call));
+        if (!call)
+                return -ENOMEM;
+        list_init(&call->link);
+        call->method = method;
+        serial = call->serial = ++channel->last_serial;
+        call->done = done;
+        call->userdata = userdata;
+        r = timer_new(&call->timer, channel->config.loop, on_timeout, call);
+        if (r < 0) {
+                free(call);
+                return r;
+        }
+        call->channel = channel;
+        channel->n_calls++;
+        list_append(&channel->calls, &call->link);
+        timer_arm_after(call->timer, timeout_usec);
+        channel->depth++;
+        r = send_frame(channel, method, KIND_REQUEST, serial, channel->config.out->methods[method].request, body,
+                       fds, n_fds);
+        r = after_send(channel, r);
+        call = channel->closed ? NULL : find_call(channel, serial);
+        if (r < 0 && call)
+                call_free(call);
+        else if (ret)
+                *ret = call;
+        channel_leave(channel);
+        return r;
+}
+
+void call_cancel(Call *call)
+{
+        call_free(call);
+}
+
+int channel_notify(Channel *channel, unsigned method, const void *body)
+{
+        int r;
+
+        if (channel->closed)
+                return 0;
+        channel->depth++;
+        r = send_frame(channel, method, KIND_REQUEST, 0, channel->config.out->methods[method].request, body,
+                       NULL, 0);
+        r = after_send(channel, r);
+        channel_leave(channel);
+        return r;
+}
+
+static int answer(RequestBox *box, unsigned kind, const Schema *schema, const void *body, const int *fds,
+                  size_t n_fds)
+{
+        Channel *channel = box->channel;
+        int r;
+
+        if (!channel || !box->request.method->reply)
+                return 0;
+        channel->depth++;
+        r = send_frame(channel, box->request.id, kind, box->serial, schema, body, fds, n_fds);
+        r = after_send(channel, r);
+        channel_leave(channel);
+        return r;
+}
+
+int request_reply_more(Request *request, const void *body)
+{
+        return answer(box_of(request), KIND_MORE, request->method->reply, body, NULL, 0);
+}
+
+int request_reply(Request *request, const void *body, const int *fds, size_t n_fds)
+{
+        RequestBox *box = box_of(request);
+        int r = answer(box, KIND_REPLY, request->method->reply, body, fds, n_fds);
+
+        box_free(box);
+        return r;
+}
+
+int request_fail_body(Request *request, const FaultBody *fault)
+{
+        RequestBox *box = box_of(request);
+        int r = answer(box, KIND_FAULT, &schema_fault, fault, NULL, 0);
+
+        box_free(box);
+        return r;
+}
+
+int request_fail(Request *request, Fault fault, const char *message)
+{
+        const FaultInfo *info = fault_info(fault);
+        FaultBody body = {
+                .fault = fault,
+                .message = message ? message : info->sentence,
+                .remedy = info->remedy,
+        };
+
+        return request_fail_body(request, &body);
+}
+
+void request_done(Request *request)
+{
+        box_free(box_of(request));
+}
+
+bool request_is_live(const Request *request)
+{
+        return container_of((Request *)(uintptr_t)request, RequestBox, request)->channel != NULL;
+}

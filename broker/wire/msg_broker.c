@@ -1,0 +1,320 @@
+#include "wire/msg_broker.h"
+#include "wire/field.h"
+
+const char *const lifeline_names[] = { "connection", "descriptor", "lifetime", NULL };
+const char *const delivery_names[] = { "proxy", "env", "file", "endpoint", "socket", NULL };
+const char *const outcome_names[] = { "none", "confirmed", "pending", "impossible_rotate", NULL };
+const char *const session_state_names[] = { "opening", "live", "ended", NULL };
+const char *const lease_state_names[] = { "intent", "live", "revoking", "revoked", "expired", "failed", "unrecoverable", NULL };
+const char *const doctor_status_names[] = { "ok", "warn", "fail", NULL };
+
+#define CALLER(type) F_RECORD(type, caller, FIELD_PRIVATE, schema_caller)
+
+static const Field schema_caller_fields[] = {
+        F(Caller, uid, U64, 0, 0, 0),
+        F(Caller, pid, U64, 0, 0, 0),
+        F(Caller, unit, TEXT, FIELD_OPTIONAL, 256, 0),
+};
+SCHEMA(schema_caller, "Caller", Caller);
+
+static const Field schema_grant_request_fields[] = {
+        F(GrantRequest, profile, TEXT, 0, LIMIT_NAME, 0),
+        F_RECORD(GrantRequest, scope, FIELD_OPTIONAL, schema_scope),
+};
+SCHEMA(schema_grant_request, "GrantRequest", GrantRequest);
+
+static const Field open_session_request_fields[] = {
+        CALLER(OpenSessionRequest),
+        F_RECORDS(OpenSessionRequest, grants, 0, LIMIT_GRANTS, schema_grant_request),
+        F(OpenSessionRequest, label, TEXT, FIELD_OPTIONAL, LIMIT_LABEL, 0),
+        F(OpenSessionRequest, lifetime, U64, FIELD_OPTIONAL, 0, 0),
+        F_ENUM(OpenSessionRequest, lifeline, FIELD_OPTIONAL, lifeline_names),
+        F(OpenSessionRequest, want_descriptor, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(OpenSessionRequest, command, TEXTS, FIELD_OPTIONAL, LIMIT_ARGV, LIMIT_PATH),
+};
+static SCHEMA(open_session_request, "OpenSessionRequest", OpenSessionRequest);
+
+static const Field schema_environment_entry_fields[] = {
+        F(EnvironmentEntry, name, TEXT, 0, 128, 0),
+        F(EnvironmentEntry, value, SECRET, 0, SECRET_MAX, 0),
+};
+SCHEMA(schema_environment_entry, "EnvironmentEntry", EnvironmentEntry);
+
+static const Field schema_grant_reply_fields[] = {
+        F(GrantReply, profile, TEXT, 0, LIMIT_NAME, 0),
+        F_ENUM(GrantReply, deliver, 0, delivery_names),
+        F(GrantReply, expires, TIME, FIELD_OPTIONAL, 0, 0),
+        F(GrantReply, path, TEXT, FIELD_OPTIONAL, LIMIT_PATH, 0),
+};
+SCHEMA(schema_grant_reply, "GrantReply", GrantReply);
+
+static const Field open_session_reply_fields[] = {
+        F(OpenSessionReply, session, TEXT, 0, LIMIT_ID, 0),
+        F(OpenSessionReply, expires, TIME, 0, 0, 0),
+        F_RECORDS(OpenSessionReply, environment, 0, 4 * LIMIT_GRANTS, schema_environment_entry),
+        F_RECORDS(OpenSessionReply, grants, 0, LIMIT_GRANTS, schema_grant_reply),
+        F(OpenSessionReply, socket, TEXT, 0, LIMIT_PATH, 0),
+        F(OpenSessionReply, directory, TEXT, 0, LIMIT_PATH, 0),
+};
+static SCHEMA(open_session_reply, "OpenSessionReply", OpenSessionReply);
+
+static const Field close_session_request_fields[] = {
+        CALLER(CloseSessionRequest),
+        F(CloseSessionRequest, session, TEXT, 0, LIMIT_ID, 0),
+};
+static SCHEMA(close_session_request, "CloseSessionRequest", CloseSessionRequest);
+
+static const Field schema_credential_outcome_fields[] = {
+        F(CredentialOutcome, lease, TEXT, 0, LIMIT_ID, 0),
+        F(CredentialOutcome, session, TEXT, 0, LIMIT_ID, 0),
+        F(CredentialOutcome, profile, TEXT, 0, LIMIT_NAME, 0),
+        F(CredentialOutcome, secret, TEXT, 0, LIMIT_NAME, 0),
+        F_ENUM(CredentialOutcome, outcome, 0, outcome_names),
+        F(CredentialOutcome, reason, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_credential_outcome, "CredentialOutcome", CredentialOutcome);
+
+static const Field revoke_reply_fields[] = {
+        F(RevokeReply, sessions, U64, 0, 0, 0),
+        F_RECORDS(RevokeReply, credentials, 0, LIMIT_PAGE, schema_credential_outcome),
+        F(RevokeReply, pending, BOOL, 0, 0, 0),
+};
+static SCHEMA(revoke_reply, "RevokeReply", RevokeReply);
+
+static const Field get_token_request_fields[] = {
+        CALLER(GetTokenRequest),
+        F(GetTokenRequest, session, TEXT, 0, LIMIT_ID, 0),
+        F(GetTokenRequest, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+};
+static SCHEMA(get_token_request, "GetTokenRequest", GetTokenRequest);
+
+static const Field schema_token_reply_fields[] = {
+        F(TokenReply, profile, TEXT, 0, LIMIT_NAME, 0),
+        F(TokenReply, token, SECRET, 0, SECRET_MAX, 0),
+        F(TokenReply, expires, TIME, FIELD_OPTIONAL, 0, 0),
+};
+SCHEMA(schema_token_reply, "TokenReply", TokenReply);
+
+static const Field add_secret_request_fields[] = {
+        CALLER(AddSecretRequest),
+        F(AddSecretRequest, name, TEXT, 0, LIMIT_NAME, 0),
+        F(AddSecretRequest, provider, TEXT, 0, LIMIT_NAME, 0),
+        F(AddSecretRequest, base_url, TEXT, FIELD_OPTIONAL, LIMIT_URL, 0),
+        F(AddSecretRequest, hosts, TEXTS, FIELD_OPTIONAL, LIMIT_HOSTS, 253),
+        F(AddSecretRequest, parameters, MAP, FIELD_OPTIONAL, LIMIT_PARAMETERS, LIMIT_TEXT),
+        F(AddSecretRequest, verify, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(AddSecretRequest, replace, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(add_secret_request, "AddSecretRequest", AddSecretRequest);
+
+static const Field add_secret_reply_fields[] = {
+        F(AddSecretReply, identity, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(AddSecretReply, generation, U64, 0, 0, 0),
+};
+static SCHEMA(add_secret_reply, "AddSecretReply", AddSecretReply);
+
+static const Field remove_secret_request_fields[] = {
+        CALLER(RemoveSecretRequest),
+        F(RemoveSecretRequest, name, TEXT, 0, LIMIT_NAME, 0),
+        F(RemoveSecretRequest, dry_run, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(remove_secret_request, "RemoveSecretRequest", RemoveSecretRequest);
+
+static const Field remove_secret_reply_fields[] = {
+        F(RemoveSecretReply, sessions, U64, 0, 0, 0),
+        F(RemoveSecretReply, leases, U64, 0, 0, 0),
+};
+static SCHEMA(remove_secret_reply, "RemoveSecretReply", RemoveSecretReply);
+
+static const Field list_request_fields[] = {
+        CALLER(ListRequest),
+        F(ListRequest, all, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(list_request, "ListRequest", ListRequest);
+
+static const Field schema_secret_row_fields[] = {
+        F(SecretRow, name, TEXT, 0, LIMIT_NAME, 0),
+        F(SecretRow, provider, TEXT, 0, LIMIT_NAME, 0),
+        F(SecretRow, base_url, TEXT, FIELD_OPTIONAL, LIMIT_URL, 0),
+        F(SecretRow, hosts, TEXTS, 0, LIMIT_HOSTS, 253),
+        F(SecretRow, parameters, MAP, 0, LIMIT_PARAMETERS, LIMIT_TEXT),
+        F(SecretRow, generation, U64, 0, 0, 0),
+        F(SecretRow, added, TIME, 0, 0, 0),
+        F(SecretRow, rotated, TIME, FIELD_OPTIONAL, 0, 0),
+        F(SecretRow, rotation, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(SecretRow, leases, U64, 0, 0, 0),
+};
+SCHEMA(schema_secret_row, "Secret", SecretRow);
+
+static const Field list_secrets_reply_fields[] = {
+        F_RECORDS(ListSecretsReply, secrets, 0, LIMIT_PAGE, schema_secret_row),
+};
+static SCHEMA(list_secrets_reply, "ListSecretsReply", ListSecretsReply);
+
+static const Field schema_session_row_fields[] = {
+        F(SessionRow, session, TEXT, 0, LIMIT_ID, 0),
+        F(SessionRow, label, TEXT, FIELD_OPTIONAL, LIMIT_LABEL, 0),
+        F(SessionRow, uid, U64, 0, 0, 0),
+        F(SessionRow, profiles, TEXTS, 0, LIMIT_GRANTS, LIMIT_NAME),
+        F_ENUM(SessionRow, state, 0, session_state_names),
+        F(SessionRow, opened, TIME, 0, 0, 0),
+        F(SessionRow, expires, TIME, 0, 0, 0),
+        F(SessionRow, ended, TIME, FIELD_OPTIONAL, 0, 0),
+        F(SessionRow, end_reason, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F_ENUM(SessionRow, lifeline, 0, lifeline_names),
+};
+SCHEMA(schema_session_row, "Session", SessionRow);
+
+static const Field list_sessions_reply_fields[] = {
+        F_RECORDS(ListSessionsReply, sessions, 0, LIMIT_PAGE, schema_session_row),
+};
+static SCHEMA(list_sessions_reply, "ListSessionsReply", ListSessionsReply);
+
+static const Field schema_lease_row_fields[] = {
+        F(LeaseRow, lease, TEXT, 0, LIMIT_ID, 0),
+        F(LeaseRow, session, TEXT, 0, LIMIT_ID, 0),
+        F(LeaseRow, profile, TEXT, 0, LIMIT_NAME, 0),
+        F(LeaseRow, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(LeaseRow, generation, U64, 0, 0, 0),
+        F_ENUM(LeaseRow, state, 0, lease_state_names),
+        F_ENUM(LeaseRow, outcome, 0, outcome_names),
+        F(LeaseRow, created, TIME, 0, 0, 0),
+        F(LeaseRow, expires, TIME, FIELD_OPTIONAL, 0, 0),
+        F(LeaseRow, attempts, U64, 0, 0, 0),
+        F(LeaseRow, reason, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_lease_row, "Lease", LeaseRow);
+
+static const Field list_leases_reply_fields[] = {
+        F_RECORDS(ListLeasesReply, leases, 0, LIMIT_PAGE, schema_lease_row),
+};
+static SCHEMA(list_leases_reply, "ListLeasesReply", ListLeasesReply);
+
+static const Field schema_profile_row_fields[] = {
+        F(ProfileRow, name, TEXT, 0, LIMIT_NAME, 0),
+        F(ProfileRow, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(ProfileRow, provider, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F_ENUM(ProfileRow, deliver, 0, delivery_names),
+        F(ProfileRow, ttl, U64, 0, 0, 0),
+        F(ProfileRow, env, TEXT, FIELD_OPTIONAL, 128, 0),
+        F_RECORD(ProfileRow, scope, FIELD_OPTIONAL, schema_scope),
+        F(ProfileRow, expose_secret, BOOL, 0, 0, 0),
+        F(ProfileRow, command, TEXTS, FIELD_OPTIONAL, LIMIT_ARGV, LIMIT_PATH),
+        F(ProfileRow, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(ProfileRow, source, TEXT, 0, LIMIT_PATH + 16, 0),
+        F(ProfileRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_profile_row, "Profile", ProfileRow);
+
+static const Field list_profiles_reply_fields[] = {
+        F_RECORDS(ListProfilesReply, profiles, 0, LIMIT_PAGE, schema_profile_row),
+};
+static SCHEMA(list_profiles_reply, "ListProfilesReply", ListProfilesReply);
+
+static const Field rotate_request_fields[] = {
+        CALLER(RotateRequest),
+        F(RotateRequest, name, TEXT, 0, LIMIT_NAME, 0),
+        F(RotateRequest, plan, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, abort, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(rotate_request, "RotateRequest", RotateRequest);
+
+static const Field rotate_reply_fields[] = {
+        F(RotateReply, step, TEXT, 0, LIMIT_NAME, 0),
+        F(RotateReply, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
+        F(RotateReply, generation, U64, 0, 0, 0),
+};
+static SCHEMA(rotate_reply, "RotateReply", RotateReply);
+
+static const Field revoke_request_fields[] = {
+        CALLER(RevokeRequest),
+        F(RevokeRequest, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(RevokeRequest, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(RevokeRequest, secret, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(RevokeRequest, token_hash, TEXT, FIELD_OPTIONAL, 64, 0),
+        F(RevokeRequest, all, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(RevokeRequest, dry_run, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(revoke_request, "RevokeRequest", RevokeRequest);
+
+static const Field status_request_fields[] = {
+        CALLER(StatusRequest),
+};
+static SCHEMA(status_request, "StatusRequest", StatusRequest);
+
+static const Field schema_role_row_fields[] = {
+        F(RoleRow, role, TEXT, 0, LIMIT_NAME, 0),
+        F(RoleRow, pid, U64, 0, 0, 0),
+        F(RoleRow, restarts, U64, 0, 0, 0),
+        F(RoleRow, started, TIME, FIELD_OPTIONAL, 0, 0),
+};
+SCHEMA(schema_role_row, "Role", RoleRow);
+
+static const Field status_reply_fields[] = {
+        F(StatusReply, version, TEXT, 0, LIMIT_NAME, 0),
+        F(StatusReply, started, TIME, 0, 0, 0),
+        F(StatusReply, store, TEXT, 0, LIMIT_NAME, 0),
+        F(StatusReply, store_state, TEXT, 0, LIMIT_NAME, 0),
+        F(StatusReply, secrets, U64, 0, 0, 0),
+        F(StatusReply, profiles, U64, 0, 0, 0),
+        F(StatusReply, sessions, U64, 0, 0, 0),
+        F(StatusReply, leases, U64, 0, 0, 0),
+        F(StatusReply, pending, U64, 0, 0, 0),
+        F(StatusReply, audit_sequence, U64, 0, 0, 0),
+        F(StatusReply, audit_head, TEXT, 0, 64, 0),
+        F(StatusReply, audit_path, TEXT, 0, LIMIT_PATH, 0),
+        F(StatusReply, audit_state, TEXT, 0, LIMIT_TEXT, 0),
+        F_RECORDS(StatusReply, roles, 0, LIMIT_PAGE, schema_role_row),
+};
+static SCHEMA(status_reply, "StatusReply", StatusReply);
+
+static const Field schema_doctor_row_fields[] = {
+        F(DoctorRow, id, TEXT, 0, LIMIT_LABEL, 0),
+        F_ENUM(DoctorRow, status, 0, doctor_status_names),
+        F(DoctorRow, summary, TEXT, 0, 2 * LIMIT_TEXT, 0),
+        F(DoctorRow, remedy, TEXT, FIELD_OPTIONAL, 2 * LIMIT_TEXT, 0),
+};
+SCHEMA(schema_doctor_row, "Check", DoctorRow);
+
+static const Field doctor_reply_fields[] = {
+        F_RECORDS(DoctorReply, checks, 0, LIMIT_PAGE, schema_doctor_row),
+};
+static SCHEMA(doctor_reply, "DoctorReply", DoctorReply);
+
+static const Field reload_reply_fields[] = {
+        F(ReloadReply, profiles, U64, 0, 0, 0),
+};
+static SCHEMA(reload_reply, "ReloadReply", ReloadReply);
+
+static const Field unlock_request_fields[] = {
+        CALLER(UnlockRequest),
+        F(UnlockRequest, create, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(unlock_request, "UnlockRequest", UnlockRequest);
+
+static const Field store_reply_fields[] = {
+        F(StoreReply, store, TEXT, 0, LIMIT_NAME, 0),
+        F(StoreReply, store_state, TEXT, 0, LIMIT_NAME, 0),
+};
+static SCHEMA(store_reply, "StoreReply", StoreReply);
+
+/* name, request, reply, request fds, reply fds, streams */
+static const Method interface_broker_methods[] = {
+        [BROKER_OPEN_SESSION] = { "OpenSession", &open_session_request, &open_session_reply, 1, 1, false },
+        [BROKER_CLOSE_SESSION] = { "CloseSession", &close_session_request, &revoke_reply, 0, 0, true },
+        [BROKER_GET_TOKEN] = { "GetToken", &get_token_request, &schema_token_reply, 0, 0, false },
+        [BROKER_ADD_SECRET] = { "AddSecret", &add_secret_request, &add_secret_reply, 1, 0, false },
+        [BROKER_REMOVE_SECRET] = { "RemoveSecret", &remove_secret_request, &remove_secret_reply, 0, 0, false },
+        [BROKER_LIST_SECRETS] = { "ListSecrets", &list_request, &list_secrets_reply, 0, 0, true },
+        [BROKER_LIST_SESSIONS] = { "ListSessions", &list_request, &list_sessions_reply, 0, 0, true },
+        [BROKER_LIST_LEASES] = { "ListLeases", &list_request, &list_leases_reply, 0, 0, true },
+        [BROKER_LIST_PROFILES] = { "ListProfiles", &list_request, &list_profiles_reply, 0, 0, true },
+        [BROKER_ROTATE] = { "Rotate", &rotate_request, &rotate_reply, 1, 0, true },
+        [BROKER_REVOKE] = { "Revoke", &revoke_request, &revoke_reply, 0, 0, true },
+        [BROKER_STATUS] = { "Status", &status_request, &status_reply, 0, 0, false },
+        [BROKER_DOCTOR] = { "Doctor", &status_request, &doctor_reply, 0, 0, true },
+        [BROKER_RELOAD] = { "Reload", &status_request, &reload_reply, 0, 0, false },
+        [BROKER_LOCK] = { "Lock", &status_request, &store_reply, 0, 0, false },
+        [BROKER_UNLOCK] = { "Unlock", &unlock_request, &store_reply, 1, 0, false },
+};
+INTERFACE(interface_broker, "io.mcpcred.Broker");

@@ -1,0 +1,55 @@
+#include "wire/msg_provider.h"
+#include "wire/field.h"
+
+static const Field schema_upstream_fields[] = {
+        F(Upstream, provider, TEXT, 0, LIMIT_NAME, 0),
+        F(Upstream, base_url, TEXT, FIELD_OPTIONAL, LIMIT_URL, 0),
+        F(Upstream, parameters, MAP, 0, LIMIT_PARAMETERS, LIMIT_TEXT),
+        F(Upstream, proof, SECRET, FIELD_OPTIONAL, SECRET_MAX, 0),
+};
+static SCHEMA(schema_upstream, "Upstream", Upstream);
+
+static const Field provider_verify_request_fields[] = {
+        F_RECORD(ProviderVerifyRequest, upstream, 0, schema_upstream),
+};
+static SCHEMA(provider_verify_request, "VerifyRequest", ProviderVerifyRequest);
+
+static const Field provider_verify_reply_fields[] = {
+        F(ProviderVerifyReply, identity, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(ProviderVerifyReply, checked, BOOL, 0, 0, 0),
+};
+static SCHEMA(provider_verify_reply, "VerifyReply", ProviderVerifyReply);
+
+static const Field provider_mint_request_fields[] = {
+        F_RECORD(ProviderMintRequest, upstream, 0, schema_upstream),
+        F_RECORD(ProviderMintRequest, scope, 0, schema_scope),
+        F(ProviderMintRequest, label, TEXT, 0, LIMIT_LABEL, 0),
+};
+static SCHEMA(provider_mint_request, "MintRequest", ProviderMintRequest);
+
+static const Field provider_mint_reply_fields[] = {
+        F(ProviderMintReply, token, SECRET, 0, SECRET_MAX, 0),
+        F(ProviderMintReply, expires, TIME, 0, 0, 0),
+        F(ProviderMintReply, upstream_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F_RECORD(ProviderMintReply, granted, FIELD_OPTIONAL, schema_scope),
+};
+static SCHEMA(provider_mint_reply, "MintReply", ProviderMintReply);
+
+static const Field provider_revoke_request_fields[] = {
+        F_RECORD(ProviderRevokeRequest, upstream, 0, schema_upstream),
+        F(ProviderRevokeRequest, token, SECRET, FIELD_OPTIONAL, SECRET_MAX, 0),
+        F(ProviderRevokeRequest, upstream_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+static SCHEMA(provider_revoke_request, "RevokeRequest", ProviderRevokeRequest);
+
+static const Field provider_revoke_reply_fields[] = {
+        F(ProviderRevokeReply, probed, BOOL, 0, 0, 0),
+};
+static SCHEMA(provider_revoke_reply, "RevokeReply", ProviderRevokeReply);
+
+static const Method interface_provider_methods[] = {
+        [PROVIDER_VERIFY] = { "Verify", &provider_verify_request, &provider_verify_reply, 0, 0, false },
+        [PROVIDER_MINT] = { "Mint", &provider_mint_request, &provider_mint_reply, 0, 0, false },
+        [PROVIDER_REVOKE] = { "Revoke", &provider_revoke_request, &provider_revoke_reply, 0, 0, false },
+};
+INTERFACE(interface_provider, "provider");

@@ -1,0 +1,225 @@
+#pragma once
+/*
+ * The edges between the supervisor and its children: what the supervisor asks of each role
+ * (interface_to_ROLE) and what each may ask of it (interface_from_ROLE).
+ */
+#include "wire/edge.h"
+#include "wire/interface.h"
+#include "wire/scope.h"
+
+/* Descriptors: one, an end of a socketpair to the peer role. */
+typedef struct AttachRequest {
+        uint32_t peer;       /* Role at the other end */
+        const char *session; /* vault only: the session that a ROLE_SESSION edge belongs to */
+} AttachRequest;
+
+typedef enum LogLevel {
+        LOG_LEVEL_DEBUG,
+        LOG_LEVEL_INFO,
+        LOG_LEVEL_WARNING,
+        LOG_LEVEL_ERROR,
+} LogLevel;
+extern const char *const log_level_names[];
+
+/* One line for the broker's log. Never a secret, never what a peer wrote. */
+typedef struct LogNotice {
+        uint32_t level; /* LogLevel */
+        const char *text;
+} LogNotice;
+
+/* ---- gate ---- */
+
+/* Descriptors: one, the listening control socket. */
+typedef struct ListenRequest {
+        uint64_t owner_uid;
+        TextList group_uids; /* unused in user mode */
+} ListenRequest;
+
+/* Descriptors: one, the peer's pidfd where the kernel gave one. */
+typedef struct AttestRequest {
+        uint64_t uid;
+        uint64_t pid;
+} AttestRequest;
+
+/* A peer that may not speak, or cannot be attested, is answered with FAULT_NOT_ALLOWED. */
+typedef struct AttestReply {
+        const char *unit; /* of its cgroup, if it is in one */
+} AttestReply;
+
+typedef enum GateMethod { /* gate to supervisor */
+        GATE_LOG,
+        GATE_ATTEST,
+} GateMethod;
+
+typedef enum ToGateMethod {
+        TO_GATE_ATTACH,
+        TO_GATE_LISTEN,
+        TO_GATE_ADOPT, /* a control connection that the supervisor kept over a restart of the gate */
+} ToGateMethod;
+
+extern const Interface interface_from_gate, interface_to_gate;
+
+/* ---- session ---- */
+
+/* Descriptors: one. */
+typedef struct ServeRequest {
+        uint64_t owner_uid;
+        const char *session;
+        bool listening; /* the path socket; otherwise a connected session descriptor */
+} ServeRequest;
+
+typedef enum FromSessionMethod {
+        FROM_SESSION_LOG,
+} FromSessionMethod;
+
+typedef enum ToSessionMethod {
+        TO_SESSION_ATTACH,
+        TO_SESSION_SERVE,
+} ToSessionMethod;
+
+extern const Interface interface_from_session, interface_to_session;
+
+/* ---- keyring and provider ---- */
+
+typedef enum FromWorkerMethod {
+        FROM_WORKER_LOG,
+} FromWorkerMethod;
+
+typedef enum ToWorkerMethod {
+        TO_WORKER_ATTACH,
+} ToWorkerMethod;
+
+extern const Interface interface_from_worker, interface_to_worker;
+
+/* ---- vault ---- */
+
+/* Sent first, once a start of the vault. */
+typedef struct StartRequest {
+        const char *version;
+        const char *runtime_directory;
+        const char *config_directory;
+        const char *epoch;     /* content of the epoch file, absent if there was none */
+        const char *boot_id;   /* absent where the epoch file is memory-backed */
+        uint64_t owner_uid;
+        uint64_t started;      /* wall time of the supervisor's start */
+        bool system_mode;
+} StartRequest;
+
+typedef struct ConfigProfile {
+        const char *name;
+        const char *secret;
+        Scope *scope;
+        uint64_t ttl;     /* seconds */
+        uint32_t deliver; /* Delivery */
+        const char *env;
+        bool expose_secret;
+        TextList command;
+        TextList caller_uids; /* decimal */
+        const char *caller_unit;
+        const char *source; /* file:line */
+} ConfigProfile;
+
+/*
+ * A configuration comes as one ConfigureBegin, any number of profiles, and a commit; the vault puts
+ * it in force at the commit and not before. Problems of a configuration that was refused come as
+ * ConfigProblems, and the old one stays.
+ */
+typedef struct ConfigureRequest {
+        uint32_t store;       /* StoreKind */
+        uint64_t max_sessions; /* of one uid */
+        uint64_t max_lifetime; /* seconds, of any session */
+} ConfigureRequest;
+
+typedef struct ConfigProblems {
+        TextList problems; /* "file:line: what", in order */
+} ConfigProblems;
+
+
+typedef struct SessionNotice {
+        const char *session;
+} SessionNotice;
+
+typedef struct RoleNotice {
+        const char *role;
+        uint64_t pid;
+        uint64_t restarts;
+        uint64_t started;
+} RoleNotice;
+
+typedef enum ToVaultMethod {
+        TO_VAULT_ATTACH,
+        TO_VAULT_START,
+        TO_VAULT_CONFIGURE_BEGIN,
+        TO_VAULT_CONFIGURE_PROFILE,
+        TO_VAULT_CONFIGURE_COMMIT,
+        TO_VAULT_CONFIG_PROBLEMS,
+        TO_VAULT_LIFELINE_GONE, /* notice */
+        TO_VAULT_ROLE,          /* notice: a role was started again */
+} ToVaultMethod;
+
+/* Starts a provider process. Answered with one descriptor: the edge to it. */
+typedef struct StartProviderRequest {
+        const char *provider;
+} StartProviderRequest;
+
+typedef struct StartProviderReply {
+        uint64_t pid;
+} StartProviderReply;
+
+typedef struct StopProviderRequest {
+        uint64_t pid;
+} StopProviderRequest;
+
+/* Descriptors: the lifeline, unless it is the lifetime alone. Answered with the client's end of the
+ * session descriptor if it was asked for. */
+typedef struct CreateSessionRequest {
+        const char *session;
+        uint64_t uid;
+        uint32_t lifeline; /* Lifeline */
+        bool want_descriptor;
+} CreateSessionRequest;
+
+typedef struct CreateSessionReply {
+        const char *directory;
+        const char *socket;
+} CreateSessionReply;
+
+/* Writes a file into the session's directory, mode 0400, by temporary file and rename. */
+typedef struct WriteFileRequest {
+        const char *session;
+        const char *name;
+        Secret *content;
+} WriteFileRequest;
+
+typedef struct WriteFileReply {
+        const char *path;
+} WriteFileReply;
+
+typedef struct SetEpochRequest {
+        const char *epoch;
+} SetEpochRequest;
+
+/* The sessions that the supervisor holds, for a vault that was started again. */
+typedef struct ListHeldReply {
+        TextList sessions;
+} ListHeldReply;
+
+typedef struct ReloadConfigReply {
+        uint64_t profiles;
+        TextList problems; /* empty: it is in force */
+} ReloadConfigReply;
+
+typedef enum VaultMethod { /* vault to supervisor */
+        VAULT_LOG,
+        VAULT_START_PROVIDER,
+        VAULT_STOP_PROVIDER,
+        VAULT_RESTART_KEYRING, /* it did not answer in time */
+        VAULT_CREATE_SESSION,
+        VAULT_END_SESSION, /* kills its process, removes its directory, lets go of the lifeline */
+        VAULT_WRITE_FILE,
+        VAULT_SET_EPOCH,
+        VAULT_LIST_HELD,
+        VAULT_RELOAD,
+} VaultMethod;
+
+extern const Interface interface_from_vault, interface_to_vault;
