@@ -204,6 +204,32 @@ int varlink_reply_write(Buf *out, const Schema *schema, const void *body, bool c
         return r < 0 ? r : buf_append(out, "}", 2);
 }
 
+int varlink_join_add(VarlinkJoin *join, const Schema *schema, const void *body)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < VARLINK_JOIN_MAX; i++) {
+                join->lists[i].max = JSON_REPLY_MAX;
+                r = json_write_items(schema, body, i, &join->lists[i]);
+        }
+        return r;
+}
+
+int varlink_join_write(const VarlinkJoin *join, Buf *out, const Schema *schema, const void *body)
+{
+        int r = buf_append_text(out, "{\"parameters\":");
+
+        if (r == 0)
+                r = json_write_joined(schema, body, join->lists, VARLINK_JOIN_MAX, out);
+        return r < 0 ? r : buf_append(out, "}", 2);
+}
+
+void varlink_join_deinit(VarlinkJoin *join)
+{
+        for (size_t i = 0; i < VARLINK_JOIN_MAX; i++)
+                buf_deinit(&join->lists[i]);
+}
+
 /* How org.varlink.service calls it, and the name of the parameter that it wants there. */
 static const char *standard_name(uint64_t fault, const char **ret_parameter)
 {
