@@ -97,7 +97,7 @@ int harden_limits(const HardenProfile *profile)
         if (r == 0 && !profile->threads)
                 r = limit(RLIMIT_NPROC, 0);
         /* Sockets and pipes are not files in this sense. */
-        if (r == 0 && !profile->files)
+        if (r == 0 && profile->files != HARDEN_FILES_WRITE)
                 r = limit(RLIMIT_FSIZE, 0);
         return r;
 }

@@ -35,18 +35,24 @@ typedef struct HardenPath {
         bool optional; /* may be absent */
 } HardenPath;
 
+typedef enum HardenFiles {
+        HARDEN_FILES_NONE,  /* open() fails, and nothing can be written to a file that was handed over */
+        HARDEN_FILES_READ,  /* what Landlock leaves reachable, for reading */
+        HARDEN_FILES_WRITE, /* also created, locked, renamed and removed, where Landlock lets it */
+} HardenFiles;
+
 typedef struct HardenProfile {
         const char *role;
         const HardenCall *calls; /* beside the common ones that every role needs */
         size_t n_calls;
         const HardenPath *paths; /* that the role needs wherever it runs; others come as arguments */
         size_t n_paths;
-        bool files;           /* opens files at all: otherwise open() fails and nothing can be written */
-        bool threads;         /* clone() of threads */
-        bool loads_code;      /* dlopen() after confinement: PROT_EXEC mappings of files */
-        bool network;         /* TCP and UDP through socket(AF_INET, AF_INET6) */
-        bool unix_sockets;    /* socket(AF_UNIX) and connect(): the keyring alone */
-        uint64_t max_files;   /* RLIMIT_NOFILE */
+        HardenFiles files;
+        bool threads;       /* clone() of threads */
+        bool loads_code;    /* dlopen() after confinement: PROT_EXEC mappings of files */
+        bool network;       /* TCP and UDP through socket(AF_INET, AF_INET6) */
+        bool unix_sockets;  /* socket(AF_UNIX) and connect(): the keyring alone */
+        uint64_t max_files; /* RLIMIT_NOFILE */
 } HardenProfile;
 
 extern const HardenProfile harden_profile_gate, harden_profile_session, harden_profile_vault,

@@ -1,5 +1,4 @@
 #include "harden/calls.h"
-#include <fcntl.h>
 #include <sys/socket.h>
 
 /*
@@ -8,9 +7,6 @@
  * a session bus is.
  */
 static const HardenCall calls[] = {
-        ALLOW(pwrite64), ALLOW(fsync), ALLOW(fdatasync), ALLOW(ftruncate), ALLOW(fallocate), ALLOW(flock),
-        ALLOW_IF(fcntl, 1, F_GETLK), ALLOW_IF(fcntl, 1, F_SETLK), ALLOW_IF(fcntl, 1, F_SETLKW),
-        ALLOW(unlink), ALLOW(unlinkat), ALLOW(rename), ALLOW(renameat), ALLOW(renameat2), ALLOW(fchmod),
         /* GLib: wake-ups of its main loops, and the scheduler settings that it copies to threads. */
         ALLOW(eventfd2), ALLOW(pipe2), ALLOW(uname), ALLOW(getresuid), ALLOW(getresgid), ALLOW(getppid),
         FAIL(sched_getattr, ENOSYS), FAIL(sched_setattr, ENOSYS),
@@ -42,7 +38,7 @@ const HardenProfile harden_profile_keyring = {
         .n_calls = ARRAY_SIZE(calls),
         .paths = paths,
         .n_paths = ARRAY_SIZE(paths),
-        .files = true,
+        .files = HARDEN_FILES_WRITE,
         .threads = true,
         .loads_code = true,
         .unix_sockets = true,

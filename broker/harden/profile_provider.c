@@ -1,5 +1,4 @@
 #include "harden/calls.h"
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -53,7 +52,7 @@ const HardenProfile harden_profile_provider = {
         .n_calls = ARRAY_SIZE(calls),
         .paths = paths,
         .n_paths = ARRAY_SIZE(paths),
-        .files = true,
+        .files = HARDEN_FILES_READ,
         .threads = true,
         .loads_code = true,
         .network = true,

@@ -62,18 +62,34 @@ static const HardenCall no_code[] = {
         ALLOW_MASK(mprotect, 2, PROT_EXEC, 0),
 };
 
-/* dlopen() maps read-only files as code, and never anything writable. */
+/* dlopen() maps files as code, which it may not write to; memory never becomes code. */
 static const HardenCall loads_code[] = {
         ALLOW_MASK(mmap, 2, PROT_EXEC, 0),
-        ALLOW_MASK(mmap, 2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+        { .number = SCMP_SYS(mmap), .n_matches = 2,
+          .matches = { { PROT_EXEC | PROT_WRITE, PROT_EXEC, 2 }, { MAP_ANONYMOUS, 0, 3 } } },
         ALLOW_MASK(mprotect, 2, PROT_EXEC, 0),
 };
 
 /* Landlock says which. */
 static const HardenCall files[] = {
-        ALLOW(open), ALLOW(openat), ALLOW(newfstatat), ALLOW(stat), ALLOW(lstat), ALLOW(statx),
+        ALLOW(newfstatat), ALLOW(stat), ALLOW(lstat), ALLOW(statx),
         ALLOW(access), ALLOW(faccessat), ALLOW(faccessat2), ALLOW(readlink), ALLOW(readlinkat),
         ALLOW(getdents64), ALLOW(pread64), ALLOW(fstatfs), ALLOW(getcwd),
+};
+
+static const HardenCall files_write[] = {
+        ALLOW(open), ALLOW(openat), ALLOW(pwrite64), ALLOW(fsync), ALLOW(fdatasync), ALLOW(ftruncate),
+        ALLOW(fallocate), ALLOW(flock), ALLOW(fchmod),
+        ALLOW_IF(fcntl, 1, F_GETLK), ALLOW_IF(fcntl, 1, F_SETLK), ALLOW_IF(fcntl, 1, F_SETLKW),
+        ALLOW(unlink), ALLOW(unlinkat), ALLOW(rename), ALLOW(renameat), ALLOW(renameat2),
+};
+
+/* Even where Landlock is missing, who reads files does not write any. */
+static const HardenCall files_read[] = {
+        ALLOW_MASK(open, 1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY),
+        ALLOW_MASK(openat, 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY),
+        FAIL_MASK(open, EACCES, 1, O_ACCMODE, O_WRONLY), FAIL_MASK(open, EACCES, 1, O_ACCMODE, O_RDWR),
+        FAIL_MASK(openat, EACCES, 2, O_ACCMODE, O_WRONLY), FAIL_MASK(openat, EACCES, 2, O_ACCMODE, O_RDWR),
 };
 
 /* A library that looks for a file of its own is told that it may not, and goes on. */
@@ -151,7 +167,10 @@ static int add_profile(scmp_filter_ctx filter, const HardenProfile *profile)
         const CallList lists[] = {
                 LIST(common),
                 profile->loads_code ? LIST(loads_code) : LIST(no_code),
-                profile->files ? LIST(files) : LIST(no_files),
+                profile->files == HARDEN_FILES_NONE ? LIST(no_files) : LIST(files),
+                profile->files == HARDEN_FILES_READ    ? LIST(files_read)
+                : profile->files == HARDEN_FILES_WRITE ? LIST(files_write)
+                                                       : none,
                 profile->threads ? LIST(threads) : none,
                 profile->network ? LIST(network) : none,
                 profile->unix_sockets ? LIST(unix_sockets) : none,
