@@ -17,6 +17,8 @@
 #define ACCEPT_ROUND 16
 /* Until accept() is tried again when the process or the system is out of descriptors. */
 #define ACCEPT_PAUSE_USEC (100U * USEC_PER_MSEC)
+#define NOTES_PER_MINUTE 30U
+#define NOTE_MINUTE_USEC (60U * USEC_PER_SEC)
 /* Sent bytes at the front of the output are given back when there are this many. */
 #define OUT_SLACK (256U * 1024U)
 
@@ -34,6 +36,8 @@ struct VarlinkServer {
         List connections;
         size_t n_connections;
         size_t out_total; /* bytes that wait in the connections' outputs */
+        uint64_t notes_until; /* boot clock: when a new minute of log lines begins */
+        unsigned n_notes;     /* in this one */
 };
 
 typedef struct RequestBox RequestBox;
@@ -103,6 +107,23 @@ static void box_free(RequestBox *box)
         free(box);
 }
 
+/* Peers must not be able to fill the log: a number of lines a minute, then silence. */
+static void take_note(VarlinkServer *server, const VarlinkPeer *peer, const char *reason)
+{
+        uint64_t now = clock_boot(loop_clock(server->config.loop));
+
+        if (!server->config.note)
+                return;
+        if (now >= server->notes_until) {
+                server->notes_until = now + NOTE_MINUTE_USEC;
+                server->n_notes = 0;
+        }
+        if (++server->n_notes < NOTES_PER_MINUTE)
+                server->config.note(server->config.userdata, peer, reason);
+        else if (server->n_notes == NOTES_PER_MINUTE)
+                server->config.note(server->config.userdata, peer, "(further refusals go unlogged for a minute)");
+}
+
 /* ---- ending a connection ---- */
 
 static int report_sent(Connection *connection, bool delivered)
@@ -169,12 +190,10 @@ static int connection_close(Connection *connection, bool end)
 
 static int connection_drop(Connection *connection, const char *reason)
 {
-        const VarlinkServerConfig *config = &connection->server->config;
-
         if (connection->dead)
                 return 0;
-        if (reason && config->note)
-                config->note(config->userdata, &connection->peer, reason);
+        if (reason)
+                take_note(connection->server, &connection->peer, reason);
         return connection_close(connection, true);
 }
 
@@ -330,8 +349,7 @@ static int connection_refuse(Connection *connection, Fault code, const char *mes
         const VarlinkServerConfig *config = &connection->server->config;
         FaultBody fault = { .fault = code, .message = message };
 
-        if (config->note)
-                config->note(config->userdata, &connection->peer, message);
+        take_note(connection->server, &connection->peer, message);
         connection->closing = true;
         drop_input_fds(connection);
         buf_deinit(&connection->in);
@@ -820,8 +838,7 @@ static void turn_away(VarlinkServer *server, const VarlinkPeer *peer, Fault code
         FaultBody fault = { .fault = code, .message = message };
         Buf out = BUF_NULL(JSON_REPLY_MAX);
 
-        if (server->config.note)
-                server->config.note(server->config.userdata, peer, message);
+        take_note(server, peer, message);
         if (varlink_error_write(&out, server->config.interface->name, &fault) == 0 &&
             packet_send(peer->fd, buf_slice(&out), NULL, 0, NULL) == 0)
                 (void)shutdown(peer->fd, SHUT_RDWR);
