@@ -119,6 +119,24 @@ int varlink_call_write(Buf *out, const char *interface, const Method *method, co
 
 /* ---- replies ---- */
 
+/* How org.varlink.service calls it, and the name of the parameter that it wants there. */
+static const char *standard_name(uint64_t fault, const char **ret_parameter)
+{
+        switch (fault) {
+        case FAULT_INVALID_PARAMETER:
+                *ret_parameter = "parameter";
+                return "InvalidParameter";
+        case FAULT_METHOD_NOT_FOUND:
+                *ret_parameter = "method";
+                return "MethodNotFound";
+        case FAULT_INTERFACE_NOT_FOUND:
+                *ret_parameter = "interface";
+                return "InterfaceNotFound";
+        default:
+                return NULL;
+        }
+}
+
 static Fault fault_of(const char *error)
 {
         const char *name = strrchr(error, '.');
@@ -137,6 +155,7 @@ static void take_details(VarlinkReply *reply)
 {
         const json_t *parameters = parameters_of(reply->tree);
         json_int_t seconds = json_integer_value(json_object_get(parameters, "retry_after"));
+        const char *field = "field";
 
         reply->fault = fault_of(reply->error);
         if (reply->fault == FAULT_NONE)
@@ -144,9 +163,8 @@ static void take_details(VarlinkReply *reply)
         reply->details.fault = reply->fault;
         reply->details.message = text_or_null(parameters, "message");
         reply->details.remedy = text_or_null(parameters, "remedy");
-        reply->details.field = text_or_null(parameters, "field");
-        if (!reply->details.field)
-                reply->details.field = text_or_null(parameters, "parameter");
+        (void)standard_name(reply->fault, &field);
+        reply->details.field = text_or_null(parameters, field);
         if (seconds > 0 && (uint64_t)seconds < JSON_INTEGER_MAX / USEC_PER_SEC)
                 reply->details.retry_after_usec = (uint64_t)seconds * USEC_PER_SEC;
 }
@@ -228,24 +246,6 @@ void varlink_join_deinit(VarlinkJoin *join)
 {
         for (size_t i = 0; i < VARLINK_JOIN_MAX; i++)
                 buf_deinit(&join->lists[i]);
-}
-
-/* How org.varlink.service calls it, and the name of the parameter that it wants there. */
-static const char *standard_name(uint64_t fault, const char **ret_parameter)
-{
-        switch (fault) {
-        case FAULT_INVALID_PARAMETER:
-                *ret_parameter = "parameter";
-                return "InvalidParameter";
-        case FAULT_METHOD_NOT_FOUND:
-                *ret_parameter = "method";
-                return "MethodNotFound";
-        case FAULT_INTERFACE_NOT_FOUND:
-                *ret_parameter = "interface";
-                return "InterfaceNotFound";
-        default:
-                return NULL;
-        }
 }
 
 static int write_member(Buf *out, const char *lead, const char *text)
