@@ -63,7 +63,7 @@ static int run_mint(const Provider *provider, Operation *operation, Request *req
                                       operation->info->title);
         problem = provider_check_scope(operation->info, body->scope, &field);
         if (problem)
-                return operation_fail(operation, FAULT_INVALID_PARAMETER, "scope.%s: %s", field, problem);
+                return operation_fail_field(operation, "scope.", field, problem);
         r = provider->mint(operation, body, &reply);
         if (r == 0)
                 r = request_reply(request, &reply, NULL, 0);
@@ -92,11 +92,11 @@ static int check_upstream(Operation *operation, bool wants_proof)
 
         problem = provider_check_parameters(operation->info, &upstream->parameters, &field);
         if (problem)
-                return operation_fail(operation, FAULT_INVALID_PARAMETER, "parameters.%s: %s", field, problem);
+                return operation_fail_field(operation, "parameters.", field, problem);
         base_url = operation_base_url(operation);
         problem = base_url ? provider_check_base_url(base_url) : NULL;
         if (problem)
-                return operation_fail(operation, FAULT_INVALID_PARAMETER, "base_url: %s", problem);
+                return operation_fail_field(operation, "", "base_url", problem);
         if (wants_proof && operation->info->proof != PROVIDER_PROOF_NONE && !upstream->proof)
                 return operation_fail(operation, FAULT_INVALID_PARAMETER, "The proof is missing.");
         return 0;
@@ -161,6 +161,7 @@ static int serve(ProviderProcess *process, Request *request, Https *https, Pool 
         if (r < 0 && r != -ECANCELED)
                 role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name, strerror(-r));
         fault.remedy = fault_info((Fault)fault.fault)->remedy;
+        fault.field = *operation.field ? operation.field : NULL;
         fault.retry_after_usec = operation.retry_after_usec;
         return request_fail_body(request, &fault);
 }

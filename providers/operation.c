@@ -13,6 +13,12 @@ int operation_fail(Operation *operation, Fault fault, const char *format, ...)
         return (int)fault;
 }
 
+int operation_fail_field(Operation *operation, const char *prefix, const char *field, const char *problem)
+{
+        (void)snprintf(operation->field, sizeof(operation->field), "%s%s", prefix, field);
+        return operation_fail(operation, FAULT_INVALID_PARAMETER, "%s: %s", operation->field, problem);
+}
+
 const char *operation_base_url(const Operation *operation)
 {
         return operation->upstream->base_url ? operation->upstream->base_url : operation->info->base_url;

@@ -20,6 +20,7 @@ typedef struct Operation {
         uint64_t deadline_usec;   /* boot clock */
         /* Why it failed, filled by operation_fail(). */
         char message[OPERATION_MESSAGE_MAX];
+        char field[64]; /* of an invalid parameter, otherwise empty */
         uint64_t retry_after_usec;
 } Operation;
 
@@ -45,6 +46,9 @@ extern const Provider provider_github_app, provider_static;
 
 /* Keeps the sentence and returns the fault. */
 int operation_fail(Operation *operation, Fault fault, const char *format, ...) NONNULL(1, 3) PRINTF_LIKE(3, 4);
+/* The same for a parameter that is not valid. */
+int operation_fail_field(Operation *operation, const char *prefix, const char *field, const char *problem)
+        NONNULL(1, 2, 3, 4);
 /* Of the upstream, the default where none was given. */
 const char *operation_base_url(const Operation *operation) NONNULL(1);
 /* NULL where it is not set. */
