@@ -52,6 +52,14 @@ static int fail(Keyring *keyring, Request *request, int r, const Report *report)
 /* ---- which store ---- */
 
 /* Makes it the one that is asked from now on. What another one was unlocked with is forgotten. */
+static void adopt(Keyring *keyring, Store *store, bool is_open)
+{
+        if (keyring->current && keyring->current != store)
+                keyring->current->vtable->lock(keyring->current);
+        keyring->current = store;
+        keyring->is_open = is_open;
+}
+
 static int use(Keyring *keyring, StoreKind kind, Report *report)
 {
         Store *store = find_store(keyring, kind);
@@ -59,12 +67,8 @@ static int use(Keyring *keyring, StoreKind kind, Report *report)
 
         if (!store)
                 return store_fail(report, FAULT_UNSUPPORTED, NULL, "This build has no such store.");
-        if (keyring->current && keyring->current != store)
-                keyring->current->vtable->lock(keyring->current);
-        keyring->current = store;
-        keyring->is_open = false;
         r = store->vtable->open(store, report);
-        keyring->is_open = r == 0;
+        adopt(keyring, store, r == 0);
         return r;
 }
 
@@ -75,13 +79,15 @@ static int use(Keyring *keyring, StoreKind kind, Report *report)
  */
 static int use_auto(Keyring *keyring, Report *report)
 {
+        Store *service = find_store(keyring, STORE_SECRET_SERVICE);
         Report absent = { 0 };
-        int r = use(keyring, STORE_SECRET_SERVICE, report);
+        int r = service ? service->vtable->open(service, &absent) : FAULT_KEYRING_ABSENT;
 
-        if (r != FAULT_KEYRING_ABSENT)
+        if (r != FAULT_KEYRING_ABSENT) {
+                adopt(keyring, service, r == 0);
+                *report = absent;
                 return r;
-        absent = *report;
-        *report = (Report){ 0 };
+        }
         r = use(keyring, STORE_SEALED_FILE, report);
         if (r != FAULT_KEYRING_ABSENT)
                 return r;

@@ -136,10 +136,21 @@ static bool is_socket_address(const char *address)
         return *address;
 }
 
+/*
+ * Runs what GDBus left for a main loop, which this process has none of. A connection that ended is
+ * held by such a piece of work, and while it is held the next one is the same dead one.
+ */
+static void settle(void)
+{
+        while (g_main_context_iteration(NULL, FALSE))
+                ;
+}
+
 static int connect_bus(Job *job, Place *place, GError **error)
 {
         const char *address = job->self->bus_address;
 
+        settle();
         if (!address || !is_socket_address(address))
                 return store_fail(job->report, FAULT_KEYRING_ABSENT, NULL,
                                   "There is no session bus at a Unix socket (DBUS_SESSION_BUS_ADDRESS).");
