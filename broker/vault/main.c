@@ -10,7 +10,7 @@ static int started(UNUSED RoleProcess *role, void *userdata)
         return vault_init(userdata);
 }
 
-static void stopping(UNUSED RoleProcess *role, void *userdata)
+static void stopped(UNUSED RoleProcess *role, void *userdata)
 {
         vault_deinit(userdata);
 }
@@ -35,7 +35,7 @@ int main(int argc, char **argv)
                 .out = &interface_from_vault,
                 .handler = vault_on_supervisor,
                 .started = started,
-                .stopping = stopping,
+                .stopped = stopped,
                 .userdata = &vault,
         };
 
