@@ -50,10 +50,9 @@ static AuditEvent event_of(const Mint *mint, const char *operation)
 }
 
 /* The state a lease is in when the upstream gave nothing, or may have given something. */
-static int close_intent(Mint *mint, const Failure *why)
+static int close_intent(Mint *mint, const Failure *why, bool unknown)
 {
         Vault *vault = mint->vault;
-        bool unknown = why->fault == FAULT_UPSTREAM_UNKNOWN;
         AuditEvent event = event_of(mint, "token.mint");
         Failure ignored;
         int r;
@@ -76,8 +75,45 @@ static int close_intent(Mint *mint, const Failure *why)
 
 static int fail(Mint *mint, const Failure *failure)
 {
-        int r = mint->intent ? close_intent(mint, failure) : 0;
+        int r = mint->intent ? close_intent(mint, failure, failure->fault == FAULT_UPSTREAM_UNKNOWN) : 0;
 
+        return r < 0 ? r : finish(mint, NULL, 0, failure);
+}
+
+static int on_unrecorded_revoked(void *userdata, UNUSED void *body, const Failure *failure)
+{
+        Vault *vault = userdata;
+
+        if (failed(failure))
+                role_log(&vault->role, LOG_LEVEL_ERROR, "a token that could not be written down could not be revoked");
+        return 0;
+}
+
+/*
+ * The upstream gave a token and the state cannot take it down. It is delivered to nobody, the
+ * upstream is asked at once to revoke it, and its row stays as one whose value is lost.
+ */
+static int fail_unrecorded(Mint *mint, Secret *token, const char *upstream_id, const Failure *failure)
+{
+        Vault *vault = mint->vault;
+        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        LeaseUpstream binding = { 0 };
+        int r = 0;
+
+        if (rows_lease_upstream(vault->db, mint->lease.text, &pool, &binding) == 0) {
+                Upstream upstream = {
+                        .provider = mint->info->name,
+                        .base_url = binding.base_url,
+                        .parameters = binding.parameters,
+                };
+                ProviderRevokeRequest request = { .upstream = &upstream, .token = token, .upstream_id = upstream_id };
+
+                r = provider_pool_run(vault->providers, mint->info->name, PROVIDER_REVOKE, &request,
+                                      on_unrecorded_revoked, vault);
+        }
+        pool_deinit(&pool);
+        if (r == 0)
+                r = close_intent(mint, failure, true);
         return r < 0 ? r : finish(mint, NULL, 0, failure);
 }
 
@@ -153,8 +189,8 @@ static int on_minted(void *userdata, void *body, const Failure *failure)
         if (failed(failure))
                 return fail(mint, failure);
         if (!mint->vault->seal) {
-                failure_set(&mine, FAULT_UPSTREAM_UNKNOWN, "The store was locked while the token was being minted.");
-                return fail(mint, &mine);
+                failure_set(&mine, FAULT_KEYRING_LOCKED, "The store was locked while the token was being minted.");
+                return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
         }
         if (reply->granted)
                 (void)policy_scope_within(reply->granted, &mint->scope, &excess);
@@ -167,7 +203,7 @@ static int on_minted(void *userdata, void *body, const Failure *failure)
         };
         r = record_token(mint, &token, excess, &cut);
         if (vault_db_failed(mint->vault, r, &mine))
-                return fail(mint, &mine); /* it dies with its value: delivered to nobody */
+                return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
         if (cut || excess) {
                 failure_set(&mine, cut ? FAULT_REVOKED : FAULT_UPSTREAM_BAD_SCOPE,
                             cut ? "It was revoked while it was being minted."

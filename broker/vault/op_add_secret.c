@@ -282,7 +282,9 @@ int op_add_secret(Vault *vault, Request *request)
         op->vault = vault;
         op->request = request;
         op->generation = 1;
-        if (vault_may_issue(vault, &failure))
+        /* Replacing one says that this configuration is the right one from now on. */
+        if (vault_may_issue(vault, &failure) &&
+            (((const AddSecretRequest *)request->body)->replace || vault_config_fits(vault, &failure)))
                 check_request(op, &failure);
         if (!failed(&failure))
                 check_existing(op, &failure);

@@ -115,6 +115,8 @@ int op_get_token(Vault *vault, Request *request)
                 return -ENOMEM;
         if (vault_may_issue(vault, &failure))
                 check_session(op, body->profile, &failure);
+        if (op->session.id[0] && op->session.uid != body->caller->uid && !vault_is_owner(vault, body->caller))
+                failure_set(&failure, FAULT_NOT_FOUND, "There is no such session.");
         return failed(&failure) ? finish(op, NULL, 0, &failure) : answer(op);
 }
 

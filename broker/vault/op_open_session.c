@@ -456,7 +456,7 @@ int op_open_session(Vault *vault, Request *request)
         else if ((body->lifeline == LIFELINE_LIFETIME) != (request->n_fds == 0))
                 failure_set(&op->failure, FAULT_INVALID_PARAMETER,
                             "A lifeline needs its descriptor, and a lifetime alone takes none.");
-        else if (vault_may_issue(vault, &op->failure))
+        else if (vault_may_issue(vault, &op->failure) && vault_config_fits(vault, &op->failure))
                 r = decide(op);
         if (r == 0 && !failed(&op->failure))
                 decide_lifetime(op);

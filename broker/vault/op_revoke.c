@@ -251,14 +251,14 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
-        SessionRecord record;
+        SessionRecord record = { .state = SESSION_LIVE };
         int r;
 
         r = rows_session_get(op->vault->db, session, &pool, &record);
         pool_deinit(&pool);
         if (r == DB_E_SEALED)
                 r = 0;
-        if (r == DB_E_NOT_FOUND) {
+        if (r == DB_E_NOT_FOUND || (r == 0 && record.uid != op->caller.uid && !vault_is_owner(op->vault, &op->caller))) {
                 failure_set(failure, FAULT_NOT_FOUND, "There is no session %s.",
                             ident_is_valid(session, 's') ? session : "of that id");
                 return 0;

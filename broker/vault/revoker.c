@@ -8,6 +8,8 @@
 #define RETRY_MOST_USEC (300 * USEC_PER_SEC)
 /* While the store is locked, the sealed value cannot be read. */
 #define RETRY_LOCKED_USEC (10 * USEC_PER_SEC)
+/* What is overdue but was not begun: an expiry within its margin, or a state that cannot be written. */
+#define OVERDUE_USEC (2 * USEC_PER_SEC)
 /* An upstream's clock may be behind ours. */
 #define EXPIRY_MARGIN_USEC (60 * USEC_PER_SEC)
 #define PAGE_POOL_MAX (4U * CHANNEL_FRAME_MAX)
@@ -306,7 +308,7 @@ static int arm(Revoker *revoker)
         if (wake == UINT64_MAX)
                 timer_disarm(revoker->timer);
         else if (revoker->n_attempts < ATTEMPTS_MAX) /* else the end of an attempt wakes it */
-                timer_arm_after(revoker->timer, wake > now ? MIN(wake - now, 60 * USEC_PER_SEC) : 100 * USEC_PER_MSEC);
+                timer_arm_after(revoker->timer, wake > now ? MIN(wake - now, 60 * USEC_PER_SEC) : OVERDUE_USEC);
         return 0;
 }
 

@@ -3,7 +3,13 @@
 #include "base/text.h"
 #include "vault/epoch.h"
 #include "vault/revoker.h"
+#include "vault/rows_cutoff.h"
 #include <stdio.h>
+
+/* Ended sessions and dead leases are kept for a week, for whoever looks into an incident. */
+#define KEEP_USEC (7 * 86400 * USEC_PER_SEC)
+#define PRUNE_USEC (600 * USEC_PER_SEC)
+#define PRUNE_ROWS 1000U
 
 /* Attached session processes; the supervisor has its own limits. */
 typedef struct SessionEdge {
@@ -16,6 +22,22 @@ typedef struct SessionEdge {
 static int on_retry(void *userdata)
 {
         return vault_bring_up(userdata);
+}
+
+/* What is long over leaves the state; the audit log keeps it. */
+static int on_prune(void *userdata)
+{
+        Vault *vault = userdata;
+        uint64_t now = vault_now(vault), before = now - MIN(now, KEEP_USEC), n;
+        Failure ignored;
+
+        timer_arm_after(vault->prune, PRUNE_USEC);
+        if (!vault->recovered)
+                return 0;
+        if (!vault_db_failed(vault, rows_lease_prune(vault->db, before, PRUNE_ROWS, &n), &ignored) &&
+            !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
+                (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
+        return 0;
 }
 
 static int on_audit_flush(void *userdata)
@@ -44,6 +66,10 @@ int vault_init(Vault *vault)
                 r = timer_new(&vault->expiry, vault->role.loop, vault_expire, vault);
         if (r == 0)
                 r = timer_new(&vault->audit_flush, vault->role.loop, on_audit_flush, vault);
+        if (r == 0)
+                r = timer_new(&vault->prune, vault->role.loop, on_prune, vault);
+        if (r == 0)
+                timer_arm_after(vault->prune, PRUNE_USEC);
         return r;
 }
 
@@ -72,6 +98,7 @@ void vault_deinit(Vault *vault)
         vault->store.retry = timer_free(vault->store.retry);
         vault->expiry = timer_free(vault->expiry);
         vault->audit_flush = timer_free(vault->audit_flush);
+        vault->prune = timer_free(vault->prune);
         vault->policy = policy_free(vault->policy);
         vault->next_policy = policy_free(vault->next_policy);
         pool_deinit(&vault->problem_pool);
@@ -79,30 +106,48 @@ void vault_deinit(Vault *vault)
 
 /* ---- the gate: what control clients ask ---- */
 
-typedef int (*Operation)(Vault *vault, Request *request);
+typedef struct Operation {
+        int (*run)(Vault *vault, Request *request);
+        bool everybody; /* for any caller that the gate lets in; otherwise for the owner alone */
+} Operation;
 
 static const Operation operations[] = {
-        [BROKER_OPEN_SESSION] = op_open_session,
-        [BROKER_CLOSE_SESSION] = op_close_session,
-        [BROKER_GET_TOKEN] = op_get_token,
-        [BROKER_ADD_SECRET] = op_add_secret,
-        [BROKER_REMOVE_SECRET] = op_remove_secret,
-        [BROKER_LIST_SECRETS] = op_list_secrets,
-        [BROKER_LIST_SESSIONS] = op_list_sessions,
-        [BROKER_LIST_LEASES] = op_list_leases,
-        [BROKER_LIST_PROFILES] = op_list_profiles,
-        [BROKER_ROTATE] = op_rotate,
-        [BROKER_REVOKE] = op_revoke,
-        [BROKER_STATUS] = op_status,
-        [BROKER_DOCTOR] = op_doctor,
-        [BROKER_RELOAD] = op_reload,
-        [BROKER_LOCK] = op_lock,
-        [BROKER_UNLOCK] = op_unlock,
+        [BROKER_OPEN_SESSION] = { op_open_session, true },
+        [BROKER_CLOSE_SESSION] = { op_close_session, true }, /* of the caller's own sessions */
+        [BROKER_GET_TOKEN] = { op_get_token, true },         /* likewise */
+        [BROKER_ADD_SECRET] = { op_add_secret, false },
+        [BROKER_REMOVE_SECRET] = { op_remove_secret, false },
+        [BROKER_LIST_SECRETS] = { op_list_secrets, false },
+        [BROKER_LIST_SESSIONS] = { op_list_sessions, false },
+        [BROKER_LIST_LEASES] = { op_list_leases, false },
+        [BROKER_LIST_PROFILES] = { op_list_profiles, true },
+        [BROKER_ROTATE] = { op_rotate, false },
+        [BROKER_REVOKE] = { op_revoke, false },
+        [BROKER_STATUS] = { op_status, true },
+        [BROKER_DOCTOR] = { op_doctor, false },
+        [BROKER_RELOAD] = { op_reload, false },
+        [BROKER_LOCK] = { op_lock, false },
+        [BROKER_UNLOCK] = { op_unlock, false },
 };
+_Static_assert(ARRAY_SIZE(operations) == BROKER_UNLOCK + 1, "each method has its operation");
+
+bool vault_is_owner(const Vault *vault, const Caller *caller)
+{
+        return caller->uid == vault->start.owner_uid || caller->uid == 0;
+}
 
 static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
 {
-        return operations[request->id](userdata, request);
+        const Operation *operation = &operations[request->id];
+        const Caller *caller = ((const StatusRequest *)request->body)->caller; /* first in each of them */
+        Vault *vault = userdata;
+        Failure failure;
+
+        if (!operation->everybody && !vault_is_owner(vault, caller)) {
+                failure_set(&failure, FAULT_NOT_ALLOWED, "%s is for the owner of the broker.", request->method->name);
+                return vault_refuse(vault, request, vault_event(caller, request->method->name), &failure);
+        }
+        return operation->run(vault, request);
 }
 
 static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *reason)

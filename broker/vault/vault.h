@@ -72,6 +72,7 @@ struct Vault {
         Timer *expiry;         /* sessions and leases */
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
+        Timer *prune;
         uint64_t n_rotations; /* under way in this process */
         bool recovered; /* what an earlier run left has been resolved */
 };
@@ -82,6 +83,9 @@ int vault_init(Vault *vault) NODISCARD NONNULL(1);
 void vault_deinit(Vault *vault) NONNULL(1);
 /* Calls of the supervisor. */
 int vault_on_supervisor(void *userdata, Channel *channel, Request *request) NODISCARD;
+
+/* The owner of the broker, or root: who may see and end what is not his own. */
+bool vault_is_owner(const Vault *vault, const Caller *caller) NONNULL(1, 2);
 
 /* ---- vault_log.c: transactions, audit and refusals, as all operations use them ---- */
 
@@ -105,6 +109,9 @@ int vault_refuse(Vault *vault, Request *request, AuditEvent event, const Failure
         NONNULL(1, 2, 4);
 /* An event of this principal. */
 AuditEvent vault_event(const Caller *caller, const char *operation) NONNULL(2);
+/* Whether the configuration is the one that the secrets were added under: what a secret may be used for
+ * is sealed, and so is who says it. Fills `failure` if not. */
+bool vault_config_fits(Vault *vault, Failure *failure) NONNULL(1, 2);
 
 /* ---- bringup.c: the store and what an earlier run left ---- */
 

@@ -1,4 +1,6 @@
+#include "vault/rows_meta.h"
 #include "vault/vault.h"
+#include <stdio.h>
 
 /* The audit file follows its transaction after this long, so that one sync serves several. */
 #define AUDIT_FLUSH_USEC (20 * USEC_PER_MSEC)
@@ -118,4 +120,22 @@ AuditEvent vault_event(const Caller *caller, const char *operation)
                 .principal = caller ? caller->uid : 0,
                 .operation = operation,
         };
+}
+
+bool vault_config_fits(Vault *vault, Failure *failure)
+{
+        char recorded[META_TEXT_MAX];
+        int r;
+
+        r = rows_meta_get_text(vault->db, META_CONFIG_DIRECTORY, recorded, sizeof(recorded));
+        if (r == DB_E_NOT_FOUND || (r == 0 && strcmp(recorded, vault->start.config_directory) == 0))
+                return true;
+        if (!vault_db_failed(vault, r, failure)) {
+                failure_set(failure, FAULT_POLICY_DENIED,
+                            "The secrets were added under the configuration in %.200s, and the broker runs with %.200s.",
+                            recorded, vault->start.config_directory);
+                (void)snprintf(failure->remedy, sizeof(failure->remedy),
+                               "Start the broker with the old directory, or accept the new one: `mcpcred add --replace`.");
+        }
+        return false;
 }
