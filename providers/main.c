@@ -42,46 +42,42 @@ static void finish(ProviderProcess *process)
 
 /* ---- one call ---- */
 
-static int run_verify(const Provider *provider, Operation *operation, Request *request)
-{
-        ProviderVerifyReply reply = { 0 };
-        int r = provider->verify ? provider->verify(operation, &reply)
-                                 : operation_fail(operation, FAULT_UNSUPPORTED, "This secret cannot be checked.");
+typedef union Answer {
+        ProviderVerifyReply verify;
+        ProviderMintReply mint;
+        ProviderRevokeReply revoke;
+} Answer;
 
-        return r ? r : request_reply(request, &reply, NULL, 0);
-}
-
-static int run_mint(const Provider *provider, Operation *operation, Request *request)
+static int run_mint(const Provider *provider, Operation *operation, const ProviderMintRequest *request,
+                    ProviderMintReply *reply)
 {
-        const ProviderMintRequest *body = request->body;
-        ProviderMintReply reply = { 0 };
         const char *problem, *field;
-        int r;
 
         if (!provider->mint)
                 return operation_fail(operation, FAULT_UNSUPPORTED, "%s: nothing can be minted of it.",
                                       operation->info->title);
-        problem = provider_check_scope(operation->info, body->scope, &field);
+        problem = provider_check_scope(operation->info, request->scope, &field);
         if (problem)
                 return operation_fail_field(operation, "scope.", field, problem);
-        r = provider->mint(operation, body, &reply);
-        if (r == 0)
-                r = request_reply(request, &reply, NULL, 0);
-        secret_free(reply.token);
-        return r;
+        return provider->mint(operation, request, reply);
 }
 
-static int run_revoke(const Provider *provider, Operation *operation, Request *request)
+static int run(const Provider *provider, Operation *operation, const Request *request, Answer *answer)
 {
-        const ProviderRevokeRequest *body = request->body;
-        ProviderRevokeReply reply = { 0 };
-        int r;
-
-        if (!provider->revoke)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "%s: only its owner can revoke it, upstream.",
-                                      operation->info->title);
-        r = provider->revoke(operation, body, &reply);
-        return r ? r : request_reply(request, &reply, NULL, 0);
+        switch (request->id) {
+        case PROVIDER_VERIFY:
+                if (!provider->verify)
+                        return operation_fail(operation, FAULT_UNSUPPORTED, "%s: it cannot be checked.",
+                                              operation->info->title);
+                return provider->verify(operation, &answer->verify);
+        case PROVIDER_MINT:
+                return run_mint(provider, operation, request->body, &answer->mint);
+        default:
+                if (!provider->revoke)
+                        return operation_fail(operation, FAULT_UNSUPPORTED,
+                                              "%s: only its owner can revoke it, upstream.", operation->info->title);
+                return provider->revoke(operation, request->body, &answer->revoke);
+        }
 }
 
 /* What can be refused without asking anybody. */
@@ -114,7 +110,7 @@ static const Upstream *upstream_of(const Request *request)
         }
 }
 
-static int dispatch(Operation *operation, Request *request)
+static int dispatch(Operation *operation, const Request *request, Answer *answer)
 {
         const Provider *provider = provider_find(operation->upstream->provider);
         bool wants_proof;
@@ -125,22 +121,31 @@ static int dispatch(Operation *operation, Request *request)
                 return operation_fail(operation, FAULT_UNSUPPORTED, "There is no such provider in this build.");
         wants_proof = request->id != PROVIDER_REVOKE || operation->info->revoke_needs_proof;
         r = check_upstream(operation, wants_proof);
-        if (r)
-                return r;
-        switch (request->id) {
-        case PROVIDER_VERIFY:
-                return run_verify(provider, operation, request);
-        case PROVIDER_MINT:
-                return run_mint(provider, operation, request);
-        default:
-                return run_revoke(provider, operation, request);
-        }
+        return r ? r : run(provider, operation, request, answer);
+}
+
+static int refuse(ProviderProcess *process, Request *request, Operation *operation, int error)
+{
+        Fault code = error > 0 ? (Fault)error : FAULT_INTERNAL;
+        const FaultInfo *info = fault_info(code);
+        FaultBody fault = {
+                .fault = code,
+                .message = error > 0 ? operation->message : info->sentence,
+                .remedy = info->remedy,
+                .field = *operation->field ? operation->field : NULL,
+                .retry_after_usec = operation->retry_after_usec,
+        };
+
+        if (error < 0 && error != -ECANCELED)
+                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name, strerror(-error));
+        return request_fail_body(request, &fault);
 }
 
 /* The answer leaves at once, being the only one on this edge; then there is nothing left to do. */
 static int serve(ProviderProcess *process, Request *request, Https *https, Pool *pool)
 {
         const Clock *clock = loop_clock(process->role.loop);
+        bool mints = request->id == PROVIDER_MINT;
         Operation operation = {
                 .arena = process->role.arena,
                 .pool = pool,
@@ -149,21 +154,13 @@ static int serve(ProviderProcess *process, Request *request, Https *https, Pool 
                 .upstream = upstream_of(request),
                 .deadline_usec = clock_boot(clock) + process->timeout_usec,
         };
-        FaultBody fault = { .fault = FAULT_INTERNAL, .message = operation.message };
-        int r = dispatch(&operation, request);
+        Answer answer = { 0 };
+        int r = dispatch(&operation, request, &answer);
 
-        if (r == 0)
-                return 0;
-        if (r > 0)
-                fault.fault = (uint64_t)r;
-        else
-                snprintf(operation.message, sizeof(operation.message), "%s", fault_info(FAULT_INTERNAL)->sentence);
-        if (r < 0 && r != -ECANCELED)
-                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name, strerror(-r));
-        fault.remedy = fault_info((Fault)fault.fault)->remedy;
-        fault.field = *operation.field ? operation.field : NULL;
-        fault.retry_after_usec = operation.retry_after_usec;
-        return request_fail_body(request, &fault);
+        r = r ? refuse(process, request, &operation, r) : request_reply(request, &answer, NULL, 0);
+        if (mints)
+                secret_free(answer.mint.token);
+        return r;
 }
 
 static int on_call(void *userdata, UNUSED Channel *channel, Request *request)
