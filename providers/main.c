@@ -16,7 +16,7 @@
 /* What a mint's reply points at: 500 repositories of 200 bytes and the permissions. */
 #define POOL_MAX (512U * 1024U)
 /* Longer than any upstream takes that still answers. */
-#define TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
+#define TIMEOUT_DEFAULT         (30 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT_DEFAULT (10 * USEC_PER_SEC)
 /* A process that nobody asks anything is one that somebody forgot. */
 #define IDLE_MAX (60 * USEC_PER_SEC)
@@ -48,34 +48,36 @@ typedef union Answer {
         ProviderRevokeReply revoke;
 } Answer;
 
-static int run_mint(const Provider *provider, Operation *operation, const ProviderMintRequest *request,
-                    ProviderMintReply *reply)
+static int run_mint(const Provider *provider, Operation *operation,
+                    const ProviderMintRequest *request, ProviderMintReply *reply)
 {
         const char *problem, *field;
 
         if (!provider->mint)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "%s: nothing can be minted of it.",
-                                      operation->info->title);
+                return operation_fail(operation, FAULT_UNSUPPORTED,
+                                      "%s: nothing can be minted of it.", operation->info->title);
         problem = provider_check_scope(operation->info, request->scope, &field);
         if (problem)
                 return operation_fail_field(operation, "scope.", field, problem);
         return provider->mint(operation, request, reply);
 }
 
-static int run(const Provider *provider, Operation *operation, const Request *request, Answer *answer)
+static int run(const Provider *provider, Operation *operation, const Request *request,
+               Answer *answer)
 {
         switch (request->id) {
         case PROVIDER_VERIFY:
                 if (!provider->verify)
-                        return operation_fail(operation, FAULT_UNSUPPORTED, "%s: it cannot be checked.",
-                                              operation->info->title);
+                        return operation_fail(operation, FAULT_UNSUPPORTED,
+                                              "%s: it cannot be checked.", operation->info->title);
                 return provider->verify(operation, &answer->verify);
         case PROVIDER_MINT:
                 return run_mint(provider, operation, request->body, &answer->mint);
         default:
                 if (!provider->revoke)
                         return operation_fail(operation, FAULT_UNSUPPORTED,
-                                              "%s: only its owner can revoke it, upstream.", operation->info->title);
+                                              "%s: only its owner can revoke it, upstream.",
+                                              operation->info->title);
                 return provider->revoke(operation, request->body, &answer->revoke);
         }
 }
@@ -118,7 +120,8 @@ static int dispatch(Operation *operation, const Request *request, Answer *answer
 
         operation->info = provider_info(operation->upstream->provider);
         if (!provider || !operation->info)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "There is no such provider in this build.");
+                return operation_fail(operation, FAULT_UNSUPPORTED,
+                                      "There is no such provider in this build.");
         wants_proof = request->id != PROVIDER_REVOKE || operation->info->revoke_needs_proof;
         r = check_upstream(operation, wants_proof);
         return r ? r : run(provider, operation, request, answer);
@@ -137,7 +140,8 @@ static int refuse(ProviderProcess *process, Request *request, Operation *operati
         };
 
         if (error < 0 && error != -ECANCELED)
-                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name, strerror(-error));
+                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name,
+                         strerror(-error));
         return request_fail_body(request, &fault);
 }
 
@@ -176,7 +180,8 @@ static int on_call(void *userdata, UNUSED Channel *channel, Request *request)
         int r;
 
         if (process->served)
-                return request_fail(request, FAULT_NOT_ALLOWED, "A provider process takes one call.");
+                return request_fail(request, FAULT_NOT_ALLOWED,
+                                    "A provider process takes one call.");
         process->served = true;
         r = https_new(&https, process->role.arena, &config);
         if (r < 0)
@@ -213,7 +218,8 @@ static int on_attach(void *userdata, UNUSED Channel *channel, Request *request)
         int r;
 
         if (attach->peer != ROLE_VAULT || request->n_fds != 1 || process->vault)
-                return request_fail(request, FAULT_INVALID_PARAMETER, "A provider process has one edge, to the vault.");
+                return request_fail(request, FAULT_INVALID_PARAMETER,
+                                    "A provider process has one edge, to the vault.");
         process->vault_fd = request->fds[0];
         config.fd = take_fd(&request->fds[0]);
         r = channel_new(&process->vault, &config);
@@ -316,11 +322,13 @@ int main(int argc, char **argv)
         int status;
 
         if (!parse_arguments(argc, argv, &process, &config)) {
-                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--timeout-ms N] [--connect-timeout-ms N] "
+                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--timeout-ms N] "
+                                "[--connect-timeout-ms N] "
                                 "[--allow-no-landlock]\n");
                 return 2;
         }
-        /* A proxy, a resolver's option, a key log, an OpenSSL module: nothing of that comes from here. */
+        /* A proxy, a resolver's option, a key log, an OpenSSL module: nothing of that comes from
+         * here. */
         if (clearenv() != 0)
                 return 1;
         status = role_run(&process.role, &config);
