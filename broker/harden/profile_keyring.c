@@ -1,4 +1,5 @@
 #include "harden/calls.h"
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /*
@@ -12,6 +13,7 @@ static const HardenCall calls[] = {
         FAIL(sched_getattr, ENOSYS), FAIL(sched_setattr, ENOSYS),
         FAIL(inotify_init1, ENOSYS), FAIL(statfs, ENOSYS),
         ALLOW_OPTION(SOL_SOCKET, SO_KEEPALIVE),
+        ALLOW_IF(getrusage, 0, RUSAGE_SELF), /* libgcrypt stirs it into its random numbers */
         /* libgcrypt and libsecret lock the pages of the transfer's session key. */
         ALLOW(mlock), ALLOW(munlock),
 };
