@@ -129,7 +129,10 @@ static int dispatch(Operation *operation, const Request *request, Answer *answer
 
 static int refuse(ProviderProcess *process, Request *request, Operation *operation, int error)
 {
-        Fault code = error > 0 ? (Fault)error : FAULT_INTERNAL;
+        /* A defect of ours, after the upstream was asked, loses the reply like any other way to. */
+        Fault code = error > 0          ? (Fault)error
+                     : operation->asked ? FAULT_UPSTREAM_UNKNOWN
+                                        : FAULT_INTERNAL;
         const FaultInfo *info = fault_info(code);
         FaultBody fault = {
                 .fault = code,

@@ -83,6 +83,8 @@ int operation_send(Operation *operation, HttpsRequest *request, const char *path
         if (r == 0) {
                 request->url = (const char *)url.data;
                 r = https_perform(operation->https, request, ret);
+                if (r != HTTPS_E_NOT_SENT && r != HTTPS_E_INVALID)
+                        operation->asked = true;
         }
         request->url = NULL;
         buf_deinit(&url);

@@ -18,6 +18,7 @@ typedef struct Operation {
         const ProviderInfo *info;
         const Upstream *upstream; /* its parameters and base URL have been checked */
         uint64_t deadline_usec;   /* boot clock */
+        bool asked;               /* something reached the upstream, as far as is known */
         /* Why it failed, filled by operation_fail(). */
         char message[OPERATION_MESSAGE_MAX];
         char field[64]; /* of an invalid parameter, otherwise empty */

@@ -28,9 +28,9 @@ const ProviderInfo provider_infos[] = {
                 .needs_permissions = true,
                 .takes_scope = true,
                 .rotate_create =
-                        "In the App's settings on GitHub (Developer settings, GitHub Apps, the "
-                        "App, General, Private keys), press \"Generate a private key\". A .pem file is "
-                        "downloaded. The old key keeps working; leave it there for now.",
+                        "In the App's settings on GitHub (Developer settings, GitHub Apps, "
+                        "the App, General, Private keys), press \"Generate a private key\". A .pem "
+                        "file is downloaded. The old key keeps working; leave it there for now.",
                 .rotate_delete =
                         "On the same page, delete the old key, which is the one with the older "
                         "date: until then whoever has it can still use it. Delete the downloaded "
