@@ -99,8 +99,8 @@ START_TEST(senseless_mints)
                 "{\"token\":\"t\",\"expires_at\":1767229200}",
                 "{\"token\":\"t\",\"expires_at\":\"1970-01-01T00:00:00Z\"}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":[]}",
-                "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":{\"a\":1}"
-                "}",
+                ("{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":{\"a\":1}"
+                 "}"),
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":{}}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":[1]}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":[{}]}",
