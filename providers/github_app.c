@@ -7,10 +7,10 @@
 
 /* A narrowed token's reply describes each repository in about 6 KB, and names up to 500. */
 #define MINT_REPLY_MAX (8U * 1024U * 1024U)
-#define REPLY_MAX (1024U * 1024U)
-#define PATH_MAX_SIZE 128U
+#define REPLY_MAX      (1024U * 1024U)
+#define PATH_MAX_SIZE  128U
 /* Whether a revoked token is refused is asked this often, with a pause that doubles. */
-#define PROBES 3U
+#define PROBES      3U
 #define PROBE_PAUSE (250 * USEC_PER_MSEC)
 
 static const char *const headers[] = {
@@ -35,11 +35,12 @@ static const char *meaning(Fault fault)
         case FAULT_UPSTREAM_NO_TARGET:
                 return "GitHub knows no such installation for this App";
         case FAULT_UPSTREAM_BAD_SCOPE:
-                return "GitHub does not give these repositories and permissions to this installation";
+                return "GitHub does not give these repositories and permissions to this "
+                       "installation";
         case FAULT_UPSTREAM_RATE_LIMITED:
                 return "GitHub's rate limit for the App is reached";
         default:
-                return "GitHub's answer makes no sense, so it may have happened";
+                return "GitHub failed at this, or its answer makes no sense";
         }
 }
 
@@ -48,21 +49,22 @@ static int fail(Operation *operation, Fault fault, const HttpsResponse *response
         char message[GITHUB_TEXT_MAX];
 
         github_read_message(buf_slice(&response->body), message);
-        return operation_fail(operation, fault, "%s (status %u%s%s).", meaning(fault), response->head.status,
-                              *message ? ": " : "", message);
+        return operation_fail(operation, fault, "%s (status %u%s%s).", meaning(fault),
+                              response->head.status, *message ? ": " : "", message);
 }
 
 /* Turns a response that is no success into a fault. */
 static int check(Operation *operation, const HttpsResponse *response)
 {
-        Fault fault = github_classify(&response->head, buf_slice(&response->body), clock_wall(operation->clock),
-                                      &operation->retry_after_usec);
+        Fault fault = github_classify(&response->head, buf_slice(&response->body),
+                                      clock_wall(operation->clock), &operation->retry_after_usec);
 
         return fault == FAULT_NONE ? 0 : fail(operation, fault, response);
 }
 
 /* Something to which no answer but a JSON object is a success. */
-static int get(Operation *operation, const char *path, const Secret *bearer, HttpsResponse *response)
+static int get(Operation *operation, const char *path, const Secret *bearer,
+               HttpsResponse *response)
 {
         HttpsRequest request = {
                 .method = "GET",
@@ -97,7 +99,8 @@ static int verify_app(Operation *operation, GithubApp *ret)
                 return fail(operation, FAULT_UPSTREAM_UNKNOWN, &response);
         if (!is_our_app(operation, ret))
                 return operation_fail(operation, FAULT_UPSTREAM_ROOT_INVALID,
-                                      "The key is that of another App, %s (%" PRIu64 ").", ret->name, ret->id);
+                                      "The key is that of another App, %s (%" PRIu64 ").",
+                                      ret->name, ret->id);
         return 0;
 }
 
@@ -107,7 +110,8 @@ static int verify_installation(Operation *operation, GithubInstallation *ret)
         char path[PATH_MAX_SIZE];
         int r;
 
-        snprintf(path, sizeof(path), "/app/installations/%s", operation_parameter(operation, "installation_id"));
+        snprintf(path, sizeof(path), "/app/installations/%s",
+                 operation_parameter(operation, "installation_id"));
         r = get(operation, path, operation->upstream->proof, &response);
         if (r)
                 return r;
@@ -129,8 +133,8 @@ static int verify(Operation *operation, ProviderVerifyReply *reply)
                 r = verify_installation(operation, &installation);
         if (r)
                 return r;
-        snprintf(text, sizeof(text), "GitHub App %s (%" PRIu64 "), installed on %s%s", app.name, app.id,
-                 installation.account, installation.suspended ? ", suspended" : "");
+        snprintf(text, sizeof(text), "GitHub App %s (%" PRIu64 "), installed on %s%s", app.name,
+                 app.id, installation.account, installation.suspended ? ", suspended" : "");
         reply->checked = true;
         return pool_text(operation->pool, slice_text(text), &reply->identity);
 }
@@ -166,7 +170,8 @@ static int read_mint(Operation *operation, const HttpsResponse *response, Provid
         if (r)
                 return r;
         r = github_read_mint(buf_slice(&response->body), operation->arena, operation->pool, reply);
-        return r == GITHUB_E_SENSELESS ? fail(operation, FAULT_UPSTREAM_UNKNOWN, response) : error_fold(r);
+        return r == GITHUB_E_SENSELESS ? fail(operation, FAULT_UPSTREAM_UNKNOWN, response)
+                                       : error_fold(r);
 }
 
 static int mint(Operation *operation, const ProviderMintRequest *request, ProviderMintReply *reply)
@@ -221,7 +226,8 @@ static int probe_until_dead(Operation *operation, const Secret *token, Life *ret
 
         for (unsigned i = 0; i < PROBES; i++, pause *= 2) {
                 r = probe(operation, token, ret);
-                if (r < 0 || *ret != LIFE_ALIVE || i + 1 == PROBES || !operation_sleep(operation, pause))
+                if (r < 0 || *ret != LIFE_ALIVE || i + 1 == PROBES ||
+                    !operation_sleep(operation, pause))
                         return r;
         }
         return 0;
@@ -242,7 +248,8 @@ static int delete_token(Operation *operation, const Secret *token, bool *ret_not
         if (r)
                 return r;
         *ret_not_found = response.head.status == 404;
-        if (response.head.status == 204 || response.head.status == 401 || response.head.status == 404)
+        if (response.head.status == 204 || response.head.status == 401 ||
+            response.head.status == 404)
                 return 0;
         r = check(operation, &response);
         return r ? r : fail(operation, FAULT_UPSTREAM_UNKNOWN, &response);
@@ -252,14 +259,16 @@ static int delete_token(Operation *operation, const Secret *token, bool *ret_not
  * What DELETE says is believed only as far as the probe bears it out: a stray 401 on the way would
  * otherwise leave a live token that counts as dead, and a 404 also comes from a wrong base URL.
  */
-static int revoke(Operation *operation, const ProviderRevokeRequest *request, ProviderRevokeReply *reply)
+static int revoke(Operation *operation, const ProviderRevokeRequest *request,
+                  ProviderRevokeReply *reply)
 {
         Life life = LIFE_UNKNOWN;
         bool not_found = false;
         int r;
 
         if (!request->token)
-                return operation_fail(operation, FAULT_INVALID_PARAMETER, "GitHub revokes a token by its value alone.");
+                return operation_fail(operation, FAULT_INVALID_PARAMETER,
+                                      "GitHub revokes a token by its value alone.");
         r = delete_token(operation, request->token, &not_found);
         if (r == 0)
                 r = probe_until_dead(operation, request->token, &life);

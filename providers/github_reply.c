@@ -64,10 +64,12 @@ static int read_permissions(const json_t *json, Pool *pool, TextMap *ret)
         if (r < 0)
                 return from_pool(r);
         *ret = (TextMap){ .items = items };
-        json_object_foreach(permissions, key, value) {
+        json_object_foreach(permissions, key, value)
+        {
                 TextPair *pair = &ret->items[ret->n];
 
-                if (!json_is_string(value) || strlen(key) > LIMIT_NAME || json_string_length(value) > LIMIT_NAME)
+                if (!json_is_string(value) || strlen(key) > LIMIT_NAME ||
+                    json_string_length(value) > LIMIT_NAME)
                         return GITHUB_E_SENSELESS;
                 r = pool_text(pool, slice_text(key), &pair->key);
                 if (r == 0)
@@ -103,7 +105,8 @@ static int read_repositories(const json_t *json, Pool *pool, TextList *ret)
         *ret = (TextList){ .items = items };
         if (all)
                 return add_repository(GITHUB_ALL_REPOSITORIES, pool, ret);
-        json_array_foreach(repositories, i, item) {
+        json_array_foreach(repositories, i, item)
+        {
                 r = add_repository(json_text(item, "full_name"), pool, ret);
                 if (r)
                         return r;
@@ -157,7 +160,8 @@ int github_read_app(Slice body, GithubApp *ret)
         if (!json_is_integer(id) || json_integer_value(id) <= 0)
                 return GITHUB_E_SENSELESS;
         app.id = (uint64_t)json_integer_value(id);
-        if (!copy_printable(json_text(json, "slug"), app.name) && !copy_printable(json_text(json, "name"), app.name))
+        if (!copy_printable(json_text(json, "slug"), app.name) &&
+            !copy_printable(json_text(json, "name"), app.name))
                 return GITHUB_E_SENSELESS;
         if (!copy_printable(json_text(json, "client_id"), app.client_id))
                 app.client_id[0] = 0;
@@ -173,7 +177,8 @@ int github_read_installation(Slice body, GithubInstallation *ret)
 
         if (json_read(body, &json))
                 return GITHUB_E_SENSELESS;
-        if (!copy_printable(json_text(json_object_get(json, "account"), "login"), installation.account))
+        if (!copy_printable(json_text(json_object_get(json, "account"), "login"),
+                            installation.account))
                 return GITHUB_E_SENSELESS;
         suspended = json_object_get(json, "suspended_at");
         installation.suspended = suspended && !json_is_null(suspended);
@@ -209,7 +214,8 @@ static bool is_rate_limit(const ResponseHead *head, Slice body)
         return strcasestr(message, "rate limit") != NULL;
 }
 
-Fault github_classify(const ResponseHead *head, Slice body, uint64_t now_usec, uint64_t *ret_retry_after_usec)
+Fault github_classify(const ResponseHead *head, Slice body, uint64_t now_usec,
+                      uint64_t *ret_retry_after_usec)
 {
         *ret_retry_after_usec = 0;
         if (head->status >= 200 && head->status < 300)

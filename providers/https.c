@@ -6,7 +6,7 @@
 #include <poll.h>
 
 /* Debian's bundle is 220 KB. */
-#define ROOTS_MAX (4U * 1024U * 1024U)
+#define ROOTS_MAX      (4U * 1024U * 1024U)
 #define ROOTS_FALLBACK "/etc/ssl/certs/ca-certificates.crt"
 
 struct Https {
@@ -27,8 +27,8 @@ typedef struct Transfer {
 
 int https_global_init(void)
 {
-        CURLcode code = curl_global_init_mem(CURL_GLOBAL_SSL, wipe_malloc, wipe_free, wipe_realloc, wipe_strdup,
-                                             wipe_calloc);
+        CURLcode code = curl_global_init_mem(CURL_GLOBAL_SSL, wipe_malloc, wipe_free, wipe_realloc,
+                                             wipe_strdup, wipe_calloc);
 
         return code == CURLE_OK ? 0 : -ENOSYS;
 }
@@ -112,8 +112,8 @@ int https_url(Buf *ret, const char *base_url, const char *path)
 
 /* ---- callbacks ---- */
 
-static int on_begin(void *userdata, UNUSED char *primary, UNUSED char *local, UNUSED int primary_port,
-                    UNUSED int local_port)
+static int on_begin(void *userdata, UNUSED char *primary, UNUSED char *local,
+                    UNUSED int primary_port, UNUSED int local_port)
 {
         Transfer *transfer = userdata;
 
@@ -142,14 +142,15 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 }
 
 /* libcurl calls this at least once a second, while a name resolves too. */
-static int on_progress(void *userdata, UNUSED curl_off_t dltotal, UNUSED curl_off_t dlnow, UNUSED curl_off_t ultotal,
-                       UNUSED curl_off_t ulnow)
+static int on_progress(void *userdata, UNUSED curl_off_t dltotal, UNUSED curl_off_t dlnow,
+                       UNUSED curl_off_t ultotal, UNUSED curl_off_t ulnow)
 {
         Transfer *transfer = userdata;
         struct pollfd fds[HTTPS_WATCH_MAX];
 
         for (size_t i = 0; i < HTTPS_WATCH_MAX; i++)
-                fds[i] = (struct pollfd){ .fd = transfer->https->config.watch[i], .events = POLLRDHUP };
+                fds[i] = (struct pollfd){ .fd = transfer->https->config.watch[i],
+                                          .events = POLLRDHUP };
         if (poll(fds, HTTPS_WATCH_MAX, 0) > 0)
                 transfer->aborted = true;
         return transfer->aborted;
@@ -158,10 +159,10 @@ static int on_progress(void *userdata, UNUSED curl_off_t dltotal, UNUSED curl_of
 /* ---- options ---- */
 
 /* One setting after another; the first that libcurl refuses makes the request not happen. */
-#define SET(option, value) \
-        do { \
-                if (curl_easy_setopt(curl, option, value) != CURLE_OK) \
-                        return -ENOTSUP; \
+#define SET(option, value)                                                                         \
+        do {                                                                                       \
+                if (curl_easy_setopt(curl, option, value) != CURLE_OK)                             \
+                        return -ENOTSUP;                                                           \
         } while (0)
 
 static int set_connection(Https *https)
@@ -204,7 +205,8 @@ static int set_transfer(Https *https, const HttpsRequest *request, Transfer *tra
         CURL *curl = https->curl;
 
         SET(CURLOPT_URL, request->url);
-        SET(CURLOPT_CONNECTTIMEOUT_MS, to_msec(MIN(https->config.connect_timeout_usec, request->timeout_usec)));
+        SET(CURLOPT_CONNECTTIMEOUT_MS,
+            to_msec(MIN(https->config.connect_timeout_usec, request->timeout_usec)));
         SET(CURLOPT_TIMEOUT_MS, to_msec(request->timeout_usec));
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->response_max);
         SET(CURLOPT_PREREQFUNCTION, on_begin);
@@ -226,7 +228,8 @@ static int set_method(CURL *curl, const HttpsRequest *request)
         } else if (strcmp(request->method, "POST") == 0) {
                 SET(CURLOPT_POST, 1L);
                 SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
-                SET(CURLOPT_POSTFIELDS, request->body.size > 0 ? (const char *)request->body.data : "");
+                SET(CURLOPT_POSTFIELDS,
+                    request->body.size > 0 ? (const char *)request->body.data : "");
         } else {
                 SET(CURLOPT_CUSTOMREQUEST, request->method);
         }
@@ -290,8 +293,9 @@ static int outcome(CURLcode code, const Transfer *transfer, HttpsResponse *respo
                 return HTTPS_E_ABORTED;
         if (code == CURLE_OK && response->head.status >= 200)
                 return 0;
-        response->reason = code == CURLE_OK || response->head.malformed ? "the response makes no sense"
-                                                                       : curl_easy_strerror(code);
+        response->reason = code == CURLE_OK || response->head.malformed
+                                   ? "the response makes no sense"
+                                   : curl_easy_strerror(code);
         if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED) {
                 response->reason = "the response is larger than any that would make sense";
                 return HTTPS_E_TOO_LARGE;

@@ -4,7 +4,8 @@
 void json_global_init(void)
 {
         json_set_alloc_funcs(wipe_malloc, wipe_free);
-        json_object_seed(0); /* reads the kernel's randomness now, where confinement does not bar it yet */
+        json_object_seed(
+                0); /* reads the kernel's randomness now, where confinement does not bar it yet */
 }
 
 /* jansson's own limit is 2048 levels, on the stack. */

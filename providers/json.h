@@ -1,5 +1,5 @@
 #pragma once
-/* Strict JSON of an upstream: no duplicate keys, no bad UTF-8, no NUL, no trailing bytes, not deep. */
+/* Strict JSON of an upstream: no duplicate keys, bad UTF-8, NUL or trailing bytes, and not deep. */
 #include "base/error.h"
 #include "base/slice.h"
 #include <jansson.h>

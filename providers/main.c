@@ -16,7 +16,7 @@
 /* What a mint's reply points at: 500 repositories of 200 bytes and the permissions. */
 #define POOL_MAX (512U * 1024U)
 /* Longer than any upstream takes that still answers. */
-#define TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
+#define TIMEOUT_DEFAULT         (30 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT_DEFAULT (10 * USEC_PER_SEC)
 /* A process that nobody asks anything is one that somebody forgot. */
 #define IDLE_MAX (60 * USEC_PER_SEC)
@@ -42,46 +42,44 @@ static void finish(ProviderProcess *process)
 
 /* ---- one call ---- */
 
-static int run_verify(const Provider *provider, Operation *operation, Request *request)
-{
-        ProviderVerifyReply reply = { 0 };
-        int r = provider->verify ? provider->verify(operation, &reply)
-                                 : operation_fail(operation, FAULT_UNSUPPORTED, "This secret cannot be checked.");
+typedef union Answer {
+        ProviderVerifyReply verify;
+        ProviderMintReply mint;
+        ProviderRevokeReply revoke;
+} Answer;
 
-        return r ? r : request_reply(request, &reply, NULL, 0);
-}
-
-static int run_mint(const Provider *provider, Operation *operation, Request *request)
+static int run_mint(const Provider *provider, Operation *operation,
+                    const ProviderMintRequest *request, ProviderMintReply *reply)
 {
-        const ProviderMintRequest *body = request->body;
-        ProviderMintReply reply = { 0 };
         const char *problem, *field;
-        int r;
 
         if (!provider->mint)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "%s: nothing can be minted of it.",
-                                      operation->info->title);
-        problem = provider_check_scope(operation->info, body->scope, &field);
+                return operation_fail(operation, FAULT_UNSUPPORTED,
+                                      "%s: nothing can be minted of it.", operation->info->title);
+        problem = provider_check_scope(operation->info, request->scope, &field);
         if (problem)
                 return operation_fail_field(operation, "scope.", field, problem);
-        r = provider->mint(operation, body, &reply);
-        if (r == 0)
-                r = request_reply(request, &reply, NULL, 0);
-        secret_free(reply.token);
-        return r;
+        return provider->mint(operation, request, reply);
 }
 
-static int run_revoke(const Provider *provider, Operation *operation, Request *request)
+static int run(const Provider *provider, Operation *operation, const Request *request,
+               Answer *answer)
 {
-        const ProviderRevokeRequest *body = request->body;
-        ProviderRevokeReply reply = { 0 };
-        int r;
-
-        if (!provider->revoke)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "%s: only its owner can revoke it, upstream.",
-                                      operation->info->title);
-        r = provider->revoke(operation, body, &reply);
-        return r ? r : request_reply(request, &reply, NULL, 0);
+        switch (request->id) {
+        case PROVIDER_VERIFY:
+                if (!provider->verify)
+                        return operation_fail(operation, FAULT_UNSUPPORTED,
+                                              "%s: it cannot be checked.", operation->info->title);
+                return provider->verify(operation, &answer->verify);
+        case PROVIDER_MINT:
+                return run_mint(provider, operation, request->body, &answer->mint);
+        default:
+                if (!provider->revoke)
+                        return operation_fail(operation, FAULT_UNSUPPORTED,
+                                              "%s: only its owner can revoke it, upstream.",
+                                              operation->info->title);
+                return provider->revoke(operation, request->body, &answer->revoke);
+        }
 }
 
 /* What can be refused without asking anybody. */
@@ -114,7 +112,7 @@ static const Upstream *upstream_of(const Request *request)
         }
 }
 
-static int dispatch(Operation *operation, Request *request)
+static int dispatch(Operation *operation, const Request *request, Answer *answer)
 {
         const Provider *provider = provider_find(operation->upstream->provider);
         bool wants_proof;
@@ -122,25 +120,39 @@ static int dispatch(Operation *operation, Request *request)
 
         operation->info = provider_info(operation->upstream->provider);
         if (!provider || !operation->info)
-                return operation_fail(operation, FAULT_UNSUPPORTED, "There is no such provider in this build.");
+                return operation_fail(operation, FAULT_UNSUPPORTED,
+                                      "There is no such provider in this build.");
         wants_proof = request->id != PROVIDER_REVOKE || operation->info->revoke_needs_proof;
         r = check_upstream(operation, wants_proof);
-        if (r)
-                return r;
-        switch (request->id) {
-        case PROVIDER_VERIFY:
-                return run_verify(provider, operation, request);
-        case PROVIDER_MINT:
-                return run_mint(provider, operation, request);
-        default:
-                return run_revoke(provider, operation, request);
-        }
+        return r ? r : run(provider, operation, request, answer);
+}
+
+static int refuse(ProviderProcess *process, Request *request, Operation *operation, int error)
+{
+        /* A defect of ours, after the upstream was asked, loses the reply like any other way to. */
+        Fault code = error > 0          ? (Fault)error
+                     : operation->asked ? FAULT_UPSTREAM_UNKNOWN
+                                        : FAULT_INTERNAL;
+        const FaultInfo *info = fault_info(code);
+        FaultBody fault = {
+                .fault = code,
+                .message = error > 0 ? operation->message : info->sentence,
+                .remedy = info->remedy,
+                .field = *operation->field ? operation->field : NULL,
+                .retry_after_usec = operation->retry_after_usec,
+        };
+
+        if (error < 0 && error != -ECANCELED)
+                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name,
+                         strerror(-error));
+        return request_fail_body(request, &fault);
 }
 
 /* The answer leaves at once, being the only one on this edge; then there is nothing left to do. */
 static int serve(ProviderProcess *process, Request *request, Https *https, Pool *pool)
 {
         const Clock *clock = loop_clock(process->role.loop);
+        bool mints = request->id == PROVIDER_MINT;
         Operation operation = {
                 .arena = process->role.arena,
                 .pool = pool,
@@ -149,21 +161,13 @@ static int serve(ProviderProcess *process, Request *request, Https *https, Pool 
                 .upstream = upstream_of(request),
                 .deadline_usec = clock_boot(clock) + process->timeout_usec,
         };
-        FaultBody fault = { .fault = FAULT_INTERNAL, .message = operation.message };
-        int r = dispatch(&operation, request);
+        Answer answer = { 0 };
+        int r = dispatch(&operation, request, &answer);
 
-        if (r == 0)
-                return 0;
-        if (r > 0)
-                fault.fault = (uint64_t)r;
-        else
-                snprintf(operation.message, sizeof(operation.message), "%s", fault_info(FAULT_INTERNAL)->sentence);
-        if (r < 0 && r != -ECANCELED)
-                role_log(&process->role, LOG_LEVEL_ERROR, "%s failed: %s", request->method->name, strerror(-r));
-        fault.remedy = fault_info((Fault)fault.fault)->remedy;
-        fault.field = *operation.field ? operation.field : NULL;
-        fault.retry_after_usec = operation.retry_after_usec;
-        return request_fail_body(request, &fault);
+        r = r ? refuse(process, request, &operation, r) : request_reply(request, &answer, NULL, 0);
+        if (mints)
+                secret_free(answer.mint.token);
+        return r;
 }
 
 static int on_call(void *userdata, UNUSED Channel *channel, Request *request)
@@ -179,7 +183,8 @@ static int on_call(void *userdata, UNUSED Channel *channel, Request *request)
         int r;
 
         if (process->served)
-                return request_fail(request, FAULT_NOT_ALLOWED, "A provider process takes one call.");
+                return request_fail(request, FAULT_NOT_ALLOWED,
+                                    "A provider process takes one call.");
         process->served = true;
         r = https_new(&https, process->role.arena, &config);
         if (r < 0)
@@ -216,7 +221,8 @@ static int on_attach(void *userdata, UNUSED Channel *channel, Request *request)
         int r;
 
         if (attach->peer != ROLE_VAULT || request->n_fds != 1 || process->vault)
-                return request_fail(request, FAULT_INVALID_PARAMETER, "A provider process has one edge, to the vault.");
+                return request_fail(request, FAULT_INVALID_PARAMETER,
+                                    "A provider process has one edge, to the vault.");
         process->vault_fd = request->fds[0];
         config.fd = take_fd(&request->fds[0]);
         r = channel_new(&process->vault, &config);
@@ -319,11 +325,13 @@ int main(int argc, char **argv)
         int status;
 
         if (!parse_arguments(argc, argv, &process, &config)) {
-                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--timeout-ms N] [--connect-timeout-ms N] "
+                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--timeout-ms N] "
+                                "[--connect-timeout-ms N] "
                                 "[--allow-no-landlock]\n");
                 return 2;
         }
-        /* A proxy, a resolver's option, a key log, an OpenSSL module: nothing of that comes from here. */
+        /* A proxy, a resolver's option, a key log, an OpenSSL module: nothing of that comes from
+         * here. */
         if (clearenv() != 0)
                 return 1;
         status = role_run(&process.role, &config);

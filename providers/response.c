@@ -5,14 +5,15 @@
 
 /* GitHub: "wait for at least one minute" where a secondary limit names no time. */
 #define RETRY_DEFAULT (60 * USEC_PER_SEC)
-#define RETRY_MAX (24 * 3600 * USEC_PER_SEC)
-#define DATE_MAX 64U
+#define RETRY_MAX     (24 * 3600 * USEC_PER_SEC)
+#define DATE_MAX      64U
 /* Seconds since 1970 beyond which a time is nonsense: the year 9999. */
 #define SECONDS_MAX UINT64_C(253402300799)
 
 static Slice trim(Slice text)
 {
-        while (text.size > 0 && strchr(" \t\r\n", text.data[text.size - 1]) && text.data[text.size - 1])
+        while (text.size > 0 && strchr(" \t\r\n", text.data[text.size - 1]) &&
+               text.data[text.size - 1])
                 text.size--;
         while (text.size > 0 && (*text.data == ' ' || *text.data == '\t'))
                 text = slice(text.data + 1, text.size - 1);
@@ -21,7 +22,8 @@ static Slice trim(Slice text)
 
 static bool is_name(Slice text, const char *name)
 {
-        return text.size == strlen(name) && strncasecmp((const char *)text.data, name, text.size) == 0;
+        return text.size == strlen(name) &&
+               strncasecmp((const char *)text.data, name, text.size) == 0;
 }
 
 /* Digits only, no sign, no white space. */
@@ -55,7 +57,8 @@ int response_parse_date(Slice text, uint64_t *ret_usec)
         copy[text.size] = 0;
         for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
                 struct tm tm = { 0 };
-                const char *end = strptime(copy, forms[i], &tm); /* the process is in the C locale */
+                const char *end =
+                        strptime(copy, forms[i], &tm); /* the process is in the C locale */
                 time_t seconds;
 
                 if (!end || *end)
@@ -78,8 +81,9 @@ static void take_status(ResponseHead *head, Slice line)
         uint64_t status = 0;
 
         *head = (ResponseHead){ .lines = lines };
-        if (line.size < at + 3 || !parse_number(slice(line.data + at, 3), &status) || status < 100 ||
-            status > 599 || (line.size > at + 3 && !strchr(" \r\n", line.data[at + 3]))) {
+        if (line.size < at + 3 || !parse_number(slice(line.data + at, 3), &status) ||
+            status < 100 || status > 599 ||
+            (line.size > at + 3 && !strchr(" \r\n", line.data[at + 3]))) {
                 head->malformed = true;
                 return;
         }
@@ -150,7 +154,8 @@ void response_head_line(ResponseHead *head, Slice line)
         } else if (is_name(name, "x-ratelimit-remaining") && parse_number(value, &number)) {
                 head->remaining = number;
                 head->has_remaining = true;
-        } else if (is_name(name, "x-ratelimit-reset") && parse_number(value, &number) && number <= SECONDS_MAX) {
+        } else if (is_name(name, "x-ratelimit-reset") && parse_number(value, &number) &&
+                   number <= SECONDS_MAX) {
                 head->reset_usec = number * USEC_PER_SEC;
                 head->has_reset = true;
         }
@@ -167,7 +172,8 @@ uint64_t response_retry_after(const ResponseHead *head, uint64_t now_usec)
         uint64_t delay = RETRY_DEFAULT;
 
         if (head->has_retry_after)
-                delay = head->retry_at_usec > 0 ? until(head->retry_at_usec, now) : head->retry_after_usec;
+                delay = head->retry_at_usec > 0 ? until(head->retry_at_usec, now)
+                                                : head->retry_after_usec;
         else if (head->has_remaining && head->remaining == 0 && head->has_reset)
                 delay = until(head->reset_usec, now);
         return MIN(MAX(delay, USEC_PER_SEC), RETRY_MAX);

@@ -8,23 +8,23 @@
 #include "base/slice.h"
 
 #define RESPONSE_CONTENT_TYPE_MAX 64U
-#define RESPONSE_LINES_MAX 256U /* GitHub sends about 30 */
+#define RESPONSE_LINES_MAX        256U /* GitHub sends about 30 */
 
 typedef struct ResponseHead {
-        unsigned status;        /* 100 to 599; 0: there was none */
+        unsigned status; /* 100 to 599; 0: there was none */
         unsigned lines;
-        bool malformed;         /* a status line or a number that makes no sense, or too many lines */
+        bool malformed; /* a status line or a number that makes no sense, or too many lines */
         bool has_remaining, has_reset, has_retry_after;
-        uint64_t remaining;     /* x-ratelimit-remaining */
-        uint64_t reset_usec;    /* x-ratelimit-reset, wall clock of the upstream */
+        uint64_t remaining;        /* x-ratelimit-remaining */
+        uint64_t reset_usec;       /* x-ratelimit-reset, wall clock of the upstream */
         uint64_t retry_after_usec; /* Retry-After as a delay */
-        uint64_t retry_at_usec; /* Retry-After as a date, 0 if it is a delay */
-        uint64_t date_usec;     /* Date, 0 if there was none */
+        uint64_t retry_at_usec;    /* Retry-After as a date, 0 if it is a delay */
+        uint64_t date_usec;        /* Date, 0 if there was none */
         char content_type[RESPONSE_CONTENT_TYPE_MAX]; /* lower case, without parameters */
 } ResponseHead;
 
-/* Takes one line, with or without its line end. A status line starts over: the head before it was an
- * interim one. Numbers that do not parse count as absent. */
+/* Takes one line, with or without its line end. A status line starts over: the head before it was
+ * an interim one. Numbers that do not parse count as absent. */
 void response_head_line(ResponseHead *head, Slice line) NONNULL(1);
 
 typedef enum ResponseError {

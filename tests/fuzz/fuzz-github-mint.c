@@ -8,7 +8,8 @@ static void check(const ProviderMintReply *reply)
 {
         Slice token = secret_slice(reply->token);
 
-        if (token.size == 0 || token.size > GITHUB_TOKEN_MAX || reply->expires == 0 || !reply->granted)
+        if (token.size == 0 || token.size > GITHUB_TOKEN_MAX || reply->expires == 0 ||
+            !reply->granted)
                 abort();
         for (size_t i = 0; i < token.size; i++)
                 if (token.data[i] <= ' ' || token.data[i] > '~')

@@ -1,4 +1,5 @@
-/* Runs a target over each file of the corpus, where there is no libFuzzer; and over each file cut short. */
+/* Runs a target over each file of the corpus, where there is no libFuzzer; and over each file cut
+ * short. */
 #include "target.h"
 #include <dirent.h>
 #include <stdio.h>

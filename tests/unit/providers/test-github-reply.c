@@ -35,11 +35,13 @@ static void make_reply(char *out, size_t size, const char *token, const char *re
 {
         snprintf(out, size,
                  "{\"token\":\"%s\",\"expires_at\":\"2026-01-01T01:00:00Z\","
-                 "\"permissions\":{\"contents\":\"read\",\"metadata\":\"read\"}%s}", token, rest);
+                 "\"permissions\":{\"contents\":\"read\",\"metadata\":\"read\"}%s}",
+                 token, rest);
 }
 
-#define SELECTED \
-        ",\"repository_selection\":\"selected\",\"repositories\":[{\"id\":1,\"full_name\":\"octo/hello\"," \
+#define SELECTED                                                                                   \
+        ",\"repository_selection\":\"selected\",\"repositories\":[{\"id\":1,\"full_name\":\"octo/" \
+        "hello\","                                                                                 \
         "\"owner\":{\"login\":\"octo\"}},{\"full_name\":\"octo/world\"}],\"single_file\":null"
 
 START_TEST(reads_mint)
@@ -77,7 +79,13 @@ END_TEST
 START_TEST(senseless_mints)
 {
         static const char *const bad[] = {
-                "", "null", "[]", "{}", "{", "\"token\"", "{}x",
+                "",
+                "null",
+                "[]",
+                "{}",
+                "{",
+                "\"token\"",
+                "{}x",
                 "{\"token\":\"t\"}",
                 "{\"expires_at\":\"2026-01-01T01:00:00Z\"}",
                 "{\"token\":\"\",\"expires_at\":\"2026-01-01T01:00:00Z\"}",
@@ -91,7 +99,8 @@ START_TEST(senseless_mints)
                 "{\"token\":\"t\",\"expires_at\":1767229200}",
                 "{\"token\":\"t\",\"expires_at\":\"1970-01-01T00:00:00Z\"}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":[]}",
-                "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":{\"a\":1}}",
+                ("{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"permissions\":{\"a\":1}"
+                 "}"),
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":{}}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":[1]}",
                 "{\"token\":\"t\",\"expires_at\":\"2026-01-01T01:00:00Z\",\"repositories\":[{}]}",
@@ -100,8 +109,9 @@ START_TEST(senseless_mints)
         ProviderMintReply reply = { 0 };
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-                ck_assert_msg(github_read_mint(slice_text(bad[i]), arena, &pool, &reply) == GITHUB_E_SENSELESS, "%s",
-                              bad[i]);
+                ck_assert_msg(github_read_mint(slice_text(bad[i]), arena, &pool, &reply) ==
+                                      GITHUB_E_SENSELESS,
+                              "%s", bad[i]);
         ck_assert_ptr_null(reply.token);
 }
 END_TEST
@@ -113,7 +123,8 @@ START_TEST(limits_of_a_mint)
 
         make_token(token, sizeof(token));
         make_reply(text, sizeof(text), token, "");
-        ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply), GITHUB_E_SENSELESS);
+        ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply),
+                         GITHUB_E_SENSELESS);
         make_token(token, sizeof(token) - 1);
         make_reply(text, sizeof(text), token, "");
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply), 0);
@@ -129,7 +140,8 @@ START_TEST(no_room)
         Pool small = POOL_NULL(16);
 
         make_reply(text, sizeof(text), "t", SELECTED);
-        ck_assert_int_eq(github_read_mint(slice_text(text), arena, &small, &reply), GITHUB_E_NO_SPACE);
+        ck_assert_int_eq(github_read_mint(slice_text(text), arena, &small, &reply),
+                         GITHUB_E_NO_SPACE);
         pool_deinit(&small);
 }
 END_TEST
@@ -145,7 +157,8 @@ START_TEST(too_deep)
         text[n + 128] = '}';
         ck_assert_int_eq(json_read(slice_text(text), &json), JSON_E_INVALID);
         /* Brackets in a text do not count. */
-        ck_assert_int_eq(json_read(slice_text("{\"a\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[\"}"), &json), 0);
+        ck_assert_int_eq(json_read(slice_text("{\"a\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[\"}"), &json),
+                         0);
         json_decref(json);
 }
 END_TEST
@@ -154,16 +167,22 @@ START_TEST(reads_app)
 {
         GithubApp app;
 
-        ck_assert_int_eq(github_read_app(slice_text("{\"id\":1001,\"slug\":\"octo-mcp\",\"name\":\"Octo\","
-                                                    "\"client_id\":\"Iv1.00000000000003e9\"}"), &app), 0);
+        ck_assert_int_eq(
+                github_read_app(slice_text("{\"id\":1001,\"slug\":\"octo-mcp\",\"name\":\"Octo\","
+                                           "\"client_id\":\"Iv1.00000000000003e9\"}"),
+                                &app),
+                0);
         ck_assert_uint_eq(app.id, 1001);
         ck_assert_str_eq(app.name, "octo-mcp");
         ck_assert_str_eq(app.client_id, "Iv1.00000000000003e9");
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"Octo\"}"), &app), 0);
         ck_assert_str_eq(app.client_id, "");
-        ck_assert_int_eq(github_read_app(slice_text("{\"id\":-1,\"name\":\"Octo\"}"), &app), GITHUB_E_SENSELESS);
-        ck_assert_int_eq(github_read_app(slice_text("{\"id\":\"1\",\"name\":\"Octo\"}"), &app), GITHUB_E_SENSELESS);
-        ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"\\u001b[2J\"}"), &app), GITHUB_E_SENSELESS);
+        ck_assert_int_eq(github_read_app(slice_text("{\"id\":-1,\"name\":\"Octo\"}"), &app),
+                         GITHUB_E_SENSELESS);
+        ck_assert_int_eq(github_read_app(slice_text("{\"id\":\"1\",\"name\":\"Octo\"}"), &app),
+                         GITHUB_E_SENSELESS);
+        ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"\\u001b[2J\"}"), &app),
+                         GITHUB_E_SENSELESS);
 }
 END_TEST
 
@@ -185,14 +204,21 @@ START_TEST(reads_installation)
 {
         GithubInstallation one;
 
-        ck_assert_int_eq(github_read_installation(slice_text("{\"account\":{\"login\":\"octo\"},\"suspended_at\":null}"),
-                                                  &one), 0);
+        ck_assert_int_eq(
+                github_read_installation(
+                        slice_text("{\"account\":{\"login\":\"octo\"},\"suspended_at\":null}"),
+                        &one),
+                0);
         ck_assert(!one.suspended);
-        ck_assert_int_eq(github_read_installation(slice_text("{\"account\":{\"login\":\"octo\"},\"suspended_at\":\"2026\"}"),
-                                                  &one), 0);
+        ck_assert_int_eq(
+                github_read_installation(
+                        slice_text("{\"account\":{\"login\":\"octo\"},\"suspended_at\":\"2026\"}"),
+                        &one),
+                0);
         ck_assert(one.suspended);
         ck_assert_str_eq(one.account, "octo");
-        ck_assert_int_eq(github_read_installation(slice_text("{\"account\":\"octo\"}"), &one), GITHUB_E_SENSELESS);
+        ck_assert_int_eq(github_read_installation(slice_text("{\"account\":\"octo\"}"), &one),
+                         GITHUB_E_SENSELESS);
         ck_assert_int_eq(github_read_installation(slice_text("{}"), &one), GITHUB_E_SENSELESS);
 }
 END_TEST
@@ -200,7 +226,12 @@ END_TEST
 START_TEST(messages)
 {
         static const char *const dropped[] = {
-                "", "x", "{}", "{\"message\":1}", "{\"message\":\"a\\nb\"}", "{\"message\":\"\\u00e4\"}",
+                "",
+                "x",
+                "{}",
+                "{\"message\":1}",
+                "{\"message\":\"a\\nb\"}",
+                "{\"message\":\"\\u00e4\"}",
                 "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
         };
         char text[GITHUB_TEXT_MAX];
@@ -226,18 +257,27 @@ START_TEST(statuses)
                 unsigned status;
                 Fault fault;
         } table[] = {
-                { 200, FAULT_NONE }, { 201, FAULT_NONE }, { 204, FAULT_NONE },
-                { 301, FAULT_UPSTREAM_UNKNOWN }, { 400, FAULT_UPSTREAM_BAD_SCOPE },
-                { 401, FAULT_UPSTREAM_ROOT_INVALID }, { 403, FAULT_UPSTREAM_DENIED },
-                { 404, FAULT_UPSTREAM_NO_TARGET }, { 410, FAULT_UPSTREAM_NO_TARGET },
-                { 418, FAULT_UPSTREAM_UNKNOWN }, { 422, FAULT_UPSTREAM_BAD_SCOPE },
-                { 429, FAULT_UPSTREAM_RATE_LIMITED }, { 500, FAULT_UPSTREAM_UNKNOWN },
-                { 502, FAULT_UPSTREAM_UNKNOWN }, { 503, FAULT_UPSTREAM_UNKNOWN },
+                { 200, FAULT_NONE },
+                { 201, FAULT_NONE },
+                { 204, FAULT_NONE },
+                { 301, FAULT_UPSTREAM_UNKNOWN },
+                { 400, FAULT_UPSTREAM_BAD_SCOPE },
+                { 401, FAULT_UPSTREAM_ROOT_INVALID },
+                { 403, FAULT_UPSTREAM_DENIED },
+                { 404, FAULT_UPSTREAM_NO_TARGET },
+                { 410, FAULT_UPSTREAM_NO_TARGET },
+                { 418, FAULT_UPSTREAM_UNKNOWN },
+                { 422, FAULT_UPSTREAM_BAD_SCOPE },
+                { 429, FAULT_UPSTREAM_RATE_LIMITED },
+                { 500, FAULT_UPSTREAM_UNKNOWN },
+                { 502, FAULT_UPSTREAM_UNKNOWN },
+                { 503, FAULT_UPSTREAM_UNKNOWN },
         };
         uint64_t wait;
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-                ck_assert_uint_eq(classify(table[i].status, (ResponseHead){ 0 }, "", &wait), table[i].fault);
+                ck_assert_uint_eq(classify(table[i].status, (ResponseHead){ 0 }, "", &wait),
+                                  table[i].fault);
                 ck_assert_uint_eq(wait, table[i].status == 429 ? 60 * USEC_PER_SEC : 0);
         }
 }
@@ -247,19 +287,26 @@ START_TEST(rate_limits)
 {
         uint64_t wait;
 
-        ck_assert_uint_eq(classify(403, (ResponseHead){ .has_remaining = true }, "", &wait), FAULT_UPSTREAM_RATE_LIMITED);
-        ck_assert_uint_eq(classify(403, (ResponseHead){ .has_retry_after = true, .retry_after_usec = 5 * USEC_PER_SEC }, "",
-                                   &wait), FAULT_UPSTREAM_RATE_LIMITED);
+        ck_assert_uint_eq(classify(403, (ResponseHead){ .has_remaining = true }, "", &wait),
+                          FAULT_UPSTREAM_RATE_LIMITED);
+        ck_assert_uint_eq(classify(403,
+                                   (ResponseHead){ .has_retry_after = true,
+                                                   .retry_after_usec = 5 * USEC_PER_SEC },
+                                   "", &wait),
+                          FAULT_UPSTREAM_RATE_LIMITED);
         ck_assert_uint_eq(wait, 5 * USEC_PER_SEC);
         ck_assert_uint_eq(classify(403, (ResponseHead){ .has_remaining = true, .remaining = 4000 },
-                                   "{\"message\":\"You have exceeded a secondary rate limit.\"}", &wait),
+                                   "{\"message\":\"You have exceeded a secondary rate limit.\"}",
+                                   &wait),
                           FAULT_UPSTREAM_RATE_LIMITED);
         ck_assert_uint_eq(wait, 60 * USEC_PER_SEC);
         ck_assert_uint_eq(classify(403, (ResponseHead){ .has_remaining = true, .remaining = 4000 },
-                                   "{\"message\":\"Resource not accessible by integration\"}", &wait),
+                                   "{\"message\":\"Resource not accessible by integration\"}",
+                                   &wait),
                           FAULT_UPSTREAM_DENIED);
         /* A limit that is used up says nothing of a 404. */
-        ck_assert_uint_eq(classify(404, (ResponseHead){ .has_remaining = true }, "", &wait), FAULT_UPSTREAM_NO_TARGET);
+        ck_assert_uint_eq(classify(404, (ResponseHead){ .has_remaining = true }, "", &wait),
+                          FAULT_UPSTREAM_NO_TARGET);
 }
 END_TEST
 
@@ -293,7 +340,8 @@ START_TEST(sweep)
         char text[2048];
         size_t size;
 
-        make_reply(text, sizeof(text), "abc", SELECTED ",\"message\":\"x\",\"id\":1,\"slug\":\"a\"");
+        make_reply(text, sizeof(text), "abc",
+                   SELECTED ",\"message\":\"x\",\"id\":1,\"slug\":\"a\"");
         size = strlen(text);
         for (size_t cut = 0; cut <= size; cut++)
                 try_all((const uint8_t *)text, cut);

@@ -58,7 +58,11 @@ static int perform(const char *url, const char *bearer, const char *const *lines
         HttpsResponse response = HTTPS_RESPONSE_NULL;
         _cleanup_(secret_freep) Secret *secret = NULL;
         HttpsRequest request = {
-                .method = "GET", .url = url, .headers = lines, .response_max = 1024, .timeout_usec = 5 * USEC_PER_SEC,
+                .method = "GET",
+                .url = url,
+                .headers = lines,
+                .response_max = 1024,
+                .timeout_usec = 5 * USEC_PER_SEC,
         };
         int r;
 

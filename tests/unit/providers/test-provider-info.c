@@ -19,7 +19,8 @@ START_TEST(table_is_complete)
                 ck_assert(info->rotate_create && strlen(info->rotate_create) <= LIMIT_TEXT);
                 ck_assert(info->rotate_delete && strlen(info->rotate_delete) <= LIMIT_TEXT);
                 ck_assert_int_eq(info->can_mint, info->token_lifetime > 0);
-                ck_assert(info->takes_scope || (!info->needs_repositories && !info->needs_permissions));
+                ck_assert(info->takes_scope ||
+                          (!info->needs_repositories && !info->needs_permissions));
                 /* What is described is what is built. */
                 ck_assert_ptr_nonnull(provider);
                 ck_assert_int_eq(info->can_mint, provider->mint != NULL);
@@ -33,14 +34,42 @@ END_TEST
 START_TEST(base_urls)
 {
         static const char *const good[] = {
-                "https://api.github.com", "https://ghe.test/api/v3", "https://ghe.test/api/v3/", "https://ghe.test:8443",
-                "https://127.0.0.1:8443", "https://[::1]:8443/a", "https://a/",
+                "https://api.github.com",
+                "https://ghe.test/api/v3",
+                "https://ghe.test/api/v3/",
+                "https://ghe.test:8443",
+                "https://127.0.0.1:8443",
+                "https://[::1]:8443/a",
+                "https://a/",
         };
         static const char *const bad[] = {
-                "", "https://", "https:///a", "http://a", "HTTPS://a", "https://a:b@c", "https://a@b", "https://a?b",
-                "https://a/b?c", "https://a/b#c", "https://a/../b", "https://a/./b", "https://a//b", "https://a/%2e",
-                "https://a b", "https://a\n", "https://a:0", "https://a:99999", "https://a:", "https://a:080", "https://a.",
-                "https://-a", "https://[::1", "https://[]", "https://[::1]x", "https://a_b\\c", "https://\xc3\xa4",
+                "",
+                "https://",
+                "https:///a",
+                "http://a",
+                "HTTPS://a",
+                "https://a:b@c",
+                "https://a@b",
+                "https://a?b",
+                "https://a/b?c",
+                "https://a/b#c",
+                "https://a/../b",
+                "https://a/./b",
+                "https://a//b",
+                "https://a/%2e",
+                "https://a b",
+                "https://a\n",
+                "https://a:0",
+                "https://a:99999",
+                "https://a:",
+                "https://a:080",
+                "https://a.",
+                "https://-a",
+                "https://[::1",
+                "https://[]",
+                "https://[::1]x",
+                "https://a_b\\c",
+                "https://\xc3\xa4",
                 "https://a/.git",
         };
 
@@ -83,8 +112,8 @@ START_TEST(parameters)
 }
 END_TEST
 
-static const char *check_scope(const char *provider, const char *repository, const char *second, const char *permission,
-                               const char *level)
+static const char *check_scope(const char *provider, const char *repository, const char *second,
+                               const char *permission, const char *level)
 {
         const char *repositories[] = { repository, second }, *field = NULL;
         TextPair permissions[] = { { permission, level } };
@@ -98,17 +127,26 @@ static const char *check_scope(const char *provider, const char *repository, con
 
 START_TEST(scopes)
 {
-        ck_assert_ptr_null(check_scope("github_app", "octo/hello", "Octo/world.x", "pull_requests", "write"));
+        ck_assert_ptr_null(
+                check_scope("github_app", "octo/hello", "Octo/world.x", "pull_requests", "write"));
         ck_assert_str_eq(check_scope("github_app", NULL, NULL, "contents", "read"), "repositories");
         ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, NULL, NULL), "permissions");
-        ck_assert_str_eq(check_scope("github_app", "octo/hello", "acme/x", "contents", "read"), "repositories");
-        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "contents", "all"), "permissions");
-        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "Contents", "read"), "permissions");
-        ck_assert_str_eq(check_scope("github_app", "octo/..", NULL, "contents", "read"), "repositories");
-        ck_assert_str_eq(check_scope("github_app", "octo/", NULL, "contents", "read"), "repositories");
-        ck_assert_str_eq(check_scope("github_app", "/hello", NULL, "contents", "read"), "repositories");
-        ck_assert_str_eq(check_scope("github_app", "octo/a/b", NULL, "contents", "read"), "repositories");
-        ck_assert_str_eq(check_scope("github_app", "octo/*", NULL, "contents", "read"), "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", "acme/x", "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "contents", "all"),
+                         "permissions");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "Contents", "read"),
+                         "permissions");
+        ck_assert_str_eq(check_scope("github_app", "octo/..", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "/hello", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/a/b", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/*", NULL, "contents", "read"),
+                         "repositories");
         ck_assert_ptr_null(check_scope("static", NULL, NULL, NULL, NULL));
         ck_assert_str_eq(check_scope("static", "octo/hello", NULL, NULL, NULL), "repositories");
         ck_assert_str_eq(check_scope("static", NULL, NULL, "contents", "read"), "permissions");

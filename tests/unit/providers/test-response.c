@@ -30,8 +30,8 @@ END_TEST
 
 START_TEST(interim_response_is_forgotten)
 {
-        ResponseHead head = HEAD("HTTP/1.1 103 Early Hints\r\n", "Retry-After: 5\r\n", "\r\n", "HTTP/1.1 201 Created\r\n",
-                                 "Content-Type: application/json\r\n");
+        ResponseHead head = HEAD("HTTP/1.1 103 Early Hints\r\n", "Retry-After: 5\r\n", "\r\n",
+                                 "HTTP/1.1 201 Created\r\n", "Content-Type: application/json\r\n");
 
         ck_assert_uint_eq(head.status, 201);
         ck_assert(!head.has_retry_after);
@@ -41,27 +41,31 @@ END_TEST
 
 START_TEST(header_values)
 {
-        ResponseHead head = HEAD("HTTP/1.1 403 Forbidden", "CONTENT-TYPE:  Application/JSON; charset=utf-8 \r\n",
-                                 "x-ratelimit-remaining: 0", "X-RateLimit-Reset: 1767225600",
-                                 "Date: Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After : 5", "Retry-After-Not: 7");
+        ResponseHead head = HEAD(
+                "HTTP/1.1 403 Forbidden", "CONTENT-TYPE:  Application/JSON; charset=utf-8 \r\n",
+                "x-ratelimit-remaining: 0", "X-RateLimit-Reset: 1767225600",
+                "Date: Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After : 5", "Retry-After-Not: 7");
 
         ck_assert_str_eq(head.content_type, "application/json");
         ck_assert(head.has_remaining && head.remaining == 0);
         ck_assert(head.has_reset);
         ck_assert_uint_eq(head.reset_usec, UINT64_C(1767225600) * USEC_PER_SEC);
         ck_assert_uint_eq(head.date_usec, UINT64_C(1767225600) * USEC_PER_SEC);
-        ck_assert(!head.has_retry_after); /* white space before the colon is no header of that name */
+        ck_assert(
+                !head.has_retry_after); /* white space before the colon is no header of that name */
 }
 END_TEST
 
 START_TEST(senseless_numbers_are_absent)
 {
-        ResponseHead head = HEAD("HTTP/1.1 403 Forbidden", "x-ratelimit-remaining: -1", "x-ratelimit-reset: 1e9",
-                                 "Retry-After: 99999999999999999999999", "Date: yesterday");
+        ResponseHead head = HEAD("HTTP/1.1 403 Forbidden", "x-ratelimit-remaining: -1",
+                                 "x-ratelimit-reset: 1e9", "Retry-After: 99999999999999999999999",
+                                 "Date: yesterday");
 
         ck_assert(!head.has_remaining && !head.has_reset && !head.has_retry_after);
         ck_assert_uint_eq(head.date_usec, 0);
-        head = HEAD("HTTP/1.1 403 Forbidden", "x-ratelimit-reset: 999999999999999999", "Retry-After: ", "Date:");
+        head = HEAD("HTTP/1.1 403 Forbidden", "x-ratelimit-reset: 999999999999999999",
+                    "Retry-After: ", "Date:");
         ck_assert(!head.has_reset && !head.has_retry_after);
 }
 END_TEST
@@ -99,8 +103,14 @@ START_TEST(dates)
                 "Sun Nov  6 08:49:37 1994",
         };
         static const char *const bad[] = {
-                "", "GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 06 Nov 1994 25:49:37 GMT",
-                "Sun, 32 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1901 08:49:37 GMT",
+                "",
+                "GMT",
+                "Sun, 06 Nov 1994 08:49:37",
+                "Sun, 06 Nov 1994 08:49:37 GMT+1",
+                "Sun, 06 Nov 1994 25:49:37 GMT",
+                "Sun, 32 Nov 1994 08:49:37 GMT",
+                "1994-11-06T08:49:37Z",
+                "Sun, 06 Nov 1901 08:49:37 GMT",
         };
         uint64_t time = 0;
 
@@ -109,8 +119,10 @@ START_TEST(dates)
                 ck_assert_uint_eq(time, UINT64_C(784111777) * USEC_PER_SEC);
         }
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-                ck_assert_msg(response_parse_date(slice_text(bad[i]), &time) == RESPONSE_E_INVALID, "%s", bad[i]);
-        ck_assert_int_eq(response_parse_date(slice("Sun, 06 Nov 1994 08:49:37 GMT\0", 30), &time), RESPONSE_E_INVALID);
+                ck_assert_msg(response_parse_date(slice_text(bad[i]), &time) == RESPONSE_E_INVALID,
+                              "%s", bad[i]);
+        ck_assert_int_eq(response_parse_date(slice("Sun, 06 Nov 1994 08:49:37 GMT\0", 30), &time),
+                         RESPONSE_E_INVALID);
 }
 END_TEST
 
@@ -132,37 +144,51 @@ START_TEST(how_long_to_wait)
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: Thu, 01 Jan 2026 00:01:30 GMT")), 90);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: Wed, 31 Dec 2025 00:01:30 GMT")), 1);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: soon")), 60);
-        ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1767225645")), 45);
-        ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 4000", "x-ratelimit-reset: 1767225645")), 60);
+        ck_assert_uint_eq(
+                wait_of(HEAD(status, "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1767225645")),
+                45);
+        ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 4000",
+                                       "x-ratelimit-reset: 1767225645")),
+                          60);
         ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 0")), 60);
         /* Retry-After is the more precise word. */
-        ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1767225645",
-                                       "Retry-After: 7")), 7);
+        ck_assert_uint_eq(wait_of(HEAD(status, "x-ratelimit-remaining: 0",
+                                       "x-ratelimit-reset: 1767225645", "Retry-After: 7")),
+                          7);
 }
 END_TEST
 
 START_TEST(upstream_clock_counts)
 {
-        static const char status[] = "HTTP/1.1 403 Forbidden", date[] = "Date: Thu, 01 Jan 2026 02:00:00 GMT";
+        static const char status[] = "HTTP/1.1 403 Forbidden",
+                          date[] = "Date: Thu, 01 Jan 2026 02:00:00 GMT";
 
-        ck_assert_uint_eq(wait_of(HEAD(status, date, "Retry-After: Thu, 01 Jan 2026 02:00:20 GMT")), 20);
-        ck_assert_uint_eq(wait_of(HEAD(status, date, "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1767232830")), 30);
+        ck_assert_uint_eq(wait_of(HEAD(status, date, "Retry-After: Thu, 01 Jan 2026 02:00:20 GMT")),
+                          20);
+        ck_assert_uint_eq(wait_of(HEAD(status, date, "x-ratelimit-remaining: 0",
+                                       "x-ratelimit-reset: 1767232830")),
+                          30);
 }
 END_TEST
 
 START_TEST(sweep)
 {
         static const char *const lines[] = {
-                "HTTP/1.1 403 Forbidden\r\n", "Content-Type: application/json\r\n", "Retry-After: 120\r\n",
-                "Retry-After: Thu, 01 Jan 2026 00:01:30 GMT\r\n", "x-ratelimit-remaining: 0\r\n",
-                "x-ratelimit-reset: 1767225645\r\n", "Date: Thu, 01 Jan 2026 02:00:00 GMT\r\n",
+                "HTTP/1.1 403 Forbidden\r\n",
+                "Content-Type: application/json\r\n",
+                "Retry-After: 120\r\n",
+                "Retry-After: Thu, 01 Jan 2026 00:01:30 GMT\r\n",
+                "x-ratelimit-remaining: 0\r\n",
+                "x-ratelimit-reset: 1767225645\r\n",
+                "Date: Thu, 01 Jan 2026 02:00:00 GMT\r\n",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
                 size_t size = strlen(lines[i]);
 
                 for (size_t bit = 0; bit < size * 8; bit++) {
-                        uint8_t *copy = malloc(size); /* exact, so that a sanitizer sees a byte too many */
+                        uint8_t *copy =
+                                malloc(size); /* exact, so that a sanitizer sees a byte too many */
                         ResponseHead head = { 0 };
 
                         ck_assert_ptr_nonnull(copy);
