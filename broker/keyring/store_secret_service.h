@@ -1,7 +1,9 @@
 #pragma once
 /*
  * A store in the user's keyring, over the Secret Service (gnome-keyring, KWallet, KeePassXC), in the
- * collection that the alias "default" names. It never creates a collection and never shows a prompt.
+ * collection that the alias "default" names. It never creates a collection and never has one opened by
+ * a prompt. A service that wants each write confirmed (KeePassXC can) shows its own question, which has
+ * until the deadline.
  *
  * Items carry the schema org.mcpcred.Secret and two attributes that only identify them, since
  * attributes lie in the clear: application=mcpcred, item=NAME.

@@ -499,7 +499,7 @@ END_TEST
 
 /* ---- crashes and failures, at each sync and rename of a write ---- */
 
-static void crash_child(bool create, int at)
+static _Noreturn void crash_child(bool create, int at)
 {
         Arena *own = NULL;
         Store *mine;
