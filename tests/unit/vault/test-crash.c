@@ -23,7 +23,7 @@ static void insert_one(const Fixture *f, Audit *audit, uint64_t number)
 }
 
 /* Inserts until it is killed, telling each number that was committed. */
-static void child(Fixture *f, int out, uint64_t first)
+static _Noreturn void child(Fixture *f, int out, uint64_t first)
 {
         Audit *audit = NULL;
 
