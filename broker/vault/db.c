@@ -30,11 +30,23 @@ struct Db {
 
 /* ---- errors ---- */
 
+static bool means_full(int error)
+{
+        return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* SQLite tells ENOSPC apart by itself, but not quotas; a failed commit leaves no errno with the
+ * connection (seen with 3.40), so the files are asked. */
 static bool is_disk_full(Db *db)
 {
-        int error = sqlite3_system_errno(db->sqlite);
+        sqlite3_file *journal = NULL;
+        int of_database = 0, of_journal = 0;
 
-        return error == ENOSPC || error == EDQUOT || error == EFBIG;
+        (void)sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_LAST_ERRNO, &of_database);
+        (void)sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&journal);
+        if (journal && journal->pMethods)
+                (void)journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &of_journal);
+        return means_full(sqlite3_system_errno(db->sqlite)) || means_full(of_database) || means_full(of_journal);
 }
 
 /* What SQLite answered, in this module's words. */
