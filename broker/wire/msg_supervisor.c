@@ -64,7 +64,7 @@ static const Field configure_request_fields[] = {
 };
 static SCHEMA(configure_request, "ConfigureRequest", ConfigureRequest);
 
-static const Field config_profile_fields[] = {
+static const Field schema_config_profile_fields[] = {
         F(ConfigProfile, name, TEXT, 0, LIMIT_NAME, 0),
         F(ConfigProfile, secret, TEXT, 0, LIMIT_NAME, 0),
         F_RECORD(ConfigProfile, scope, 0, schema_scope),
@@ -77,7 +77,7 @@ static const Field config_profile_fields[] = {
         F(ConfigProfile, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
         F(ConfigProfile, source, TEXT, 0, LIMIT_PATH + 16, 0),
 };
-static SCHEMA(config_profile, "ConfigProfile", ConfigProfile);
+SCHEMA(schema_config_profile, "ConfigProfile", ConfigProfile);
 
 static const Field config_problems_fields[] = {
         F(ConfigProblems, problems, TEXTS, 0, PROBLEMS_MAX, LIMIT_TEXT),
@@ -194,7 +194,7 @@ static const Method interface_to_vault_methods[] = {
         [TO_VAULT_ATTACH] = { "Attach", &attach_request, &schema_empty, 1, 0, false },
         [TO_VAULT_START] = { "Start", &start_request, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIGURE_BEGIN] = { "ConfigureBegin", &configure_request, &schema_empty, 0, 0, false },
-        [TO_VAULT_CONFIGURE_PROFILE] = { "ConfigureProfile", &config_profile, &schema_empty, 0, 0, false },
+        [TO_VAULT_CONFIGURE_PROFILE] = { "ConfigureProfile", &schema_config_profile, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIGURE_COMMIT] = { "ConfigureCommit", &schema_empty, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIG_PROBLEMS] = { "ConfigProblems", &config_problems, NOTICE, 0, 0, false },
         [TO_VAULT_LIFELINE_GONE] = { "LifelineGone", &session_notice, NOTICE, 0, 0, false },

@@ -223,3 +223,4 @@ typedef enum VaultMethod { /* vault to supervisor */
 } VaultMethod;
 
 extern const Interface interface_from_vault, interface_to_vault;
+extern const Schema schema_config_profile;

@@ -1,0 +1,58 @@
+#pragma once
+/* Table session. The grants are one sealed column. */
+#include "base/ident.h"
+#include "vault/db.h"
+#include "wire/field.h"
+#include "wire/msg_broker.h"
+
+/* One profile given to one session, as it was in force at the open. Texts are the pool's. */
+typedef struct GrantRecord {
+        const char *profile;
+        const char *secret;
+        Scope *scope; /* the profile's, narrowed; NULL: none */
+        uint32_t deliver; /* Delivery */
+        uint64_t ttl;     /* seconds */
+        const char *env;  /* NULL: none */
+        bool expose_secret;
+        TextList command; /* that was pinned */
+} GrantRecord;
+
+typedef struct SessionRecord {
+        uint64_t sequence; /* of creation, grows; insert sets it */
+        char id[IDENT_ID_SIZE + 1];
+        uint64_t uid;
+        char label[LIMIT_LABEL + 1];
+        SessionState state;
+        uint64_t opened;   /* wall time */
+        uint64_t expires;  /* wall time */
+        uint64_t deadline; /* boot clock; only of the boot that `opened` is in */
+        uint64_t ended;    /* wall time; 0: not yet */
+        char end_reason[LIMIT_TEXT + 1];
+        Lifeline lifeline;
+        uint8_t secret_hash[SEAL_HASH_SIZE]; /* of MCPCRED_SESSION: seal_token_hash() */
+        RecordList grants;                   /* GrantRecord; the pool's */
+} SessionRecord;
+
+/* DB_E_EXISTS, DB_E_SEALED. Sets record->sequence. */
+int rows_session_insert(Db *db, SessionRecord *record) NODISCARD NONNULL(1, 2);
+/* With grants: DB_E_SEALED without the key. DB_E_NOT_FOUND, DB_E_DAMAGED, DB_E_NO_SPACE. */
+int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret) NODISCARD NONNULL(1, 2, 3, 4);
+/* OPENING to LIVE. DB_E_NOT_FOUND when it is not opening any more. */
+int rows_session_set_live(Db *db, const char *id) NODISCARD NONNULL(1, 2);
+/* To ENDED. DB_E_NOT_FOUND when there is none or it has ended, so that only one call ends it. A reason
+ * that is too long is cut. */
+int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason) NODISCARD NONNULL(1, 2, 4);
+/* All that have not ended, in one statement: another epoch. */
+int rows_session_end_all(Db *db, uint64_t now, const char *reason, uint64_t *ret_n)
+        NODISCARD NONNULL(1, 3, 4);
+/*
+ * A page in order of creation, behind the sequence `after` (0: from the start), at most `max`; those
+ * that have ended only with `all`. Zero rows is the end. Without the key of db_set_seal() the grants
+ * are left empty; everything else is there.
+ */
+int rows_session_list(Db *db, bool all, uint64_t after, size_t max, Pool *pool, SessionRecord **ret,
+                      size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
+/* How many have not ended; of one uid, or with UINT64_MAX of all. */
+int rows_session_count(Db *db, uint64_t uid, uint64_t *ret) NODISCARD NONNULL(1, 3);
+/* Deletes what ended before `before` and has no lease left, at most `max` rows. */
+int rows_session_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD NONNULL(1, 4);

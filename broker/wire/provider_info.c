@@ -1,0 +1,259 @@
+#include "wire/provider_info.h"
+#include "wire/field.h"
+#include <strings.h>
+
+static const ProviderParameter github_app_parameters[] = {
+        { "app_id", PROVIDER_PARAMETER_GITHUB_APP_ID, true,
+          "App ID or client ID, on the App's settings page" },
+        { "installation_id", PROVIDER_PARAMETER_NUMBER, true,
+          "the number at the end of the installation's address on GitHub" },
+};
+
+const ProviderInfo provider_infos[] = {
+        {
+                .name = "github_app",
+                .title = "GitHub App",
+                .proof = PROVIDER_PROOF_GITHUB_JWT,
+                .value = PROVIDER_VALUE_RSA_KEY_PEM,
+                .parameters = github_app_parameters,
+                .n_parameters = ARRAY_SIZE(github_app_parameters),
+                .base_url = "https://api.github.com",
+                .env = "GITHUB_PERSONAL_ACCESS_TOKEN",
+                .can_verify = true,
+                .can_mint = true,
+                .can_revoke = true,
+                .revoke_needs_value = true,
+                .token_lifetime = 3600,
+                .needs_repositories = true,
+                .needs_permissions = true,
+                .takes_scope = true,
+                .rotate_create = "In the App's settings on GitHub (Developer settings, GitHub Apps, the App, General, "
+                                 "Private keys), press \"Generate a private key\". A .pem file is downloaded. The old "
+                                 "key keeps working; leave it there for now.",
+                .rotate_delete = "On the same page, delete the old key, which is the one with the older date: until then "
+                                 "whoever has it can still use it. Delete the downloaded .pem file too.",
+        },
+        {
+                .name = "static",
+                .title = "Static secret (API key)",
+                .proof = PROVIDER_PROOF_NONE,
+                .value = PROVIDER_VALUE_TEXT,
+                .needs_hosts = true,
+                .rotate_create = "Create a new key where the old one came from, with the same rights or fewer. Leave the "
+                                 "old one working for now.",
+                .rotate_delete = "Delete the old key there: until then whoever has it can still use it.",
+        },
+};
+const size_t n_provider_infos = ARRAY_SIZE(provider_infos);
+
+const ProviderInfo *provider_info(const char *name)
+{
+        for (size_t i = 0; i < n_provider_infos; i++)
+                if (strcmp(provider_infos[i].name, name) == 0)
+                        return &provider_infos[i];
+        return NULL;
+}
+
+const ProviderParameter *provider_parameter(const ProviderInfo *info, const char *name)
+{
+        for (size_t i = 0; i < info->n_parameters; i++)
+                if (strcmp(info->parameters[i].name, name) == 0)
+                        return &info->parameters[i];
+        return NULL;
+}
+
+static bool is_digit(char c)
+{
+        return c >= '0' && c <= '9';
+}
+
+static bool is_alnum(char c)
+{
+        return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_number(const char *text)
+{
+        size_t n = strlen(text);
+
+        if (n == 0 || n > 20 || text[0] == '0')
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (!is_digit(text[i]))
+                        return false;
+        return true;
+}
+
+/* "Iv1." and hex, or "Iv23li" and base62; a later form will start alike. */
+static bool is_client_id(const char *text)
+{
+        size_t n = strlen(text);
+
+        if (n < 8 || n > 64 || strncmp(text, "Iv", 2) != 0)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (!is_alnum(text[i]) && text[i] != '.')
+                        return false;
+        return true;
+}
+
+bool provider_parameter_is_valid(const ProviderParameter *parameter, const char *value)
+{
+        switch (parameter->kind) {
+        case PROVIDER_PARAMETER_NUMBER:
+                return is_number(value);
+        case PROVIDER_PARAMETER_GITHUB_APP_ID:
+                return is_number(value) || is_client_id(value);
+        }
+        return false;
+}
+
+static const char *map_get(const TextMap *map, const char *key)
+{
+        for (size_t i = 0; i < map->n; i++)
+                if (strcmp(map->items[i].key, key) == 0)
+                        return map->items[i].value;
+        return NULL;
+}
+
+const char *provider_check_parameters(const ProviderInfo *info, const TextMap *parameters,
+                                      const char **ret_field)
+{
+        for (size_t i = 0; i < parameters->n; i++)
+                if (!provider_parameter(info, parameters->items[i].key)) {
+                        *ret_field = parameters->items[i].key;
+                        return "The provider takes no such parameter.";
+                }
+        for (size_t i = 0; i < info->n_parameters; i++) {
+                const ProviderParameter *parameter = &info->parameters[i];
+                const char *value = map_get(parameters, parameter->name);
+
+                *ret_field = parameter->name;
+                if (!value && parameter->required)
+                        return "The provider needs this parameter.";
+                if (value && !provider_parameter_is_valid(parameter, value))
+                        return "The parameter is not of the form that the provider wants.";
+        }
+        *ret_field = NULL;
+        return NULL;
+}
+
+/* "owner/name"; `ret_owner` is the length of the first part. */
+static bool is_repository(const char *text, size_t *ret_owner)
+{
+        const char *slash = strchr(text, '/'), *name;
+        size_t owner = slash ? (size_t)(slash - text) : 0;
+
+        if (owner == 0 || owner > 100)
+                return false;
+        for (size_t i = 0; i < owner; i++)
+                if (!is_alnum(text[i]) && text[i] != '-' && text[i] != '_')
+                        return false;
+        name = slash + 1;
+        if (!*name || strlen(name) > 100 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                return false;
+        for (; *name; name++)
+                if (!is_alnum(*name) && !strchr("._-", *name))
+                        return false;
+        *ret_owner = owner;
+        return true;
+}
+
+static const char *check_repositories(const TextList *repositories)
+{
+        size_t first = 0, owner;
+
+        for (size_t i = 0; i < repositories->n; i++) {
+                if (!is_repository(repositories->items[i], &owner))
+                        return "A repository is written as owner/name.";
+                if (i == 0)
+                        first = owner;
+                if (owner != first || strncasecmp(repositories->items[i], repositories->items[0], owner) != 0)
+                        return "One token reaches repositories of one owner only: make a profile for each owner.";
+        }
+        return NULL;
+}
+
+static const char *check_permissions(const TextMap *permissions)
+{
+        for (size_t i = 0; i < permissions->n; i++) {
+                const char *key = permissions->items[i].key, *value = permissions->items[i].value;
+
+                if (!*key || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(key))
+                        return "A permission is named in lower case with underscores, as in pull_requests.";
+                if (strcmp(value, "read") != 0 && strcmp(value, "write") != 0 && strcmp(value, "admin") != 0)
+                        return "A permission is read, write or admin.";
+        }
+        return NULL;
+}
+
+const char *provider_check_scope(const ProviderInfo *info, const Scope *scope, const char **ret_field)
+{
+        const char *problem;
+
+        *ret_field = "repositories";
+        if (scope->repositories.n > 0 && !info->takes_scope)
+                return "This provider knows no repositories.";
+        if (scope->repositories.n == 0 && info->needs_repositories)
+                return "Name the repositories; without them the token would reach all of the installation.";
+        problem = check_repositories(&scope->repositories);
+        if (problem)
+                return problem;
+        *ret_field = "permissions";
+        if (scope->permissions.n > 0 && !info->takes_scope)
+                return "This provider knows no permissions.";
+        if (scope->permissions.n == 0 && info->needs_permissions)
+                return "Name the permissions; without them the token would have all of the installation's.";
+        problem = check_permissions(&scope->permissions);
+        if (!problem)
+                *ret_field = NULL;
+        return problem;
+}
+
+/* "HOST" or "HOST:PORT" or "[V6]:PORT". */
+static bool is_authority(const char *text, size_t n)
+{
+        size_t host = 0;
+
+        if (n > 0 && text[0] == '[') {
+                while (host < n && text[host] != ']')
+                        host++;
+                if (host < 3 || host == n || strspn(text + 1, "0123456789abcdefABCDEF:.") != host - 1)
+                        return false;
+                host++;
+        } else {
+                while (host < n && (is_alnum(text[host]) || text[host] == '-' || text[host] == '.'))
+                        host++;
+                if (host == 0 || host > 253 || !is_alnum(text[0]) || !is_alnum(text[host - 1]))
+                        return false;
+        }
+        if (host == n)
+                return true;
+        if (text[host] != ':' || n - host < 2 || n - host > 6 || text[host + 1] == '0')
+                return false;
+        for (size_t i = host + 1; i < n; i++)
+                if (!is_digit(text[i]))
+                        return false;
+        return strtoul(text + host + 1, NULL, 10) <= UINT16_MAX;
+}
+
+const char *provider_check_base_url(const char *url)
+{
+        static const char scheme[] = "https://";
+        const char *authority, *path;
+
+        if (strlen(url) > LIMIT_URL)
+                return "The address is too long.";
+        if (strncmp(url, scheme, sizeof(scheme) - 1) != 0)
+                return "The address must begin with https://.";
+        authority = url + sizeof(scheme) - 1;
+        path = authority + strcspn(authority, "/");
+        if (!is_authority(authority, (size_t)(path - authority)))
+                return "The address must name a host, and nothing else between https:// and the next slash.";
+        for (const char *p = path; *p; p++)
+                if (!is_alnum(*p) && !strchr("/-._~", *p))
+                        return "The address may have a plain path behind the host, and nothing else.";
+        if (strstr(path, "//") || strstr(path, "/."))
+                return "The path of the address has an empty or a dotted segment.";
+        return NULL;
+}

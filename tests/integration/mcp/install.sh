@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs the MCP packages that the tests use into a directory outside the tree.
+# The versions are exact, so that a test says the same thing tomorrow.
+#
+#   install.sh DIR
+set -eu
+
+SDK=@modelcontextprotocol/sdk@1.32.2
+SERVER=@modelcontextprotocol/server-github@2025.4.8
+
+[ $# -eq 1 ] || { echo "usage: install.sh DIR" >&2; exit 2; }
+dir=$(realpath -m -- "$1")
+root=$(cd "$(dirname "$0")/../../.." && pwd -P)
+case $dir/ in
+"$root"/*) echo "install.sh: $dir is inside the tree" >&2; exit 2 ;;
+esac
+
+mkdir -p "$dir"
+exec npm install --prefix "$dir" --no-save --no-package-lock --ignore-scripts \
+	--no-audit --no-fund --loglevel=error "$SDK" "$SERVER"

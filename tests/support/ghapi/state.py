@@ -1,0 +1,29 @@
+"""All that the stand-in knows, behind one lock."""
+
+import threading
+
+from . import app_api, repository_api, static_api
+from .appjwt import AppKeys
+from .clock import Clock
+from .faults import Faults
+from .journal import Journal
+from .ratelimit import RateLimits
+from .routing import Router
+from .tokens import TokenStore
+from .world import World
+
+
+class State:
+    def __init__(self, world=None, lifetime=3600, token_format="stateless"):
+        self.lock = threading.RLock()
+        self.clock = Clock()
+        self.world = World(world)
+        self.keys = AppKeys()
+        self.tokens = TokenStore(self.clock, self.world.app["id"], lifetime, token_format)
+        self.static_keys = static_api.StaticKeys()
+        self.limits = RateLimits(self.clock)
+        self.faults = Faults()
+        self.journal = Journal(self.lock)
+        self.router = Router()
+        for api in (app_api, repository_api, static_api):
+            api.register(self.router)
