@@ -192,7 +192,9 @@ static int on_minted(void *userdata, void *body, const Failure *failure)
                 failure_set(&mine, FAULT_KEYRING_LOCKED, "The store was locked while the token was being minted.");
                 return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
         }
-        if (reply->granted)
+        if (reply->granted && reply->granted->repositories.n == 0 && mint->scope.repositories.n > 0)
+                excess = "the upstream did not say which repositories it gave";
+        else if (reply->granted)
                 (void)policy_scope_within(reply->granted, &mint->scope, &excess);
         seal_token_hash(mint->vault->seal, secret_slice(reply->token), hash);
         token = (LeaseToken){
