@@ -69,7 +69,7 @@ static Child *make(Seen *seen, const char *script, bool restart)
 
 static void run_until(Seen *seen, const int *value, int wanted)
 {
-        for (int i = 0; i < 500 && *value < wanted; i++)
+        for (int i = 0; i < 20000 && *value < wanted; i++)
                 ck_assert_int_eq(loop_dispatch(seen->loop, 20), 0);
         ck_assert_int_eq(*value, wanted);
 }
