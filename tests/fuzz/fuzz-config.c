@@ -1,8 +1,7 @@
 /* One configuration file, as a user or a package wrote it. What passes must fit the vault's messages. */
 #include "supervisor/config.h"
+#include "target.h"
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
