@@ -62,7 +62,7 @@ static int from_secret(int r)
 
 static bool contains(Slice text, const char *what)
 {
-        return text.size > 0 && memmem(text.data, text.size, what, strlen(what)) != NULL;
+        return text.data && text.size > 0 && memmem(text.data, text.size, what, strlen(what)) != NULL;
 }
 
 static int from_parse(int r, Slice pem)

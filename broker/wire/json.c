@@ -556,21 +556,28 @@ static int write_map(const Field *field, const TextMap *map, Buf *out)
         return r < 0 ? r : buf_append_u8(out, '}');
 }
 
-static int write_records(const Field *field, const RecordList *list, Buf *out)
+static int write_item(const Field *field, const RecordList *list, size_t i, Buf *out)
+{
+        return json_write(field->record, (const uint8_t *)list->items + i * field->record->size, out);
+}
+
+/* `earlier` has a comma behind its last item. */
+static int write_records(const Field *field, const RecordList *list, Slice earlier, Buf *out)
 {
         int r = list->n > field->max ? -EINVAL : buf_append_u8(out, '[');
 
+        if (r == 0 && earlier.size > 0)
+                r = buf_append(out, earlier.data, list->n > 0 ? earlier.size : earlier.size - 1);
         for (size_t i = 0; r == 0 && i < list->n; i++) {
                 if (i > 0)
                         r = buf_append_u8(out, ',');
                 if (r == 0)
-                        r = json_write(field->record,
-                                       (const uint8_t *)list->items + i * field->record->size, out);
+                        r = write_item(field, list, i, out);
         }
         return r < 0 ? r : buf_append_u8(out, ']');
 }
 
-static int write_value(const Field *field, const void *at, Buf *out)
+static int write_value(const Field *field, const void *at, Slice earlier, Buf *out)
 {
         switch (field->kind) {
         case FIELD_BOOL:
@@ -596,7 +603,7 @@ static int write_value(const Field *field, const void *at, Buf *out)
         case FIELD_RECORD:
                 return json_write(field->record, *(const void *const *)at, out);
         case FIELD_RECORDS:
-                return write_records(field, at, out);
+                return write_records(field, at, earlier, out);
         case FIELD_BYTES:
                 break;
         }
@@ -638,21 +645,49 @@ static bool is_absent(const Field *field, const void *at)
         return (pointer || field->kind == FIELD_TIME) && is_empty(field, at);
 }
 
-int json_write(const Schema *schema, const void *body, Buf *out)
+int json_write_joined(const Schema *schema, const void *body, const Buf *earlier, size_t n_earlier, Buf *out)
 {
         const char *separator = "";
         int r = buf_append_u8(out, '{');
 
-        for (size_t i = 0; r == 0 && i < schema->n_fields; i++) {
+        for (size_t i = 0, n = 0; r == 0 && i < schema->n_fields; i++) {
                 const Field *field = &schema->fields[i];
                 const void *at = (const uint8_t *)body + field->offset;
+                Slice before = SLICE_NULL;
 
-                if (field->flags & FIELD_PRIVATE || (field->flags & FIELD_OPTIONAL && is_empty(field, at)))
+                if (field->kind == FIELD_RECORDS && n++ < n_earlier)
+                        before = buf_slice(&earlier[n - 1]);
+                if (field->flags & FIELD_PRIVATE ||
+                    (field->flags & FIELD_OPTIONAL && is_empty(field, at) && before.size == 0))
                         continue;
                 r = is_absent(field, at) ? -EINVAL : buf_printf(out, "%s\"%s\":", separator, field->name);
                 if (r == 0)
-                        r = write_value(field, at, out);
+                        r = write_value(field, at, before, out);
                 separator = ",";
         }
         return r < 0 ? r : buf_append_u8(out, '}');
+}
+
+int json_write_items(const Schema *schema, const void *body, size_t n, Buf *out)
+{
+        int r = 0;
+
+        for (size_t i = 0, k = 0; i < schema->n_fields; i++) {
+                const Field *field = &schema->fields[i];
+                const RecordList *list = (const void *)((const uint8_t *)body + field->offset);
+
+                if (field->kind != FIELD_RECORDS || k++ != n)
+                        continue;
+                for (size_t j = 0; r == 0 && j < list->n; j++) {
+                        r = write_item(field, list, j, out);
+                        if (r == 0)
+                                r = buf_append_u8(out, ',');
+                }
+        }
+        return r;
+}
+
+int json_write(const Schema *schema, const void *body, Buf *out)
+{
+        return json_write_joined(schema, body, NULL, 0, out);
 }

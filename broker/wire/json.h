@@ -52,5 +52,13 @@ int json_read(const Schema *schema, Slice text, unsigned flags, Arena *arena, Po
  * its schema, otherwise -EINVAL; -ENOBUFS at the buffer's cap. What was appended until then stays.
  */
 int json_write(const Schema *schema, const void *body, Buf *out) NODISCARD NONNULL(1, 2, 3);
+/*
+ * The same, for an answer that came in several parts: before the items of the n-th FIELD_RECORDS of
+ * the schema come those of `earlier[n]`, which json_write_items() wrote.
+ */
+int json_write_joined(const Schema *schema, const void *body, const Buf *earlier, size_t n_earlier, Buf *out)
+        NODISCARD NONNULL(1, 2, 5);
+/* Appends the items of the n-th FIELD_RECORDS of the schema, a comma behind each. */
+int json_write_items(const Schema *schema, const void *body, size_t n, Buf *out) NODISCARD NONNULL(1, 2, 4);
 /* Appends one string, quoted and escaped. -EINVAL when it is not UTF-8 without NUL. */
 int json_write_string(Slice text, Buf *out) NODISCARD NONNULL(2);

@@ -119,6 +119,24 @@ int varlink_call_write(Buf *out, const char *interface, const Method *method, co
 
 /* ---- replies ---- */
 
+/* How org.varlink.service calls it, and the name of the parameter that it wants there. */
+static const char *standard_name(uint64_t fault, const char **ret_parameter)
+{
+        switch (fault) {
+        case FAULT_INVALID_PARAMETER:
+                *ret_parameter = "parameter";
+                return "InvalidParameter";
+        case FAULT_METHOD_NOT_FOUND:
+                *ret_parameter = "method";
+                return "MethodNotFound";
+        case FAULT_INTERFACE_NOT_FOUND:
+                *ret_parameter = "interface";
+                return "InterfaceNotFound";
+        default:
+                return NULL;
+        }
+}
+
 static Fault fault_of(const char *error)
 {
         const char *name = strrchr(error, '.');
@@ -137,6 +155,7 @@ static void take_details(VarlinkReply *reply)
 {
         const json_t *parameters = parameters_of(reply->tree);
         json_int_t seconds = json_integer_value(json_object_get(parameters, "retry_after"));
+        const char *field = "field";
 
         reply->fault = fault_of(reply->error);
         if (reply->fault == FAULT_NONE)
@@ -144,9 +163,8 @@ static void take_details(VarlinkReply *reply)
         reply->details.fault = reply->fault;
         reply->details.message = text_or_null(parameters, "message");
         reply->details.remedy = text_or_null(parameters, "remedy");
-        reply->details.field = text_or_null(parameters, "field");
-        if (!reply->details.field)
-                reply->details.field = text_or_null(parameters, "parameter");
+        (void)standard_name(reply->fault, &field);
+        reply->details.field = text_or_null(parameters, field);
         if (seconds > 0 && (uint64_t)seconds < JSON_INTEGER_MAX / USEC_PER_SEC)
                 reply->details.retry_after_usec = (uint64_t)seconds * USEC_PER_SEC;
 }
@@ -204,22 +222,30 @@ int varlink_reply_write(Buf *out, const Schema *schema, const void *body, bool c
         return r < 0 ? r : buf_append(out, "}", 2);
 }
 
-/* How org.varlink.service calls it, and the name of the parameter that it wants there. */
-static const char *standard_name(uint64_t fault, const char **ret_parameter)
+int varlink_join_add(VarlinkJoin *join, const Schema *schema, const void *body)
 {
-        switch (fault) {
-        case FAULT_INVALID_PARAMETER:
-                *ret_parameter = "parameter";
-                return "InvalidParameter";
-        case FAULT_METHOD_NOT_FOUND:
-                *ret_parameter = "method";
-                return "MethodNotFound";
-        case FAULT_INTERFACE_NOT_FOUND:
-                *ret_parameter = "interface";
-                return "InterfaceNotFound";
-        default:
-                return NULL;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < VARLINK_JOIN_MAX; i++) {
+                join->lists[i].max = JSON_REPLY_MAX;
+                r = json_write_items(schema, body, i, &join->lists[i]);
         }
+        return r;
+}
+
+int varlink_join_write(const VarlinkJoin *join, Buf *out, const Schema *schema, const void *body)
+{
+        int r = buf_append_text(out, "{\"parameters\":");
+
+        if (r == 0)
+                r = json_write_joined(schema, body, join->lists, VARLINK_JOIN_MAX, out);
+        return r < 0 ? r : buf_append(out, "}", 2);
+}
+
+void varlink_join_deinit(VarlinkJoin *join)
+{
+        for (size_t i = 0; i < VARLINK_JOIN_MAX; i++)
+                buf_deinit(&join->lists[i]);
 }
 
 static int write_member(Buf *out, const char *lead, const char *text)

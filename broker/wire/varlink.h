@@ -45,6 +45,20 @@ int varlink_reply_read(const VarlinkReply *reply, const Schema *schema, Arena *a
                        void *body, SchemaError *error) NODISCARD NONNULL(1, 2, 4, 5, 6);
 int varlink_reply_write(Buf *out, const Schema *schema, const void *body, bool continues) NODISCARD
         NONNULL(1, 2, 3);
+
+/* The lists of several replies, for a caller that wants them in one. */
+#define VARLINK_JOIN_MAX 2U
+typedef struct VarlinkJoin {
+        Buf lists[VARLINK_JOIN_MAX]; /* of each FIELD_RECORDS of the schema */
+} VarlinkJoin;
+
+/* Keeps the lists of a reply that is not the last; its other fields are those of the last. */
+int varlink_join_add(VarlinkJoin *join, const Schema *schema, const void *body) NODISCARD NONNULL(1, 2, 3);
+/* Appends the last reply with all lists before its own. */
+int varlink_join_write(const VarlinkJoin *join, Buf *out, const Schema *schema, const void *body) NODISCARD
+        NONNULL(1, 2, 3, 4);
+void varlink_join_deinit(VarlinkJoin *join) NONNULL(1);
+
 /*
  * Appends the error "INTERFACE.Name" with message, remedy and, where they are known, field and
  * retry_after (seconds). The three that org.varlink.service defines are written as that, with their

@@ -183,7 +183,7 @@ END_TEST
 
 START_TEST(cut_end_is_found_by_the_head)
 {
-        _cleanup_(buf_deinit) Buf log = BUF_NULL(65536), other = BUF_NULL(65536);
+        _cleanup_(buf_deinit) Buf log = BUF_NULL(65536);
         uint8_t head[AUDIT_HASH_SIZE], zeros[AUDIT_HASH_SIZE] = { 0 };
         size_t starts[N_LINES + 1];
         AuditReport report;
