@@ -16,7 +16,7 @@ import termios
 import threading
 import time
 
-spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("cli-support.py"))
+spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
 support = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(support)
 Broker, Drop, Fault, Home = support.Broker, support.Drop, support.Fault, support.Home
