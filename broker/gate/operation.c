@@ -158,17 +158,36 @@ static int on_open_timeout(void *userdata)
 
 /* ---- forwarding ---- */
 
-/* Every request of the interface has a place for who asks; it is never read from JSON. */
-static int set_caller(VarlinkRequest *request, Caller *caller)
+static const Field *caller_field(const Schema *schema)
 {
-        const Schema *schema = request->method->request;
-
         for (size_t i = 0; i < schema->n_fields; i++)
-                if (schema->fields[i].record == &schema_caller) {
-                        memcpy((uint8_t *)request->body + schema->fields[i].offset, &caller, sizeof(caller));
-                        return 0;
-                }
-        return -EINVAL;
+                if (schema->fields[i].record == &schema_caller)
+                        return &schema->fields[i];
+        return NULL;
+}
+
+/* Every request has a place for who asks, which is never read from JSON. The copy is the request's:
+ * it is cleared with it. */
+static int set_caller(VarlinkRequest *request, const Caller *caller)
+{
+        Pool *pool = varlink_request_pool(request);
+        const Field *field = caller_field(request->method->request);
+        Caller *copy;
+        void *memory;
+        int r;
+
+        if (!field)
+                return -EINVAL;
+        r = pool_alloc(pool, sizeof(*copy), &memory);
+        if (r < 0)
+                return r;
+        copy = memory;
+        *copy = *caller;
+        if (caller->unit)
+                r = pool_text(pool, slice_text(caller->unit), &copy->unit);
+        if (r == 0)
+                memcpy((uint8_t *)request->body + field->offset, &copy, sizeof(copy));
+        return r;
 }
 
 static int arm_open(Operation *operation)
@@ -193,6 +212,8 @@ static int forward(Operation *operation)
         if (!operation->gate->vault || request->peer.fd < 0)
                 return operation_fail(operation, FAULT_UNAVAILABLE, NULL);
         r = set_caller(request, &operation->caller);
+        if (r == -ENOBUFS)
+                return operation_fail(operation, FAULT_BUSY, NULL);
         if (r == 0 && opens)
                 r = arm_open(operation);
         if (r < 0)

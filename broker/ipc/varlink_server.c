@@ -95,6 +95,11 @@ static RequestBox *box_of(VarlinkRequest *request)
         return container_of(request, RequestBox, request);
 }
 
+Pool *varlink_request_pool(VarlinkRequest *request)
+{
+        return &box_of(request)->pool;
+}
+
 static void box_free(RequestBox *box)
 {
         if (box->connection)

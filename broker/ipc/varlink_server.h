@@ -78,6 +78,8 @@ int varlink_server_adopt(VarlinkServer *server, int fd, bool listening) NODISCAR
 /* Connections now, for tests. */
 size_t varlink_server_connections(const VarlinkServer *server) NONNULL(1);
 
+/* Where the body lives: for what a handler adds to it. */
+Pool *varlink_request_pool(VarlinkRequest *request) NONNULL(1);
 /*
  * A reply that others will follow. A peer that did not ask for `more` gets one reply at the end, with
  * all lists joined.
