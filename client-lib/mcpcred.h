@@ -397,6 +397,25 @@ MCPCRED_API int mcpcred_lock(mcpcred *client, mcpcred_row_fn row, void *userdata
 MCPCRED_API int mcpcred_unlock(mcpcred *client, const mcpcred_value *passphrase, int create,
                                mcpcred_row_fn row, void *userdata);
 
+/* ---- the audit log ---- */
+
+typedef struct mcpcred_audit {
+        uint64_t lines;    /* that are good, from the start */
+        uint64_t bad_line; /* number of the first bad one, from 1; 0: none */
+        uint64_t sequence; /* of the last good line; 0: there is none */
+        char head[65];     /* the chain's hash after it, in hex */
+        char reason[160];  /* what is wrong with the bad line */
+} mcpcred_audit;
+
+/*
+ * Reads a log to its end and checks its chain: a line that was edited, cut, left out, added, repeated or
+ * moved is named. Needs no broker. `head`: the chain's hash after line `sequence`, as Status or the
+ * journal have it; without it (NULL) lines that were cut off at the end are not missed. 0 when the log was
+ * read, whatever it is like; MCPCRED_E_SYSTEM.
+ */
+MCPCRED_API int mcpcred_audit_verify(mcpcred *client, int fd, uint64_t sequence, const char *head,
+                                     mcpcred_audit *ret);
+
 /* ---- the mark of a session's processes ---- */
 
 /*

@@ -1,7 +1,6 @@
 #include "exec_env.h"
 #include <string.h>
-
-extern char **environ;
+#include <unistd.h>
 
 /* What a program needs to be at home, and what MCP clients pass to their servers (ecosystem notes). */
 static const char *const kept[] = { "HOME",   "LOGNAME", "PATH", "SHELL", "TERM",

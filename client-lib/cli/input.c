@@ -11,8 +11,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static int no_memory(Cli *cli)
 {
         return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "Raise RLIMIT_MEMLOCK (ulimit -l).",
