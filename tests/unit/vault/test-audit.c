@@ -80,8 +80,10 @@ START_TEST(lines_reach_the_file)
         audit_start(&f);
         ck_assert_int_eq(stat(f.path, &st), 0);
         ck_assert_uint_eq(st.st_mode & 07777, 0600);
+        ck_assert_int_eq(db_begin(f.base.db), 0);
         for (unsigned i = 0; i < 500; i++)
                 append(&f, AUDIT_ALLOW, "s-1");
+        ck_assert_int_eq(db_commit(f.base.db), 0);
         ck_assert_int_eq(stat(f.path, &st), 0);
         ck_assert_int_eq(st.st_size, 0);
         ck_assert_int_eq(audit_flush(f.audit), 0);
@@ -145,7 +147,7 @@ START_TEST(every_crash_point_is_recovered)
                 ck_assert_int_eq(rows_outbox_next(f.base.db, 3 + i, &sequence, &whole), 0);
         }
         at[3] = whole.size;
-        for (size_t n = outbox_from; n <= whole.size; n += 7) {
+        for (size_t n = outbox_from; n <= whole.size; n += 13) {
                 write_file(f.path, slice(whole.data, n));
                 f.audit = audit_free(f.audit);
                 ck_assert_int_eq(rows_outbox_remove(f.base.db, 6), 0);
@@ -456,8 +458,10 @@ START_TEST(many_sessions_lose_no_denial)
         for (unsigned k = 0; k < 200; k++) {
                 (void)snprintf(session, sizeof(session), "s-%u", k);
                 f.clock.boot++;
+                ck_assert_int_eq(db_begin(f.base.db), 0);
                 for (unsigned i = 0; i < AUDIT_DENIALS_PER_MINUTE + 1; i++)
                         append(&f, AUDIT_DENY, session);
+                ck_assert_int_eq(db_commit(f.base.db), 0);
         }
         ck_assert_int_eq(audit_tick(f.audit, true), 0);
         ck_assert_uint_eq(head_sequence(&f), 200 * (AUDIT_DENIALS_PER_MINUTE + 1));
