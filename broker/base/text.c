@@ -202,6 +202,13 @@ static bool take_offset(const char **at, int64_t *ret)
         return hours < 24 && minutes < 60;
 }
 
+static int days_in(int year, int month)
+{
+        bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+        return month == 2 ? 28 + leap : 30 + (month + month / 8) % 2;
+}
+
 int text_parse_time(const char *text, uint64_t *ret_usec)
 {
         struct tm tm = { 0 };
@@ -219,8 +226,8 @@ int text_parse_time(const char *text, uint64_t *ret_usec)
             !take_digits(&text, 2, &tm.tm_sec) || !take_fraction(&text, &fraction) ||
             !take_offset(&text, &offset) || *text)
                 return TEXT_E_INVALID;
-        if (year < 1970 || month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
-            tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+        if (year < 1970 || month < 1 || month > 12 || tm.tm_mday < 1 ||
+            tm.tm_mday > days_in(year, month) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
                 return TEXT_E_INVALID;
         tm.tm_year = year - 1900;
         tm.tm_mon = month - 1;

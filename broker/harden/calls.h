@@ -5,6 +5,7 @@
  */
 #include "harden/harden.h"
 #include <seccomp.h>
+#include <sys/mman.h>
 
 /* Most arguments are ints, of which the kernel looks at the low half alone. */
 #define LOW32 UINT64_C(0xffffffff)
@@ -26,3 +27,10 @@
 
 /* setsockopt() with this level and option. */
 #define ALLOW_OPTION(level, option) ALLOW_IF2(setsockopt, 1, level, 2, option)
+
+/* What dlopen() does with a library: read-only code out of a file, never of memory. */
+#define ALLOW_FILE_AS_CODE() FILE_AS_CODE(0)
+#define FAIL_FILE_AS_CODE(errno_value) FILE_AS_CODE(errno_value)
+#define FILE_AS_CODE(errno_value)                                                   \
+        { .number = SCMP_SYS(mmap), .error = errno_value, .n_matches = 2,           \
+          .matches = { { PROT_EXEC | PROT_WRITE, PROT_EXEC, 2 }, { MAP_ANONYMOUS, 0, 3 } } }

@@ -4,10 +4,12 @@
 
 /*
  * Loads and stores secrets: in the sealed file, and over D-Bus through libsecret, which brings
- * GLib's threads and its modules. The one role that may connect to path sockets, since that is what
+ * GLib's threads. GLib's modules and those of the name service it does without: they are refused, and
+ * not killed for, since both libraries look for some whatever one tells them. The one role that may connect to path sockets, since that is what
  * a session bus is.
  */
 static const HardenCall calls[] = {
+        FAIL_FILE_AS_CODE(EACCES),
         /* GLib: wake-ups of its main loops, and the scheduler settings that it copies to threads. */
         ALLOW(eventfd2), ALLOW(pipe2), ALLOW(uname), ALLOW(getresuid), ALLOW(getresgid), ALLOW(getppid),
         FAIL(sched_getattr, ENOSYS), FAIL(sched_setattr, ENOSYS),
@@ -21,17 +23,11 @@ static const HardenCall calls[] = {
 /* Single files of /etc: a user list that is replaced later is no loss, the rest never changes. */
 static const HardenPath paths[] = {
         { .path = "/etc/machine-id", .optional = true },
+        { .path = "/var/lib/dbus", .optional = true }, /* machine-id again */
         { .path = "/etc/nsswitch.conf", .optional = true },
         { .path = "/etc/passwd", .optional = true },
-        { .path = "/etc/ld.so.cache", .optional = true },
         { .path = "/etc/gcrypt", .optional = true },
         { .path = "/proc/sys/crypto", .optional = true }, /* libgcrypt asks for FIPS mode */
-        { .path = "/var/lib/dbus", .optional = true },    /* machine-id again */
-        { .path = "/usr/lib", .optional = true },         /* GIO and name service modules */
-        { .path = "/usr/lib64", .optional = true },
-        { .path = "/lib", .optional = true },
-        { .path = "/lib64", .optional = true },
-        { .path = "/usr/share/glib-2.0", .optional = true },
 };
 
 const HardenProfile harden_profile_keyring = {
@@ -42,7 +38,6 @@ const HardenProfile harden_profile_keyring = {
         .n_paths = ARRAY_SIZE(paths),
         .files = HARDEN_FILES_WRITE,
         .threads = true,
-        .loads_code = true,
         .unix_sockets = true,
         .max_files = 256,
 };

@@ -55,19 +55,14 @@ static const HardenCall common[] = {
         ALLOW_IF(prctl, 0, PR_SET_NAME), FAIL_IF(prctl, EINVAL, 0, PR_SET_VMA),
 };
 
-/* Memory that is both written and run is what an exploit wants; no role but the two that load
- * libraries late has any use for it. */
+/* Memory that becomes code is what an exploit wants; no role has any use for it. */
 static const HardenCall no_code[] = {
         ALLOW_MASK(mmap, 2, PROT_EXEC, 0),
         ALLOW_MASK(mprotect, 2, PROT_EXEC, 0),
 };
 
-/* dlopen() maps files as code, which it may not write to; memory never becomes code. */
 static const HardenCall loads_code[] = {
-        ALLOW_MASK(mmap, 2, PROT_EXEC, 0),
-        { .number = SCMP_SYS(mmap), .n_matches = 2,
-          .matches = { { PROT_EXEC | PROT_WRITE, PROT_EXEC, 2 }, { MAP_ANONYMOUS, 0, 3 } } },
-        ALLOW_MASK(mprotect, 2, PROT_EXEC, 0),
+        ALLOW_FILE_AS_CODE(),
 };
 
 /* Landlock says which. */
@@ -166,7 +161,8 @@ static int add_profile(scmp_filter_ctx filter, const HardenProfile *profile)
         const CallList none = { NULL, 0 };
         const CallList lists[] = {
                 LIST(common),
-                profile->loads_code ? LIST(loads_code) : LIST(no_code),
+                LIST(no_code),
+                profile->loads_code ? LIST(loads_code) : none,
                 profile->files == HARDEN_FILES_NONE ? LIST(no_files) : LIST(files),
                 profile->files == HARDEN_FILES_READ    ? LIST(files_read)
                 : profile->files == HARDEN_FILES_WRITE ? LIST(files_write)

@@ -324,6 +324,7 @@ static int take_reply(Channel *channel, unsigned id, unsigned kind, uint32_t ser
                 reply.fault = fault->fault > FAULT_NONE && fault->fault < _FAULT_N ? (Fault)fault->fault : FAULT_INTERNAL;
                 reply.message = fault->message;
                 reply.remedy = fault->remedy;
+                reply.field = fault->field;
                 reply.retry_after_usec = fault->retry_after_usec;
                 reply.body = NULL;
         }

@@ -42,6 +42,7 @@ typedef struct Reply {
         void *body;  /* struct of the method's reply, NULL with a fault */
         const char *message;
         const char *remedy;
+        const char *field;
         uint64_t retry_after_usec;
         int *fds;
         size_t n_fds;

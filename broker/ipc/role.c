@@ -117,6 +117,8 @@ int role_run(RoleProcess *role, const RoleConfig *config)
                 r = loop_run(role->loop);
         if (r < 0)
                 role_log(role, LOG_LEVEL_ERROR, "stops: %s", strerror(-r));
+        if (config->stopped)
+                config->stopped(role, config->userdata);
         stop(role);
         return r == 0 ? 0 : 1;
 }

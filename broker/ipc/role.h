@@ -24,6 +24,8 @@ typedef struct RoleConfig {
         int (*started)(RoleProcess *role, void *userdata);
         /* Runs before confinement, for what needs to open something first. May be NULL. */
         int (*prepare)(RoleProcess *role, void *userdata);
+        /* Runs after the loop, while it and the arena are still there. May be NULL. */
+        void (*stopped)(RoleProcess *role, void *userdata);
         void *userdata; /* a struct whose first member is the RoleProcess */
 } RoleConfig;
 

@@ -16,7 +16,7 @@ typedef struct Audit Audit;
 /*
  * Opens the log (O_NOFOLLOW, mode 0600, append only), compares it with the head in the state and
  * writes what a crash left in the outbox. What is wrong with the file is no failure of this call: see
- * audit_state(). `db` and `clock` are borrowed. DB_E_*.
+ * audit_state(), and so is a full disk. `db` and `clock` are borrowed. DB_E_DAMAGED.
  */
 int audit_new(Audit **ret, Db *db, const char *directory, const Clock *clock) NODISCARD NONNULL(1, 2, 3, 4);
 /* Flushes nothing. Accepts NULL. */
@@ -44,7 +44,7 @@ uint64_t audit_next_tick(const Audit *audit) NONNULL(1);
 bool audit_ready(const Audit *audit) NONNULL(1);
 /* "ready", or one line: "tampered: line 12: ...", "the log cannot be written: ...". Valid until the
  * next call on this object. */
-const char *audit_state(const Audit *audit) NONNULL(1);
+const char *audit_state(Audit *audit) NONNULL(1);
 /* The path of the log. */
 const char *audit_path(const Audit *audit) NONNULL(1);
 /* The last line's sequence and the chain's hash after it in hex; 0 and zeros when there is none. */

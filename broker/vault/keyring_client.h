@@ -6,6 +6,7 @@
  */
 #include "vault/failure.h"
 #include "wire/msg_keyring.h"
+#include "wire/msg_supervisor.h"
 
 typedef struct KeyringClient KeyringClient;
 

@@ -4,6 +4,7 @@
  */
 #include "vault/failure.h"
 #include "wire/msg_provider.h"
+#include "wire/msg_supervisor.h"
 
 /* Processes at once: each is a TLS connection of one upstream's. */
 #define PROVIDER_POOL_RUNNING 8U

@@ -14,8 +14,8 @@
 #define AUDIT_HASH_HEX_SIZE 65U
 /* Longer texts are cut at a character's end, so that no event is too long to be written. */
 #define AUDIT_TEXT_MAX 512U
-/* A line with its newline: eleven texts, each byte escaped in six at worst, would be 33 KiB; those that
- * are names are capped lower. */
+/* A line with its newline: two texts of that size and eight of 64, each byte escaped in six at worst,
+ * and what surrounds them. */
 #define AUDIT_LINE_MAX 16384U
 
 typedef enum AuditVerdict {

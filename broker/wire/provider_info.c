@@ -27,11 +27,14 @@ const ProviderInfo provider_infos[] = {
                 .needs_repositories = true,
                 .needs_permissions = true,
                 .takes_scope = true,
-                .rotate_create = "In the App's settings on GitHub (Developer settings, GitHub Apps, the App, General, "
-                                 "Private keys), press \"Generate a private key\". A .pem file is downloaded. The old "
-                                 "key keeps working; leave it there for now.",
-                .rotate_delete = "On the same page, delete the old key, which is the one with the older date: until then "
-                                 "whoever has it can still use it. Delete the downloaded .pem file too.",
+                .rotate_create =
+                        "In the App's settings on GitHub (Developer settings, GitHub Apps, "
+                        "the App, General, Private keys), press \"Generate a private key\". A .pem "
+                        "file is downloaded. The old key keeps working; leave it there for now.",
+                .rotate_delete =
+                        "On the same page, delete the old key, which is the one with the older "
+                        "date: until then whoever has it can still use it. Delete the downloaded "
+                        ".pem file too.",
         },
         {
                 .name = "static",
@@ -39,9 +42,11 @@ const ProviderInfo provider_infos[] = {
                 .proof = PROVIDER_PROOF_NONE,
                 .value = PROVIDER_VALUE_TEXT,
                 .needs_hosts = true,
-                .rotate_create = "Create a new key where the old one came from, with the same rights or fewer. Leave the "
-                                 "old one working for now.",
-                .rotate_delete = "Delete the old key there: until then whoever has it can still use it.",
+                .rotate_create =
+                        "Create a new key where the old one came from, with the same rights or "
+                        "fewer. Leave the old one working for now.",
+                .rotate_delete =
+                        "Delete the old key there: until then whoever has it can still use it.",
         },
 };
 const size_t n_provider_infos = ARRAY_SIZE(provider_infos);
@@ -168,8 +173,10 @@ static const char *check_repositories(const TextList *repositories)
                         return "A repository is written as owner/name.";
                 if (i == 0)
                         first = owner;
-                if (owner != first || strncasecmp(repositories->items[i], repositories->items[0], owner) != 0)
-                        return "One token reaches repositories of one owner only: make a profile for each owner.";
+                if (owner != first ||
+                    strncasecmp(repositories->items[i], repositories->items[0], owner) != 0)
+                        return "One token reaches repositories of one owner only: make a profile "
+                               "for each owner.";
         }
         return NULL;
 }
@@ -180,14 +187,17 @@ static const char *check_permissions(const TextMap *permissions)
                 const char *key = permissions->items[i].key, *value = permissions->items[i].value;
 
                 if (!*key || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(key))
-                        return "A permission is named in lower case with underscores, as in pull_requests.";
-                if (strcmp(value, "read") != 0 && strcmp(value, "write") != 0 && strcmp(value, "admin") != 0)
+                        return "A permission is named in lower case with underscores, as in "
+                               "pull_requests.";
+                if (strcmp(value, "read") != 0 && strcmp(value, "write") != 0 &&
+                    strcmp(value, "admin") != 0)
                         return "A permission is read, write or admin.";
         }
         return NULL;
 }
 
-const char *provider_check_scope(const ProviderInfo *info, const Scope *scope, const char **ret_field)
+const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
+                                 const char **ret_field)
 {
         const char *problem;
 
@@ -195,7 +205,8 @@ const char *provider_check_scope(const ProviderInfo *info, const Scope *scope, c
         if (scope->repositories.n > 0 && !info->takes_scope)
                 return "This provider knows no repositories.";
         if (scope->repositories.n == 0 && info->needs_repositories)
-                return "Name the repositories; without them the token would reach all of the installation.";
+                return "Name the repositories; without them the token would reach all of the "
+                       "installation.";
         problem = check_repositories(&scope->repositories);
         if (problem)
                 return problem;
@@ -203,7 +214,8 @@ const char *provider_check_scope(const ProviderInfo *info, const Scope *scope, c
         if (scope->permissions.n > 0 && !info->takes_scope)
                 return "This provider knows no permissions.";
         if (scope->permissions.n == 0 && info->needs_permissions)
-                return "Name the permissions; without them the token would have all of the installation's.";
+                return "Name the permissions; without them the token would have all of the "
+                       "installation's.";
         problem = check_permissions(&scope->permissions);
         if (!problem)
                 *ret_field = NULL;
@@ -218,7 +230,8 @@ static bool is_authority(const char *text, size_t n)
         if (n > 0 && text[0] == '[') {
                 while (host < n && text[host] != ']')
                         host++;
-                if (host < 3 || host == n || strspn(text + 1, "0123456789abcdefABCDEF:.") != host - 1)
+                if (host < 3 || host == n ||
+                    strspn(text + 1, "0123456789abcdefABCDEF:.") != host - 1)
                         return false;
                 host++;
         } else {
@@ -249,10 +262,12 @@ const char *provider_check_base_url(const char *url)
         authority = url + sizeof(scheme) - 1;
         path = authority + strcspn(authority, "/");
         if (!is_authority(authority, (size_t)(path - authority)))
-                return "The address must name a host, and nothing else between https:// and the next slash.";
+                return "The address must name a host, and nothing else between https:// and the "
+                       "next slash.";
         for (const char *p = path; *p; p++)
                 if (!is_alnum(*p) && !strchr("/-._~", *p))
-                        return "The address may have a plain path behind the host, and nothing else.";
+                        return "The address may have a plain path behind the host, and nothing "
+                               "else.";
         if (strstr(path, "//") || strstr(path, "/."))
                 return "The path of the address has an empty or a dotted segment.";
         return NULL;

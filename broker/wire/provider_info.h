@@ -1,18 +1,19 @@
 #pragma once
 /*
- * What is known of each provider without asking any upstream: what it takes, what it can do, and what
- * a person has to do by hand. Shared by all who need to know that before a provider process runs
- * (the configuration check, the vault, the command). Pure data and pure checks.
+ * What is known of each provider without asking any upstream: what it takes, what it can do, and
+ * what a person has to do by hand. Shared by all who need to know that before a provider process
+ * runs (the configuration check, the vault, the command). Pure data and pure checks.
  */
 #include "wire/scope.h"
 
 /* How the vault proves to the upstream that we may ask (Upstream.proof). */
 typedef enum ProviderProof {
-        PROVIDER_PROOF_NONE,       /* the secret never goes to a provider process */
-        PROVIDER_PROOF_GITHUB_JWT, /* RS256, made in the vault: iat now - 60 s, exp at most now + 540 s, iss app_id */
+        PROVIDER_PROOF_NONE, /* the secret never goes to a provider process */
+        /* RS256, made in the vault: iat now - 60 s, exp at most now + 540 s, iss app_id */
+        PROVIDER_PROOF_GITHUB_JWT,
 } ProviderProof;
 
-/* What the value of the secret has to look like; the vault checks it, since only it sees the value. */
+/* What the value of the secret has to look like. The vault checks it: only it sees the value. */
 typedef enum ProviderValue {
         PROVIDER_VALUE_TEXT,        /* one line of printable ASCII */
         PROVIDER_VALUE_RSA_KEY_PEM, /* PKCS#1 or PKCS#8, not encrypted */
@@ -37,19 +38,19 @@ typedef struct ProviderInfo {
         ProviderValue value;
         const ProviderParameter *parameters;
         size_t n_parameters;
-        const char *base_url;      /* where the user gives none; NULL: there is no default */
-        const char *env;           /* the variable that clients read; NULL: the profile has to say */
+        const char *base_url; /* where the user gives none; NULL: there is no default */
+        const char *env;      /* the variable that clients read; NULL: the profile has to say */
         bool can_verify;
         bool can_mint;
-        bool can_revoke;           /* a minted credential, at the upstream */
-        bool revoke_needs_value;   /* only the value revokes it, so the ledger keeps it sealed */
-        bool revoke_needs_proof;   /* otherwise Upstream.proof may be NULL in a Revoke */
-        bool lists_orphans;        /* what was minted without our hearing of it can be found again */
-        uint64_t token_lifetime;   /* seconds; what is minted never lives longer. 0: nothing is minted */
-        bool needs_hosts;          /* a secret has to say where it may be sent */
-        bool needs_repositories;   /* a profile has to name them */
-        bool needs_permissions;    /* likewise */
-        bool takes_scope;          /* false: repositories and permissions mean nothing here */
+        bool can_revoke;         /* a minted credential, at the upstream */
+        bool revoke_needs_value; /* only the value revokes it, so the ledger keeps it sealed */
+        bool revoke_needs_proof; /* otherwise Upstream.proof may be NULL in a Revoke */
+        bool lists_orphans;      /* what was minted without our hearing of it can be found again */
+        uint64_t token_lifetime; /* seconds, at most; 0: nothing is minted */
+        bool needs_hosts;        /* a secret has to say where it may be sent */
+        bool needs_repositories; /* a profile has to name them */
+        bool needs_permissions;  /* likewise */
+        bool takes_scope;        /* false: repositories and permissions mean nothing here */
         const char *rotate_create; /* what to do upstream before pasting the new value */
         const char *rotate_delete; /* what to do upstream once the new one is in use */
 } ProviderInfo;
@@ -61,13 +62,15 @@ extern const size_t n_provider_infos;
 /* NULL for a name that is none of them. */
 const ProviderInfo *provider_info(const char *name) NONNULL(1);
 /* NULL if the provider takes no such parameter. */
-const ProviderParameter *provider_parameter(const ProviderInfo *info, const char *name) NONNULL(1, 2);
-bool provider_parameter_is_valid(const ProviderParameter *parameter, const char *value) NONNULL(1, 2);
+const ProviderParameter *provider_parameter(const ProviderInfo *info, const char *name)
+        NONNULL(1, 2);
+bool provider_parameter_is_valid(const ProviderParameter *parameter, const char *value)
+        NONNULL(1, 2);
 
 /*
- * The checks below return NULL if all is well, or a sentence for a person. What is at fault is named in
- * `field`, if it is one: a parameter's or a scope's member's name, valid as long as `info` and the
- * arguments.
+ * The checks below return NULL if all is well, or a sentence for a person. What is at fault is
+ * named in `field`, if it is one: a parameter's or a scope's member's name, valid as long as `info`
+ * and the arguments.
  */
 const char *provider_check_parameters(const ProviderInfo *info, const TextMap *parameters,
                                       const char **ret_field) NONNULL(1, 2, 3);
@@ -75,8 +78,8 @@ const char *provider_check_parameters(const ProviderInfo *info, const TextMap *p
  * What a profile or a mint asks for: complete as the provider needs it, and well-formed. GitHub
  * takes the short names of repositories of one owner, so all of them must have the same.
  */
-const char *provider_check_scope(const ProviderInfo *info, const Scope *scope, const char **ret_field)
-        NONNULL(1, 2, 3);
+const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
+                                 const char **ret_field) NONNULL(1, 2, 3);
 /*
  * https://HOST[:PORT][/PATH]: no user, query, fragment, percent-encoding or dot segment, so that a
  * person sees where the secret goes and nothing else reads it otherwise. A "/" at the end is fine.

@@ -69,6 +69,15 @@ static int encode_records(const Field *field, const RecordList *list, Buf *out)
         return r;
 }
 
+static uint32_t count_names(const Field *field)
+{
+        uint32_t n = 0;
+
+        while (field->names[n])
+                n++;
+        return n;
+}
+
 static bool is_present(const Field *field, const void *at)
 {
         switch (field->kind) {
@@ -92,7 +101,8 @@ static int encode_value(const Field *field, const void *at, Buf *out)
         case FIELD_TIME:
                 return buf_append_u64(out, *(const uint64_t *)at);
         case FIELD_ENUM:
-                return buf_append_u32(out, *(const uint32_t *)at);
+                return *(const uint32_t *)at < count_names(field) ? buf_append_u32(out, *(const uint32_t *)at)
+                                                                  : -EINVAL;
         case FIELD_TEXT:
                 return encode_text(*(const char *const *)at, field->max, out);
         case FIELD_BYTES:
@@ -253,13 +263,11 @@ static int decode_one(Decoder *decoder, const Field *field, void **at)
 
 static int decode_enum(Decoder *decoder, const Field *field, uint32_t *ret)
 {
-        uint32_t value, n = 0;
+        uint32_t value;
 
         if (reader_u32(&decoder->reader, &value))
                 return refuse(decoder, "is cut short");
-        while (field->names[n])
-                n++;
-        if (value >= n)
+        if (value >= count_names(field))
                 return refuse(decoder, "is not one of its values");
         *ret = value;
         return 0;
@@ -288,6 +296,14 @@ static int decode_bool(Decoder *decoder, bool *ret)
         return 0;
 }
 
+static int decode_u64(Decoder *decoder, const Field *field, uint64_t *ret)
+{
+        if (reader_u64(&decoder->reader, ret))
+                return refuse(decoder, "is cut short");
+        /* Zero is how a time is absent, and a message has one spelling. */
+        return field->kind == FIELD_TIME && *ret == 0 ? refuse(decoder, "is not a time") : 0;
+}
+
 static int decode_value(Decoder *decoder, const Field *field, void *at)
 {
         Slice bytes;
@@ -298,7 +314,7 @@ static int decode_value(Decoder *decoder, const Field *field, void *at)
                 return decode_bool(decoder, at);
         case FIELD_U64:
         case FIELD_TIME:
-                return reader_u64(&decoder->reader, at) ? refuse(decoder, "is cut short") : 0;
+                return decode_u64(decoder, field, at);
         case FIELD_ENUM:
                 return decode_enum(decoder, field, at);
         case FIELD_TEXT:

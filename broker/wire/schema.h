@@ -101,8 +101,9 @@ enum {
  * not UTF-8, a required pointer that is NULL) is a defect of the caller and returns -EINVAL.
  */
 int schema_encode(const Schema *schema, const void *body, Buf *out) NODISCARD NONNULL(1, 2, 3);
-/* Fills `body` (schema->size bytes). On failure it is cleared. SCHEMA_E_*. `error` may be NULL. */
+/* Fills `body` (schema->size bytes). On failure it is cleared. SCHEMA_E_*. `error` may be NULL, and so
+ * may the arena where no secret is expected. */
 int schema_decode(const Schema *schema, Slice bytes, Arena *arena, Pool *pool, void *body,
-                  SchemaError *error) NODISCARD NONNULL(1, 3, 4, 5);
+                  SchemaError *error) NODISCARD NONNULL(1, 4, 5);
 /* Frees the secrets in the struct and zeroes it; the pool is the caller's. */
 void schema_clear(const Schema *schema, void *body) NONNULL(1, 2);

@@ -285,12 +285,25 @@ int try_map_anonymous_code(UNUSED const Target *target)
         return map(PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
-/* As dlopen() does, with a file that any role which may load code may read. */
-int try_map_file_code(UNUSED const Target *target)
+/* As dlopen() does. */
+static int map_file(const char *path)
 {
-        int fd = open("/usr/lib/os-release", O_RDONLY | O_CLOEXEC);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-        return fd < 0 ? errno : map(PROT_READ | PROT_EXEC, MAP_PRIVATE, fd);
+        return fd < 0 ? EBADF : map(PROT_READ | PROT_EXEC, MAP_PRIVATE, fd);
+}
+
+int try_map_library(UNUSED const Target *target)
+{
+        return map_file("/usr/lib/os-release");
+}
+
+int try_map_state_file(const Target *target)
+{
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/state.db", target->state);
+        return map_file(path);
 }
 
 int try_make_code(UNUSED const Target *target)

@@ -76,7 +76,9 @@ static const Case cases[] = {
 
         { "gsvkp", "map-writable-code-killed", try_map_writable_code, KILLED, LAYERS_ALL, 0 },
         { "gsvkp", "map-anonymous-code-killed", try_map_anonymous_code, KILLED, LAYERS_ALL, 0 },
-        { "kp", "map-library-works", try_map_file_code, 0, LAYERS_ALL, 0 },
+        { "p", "map-library-works", try_map_library, 0, LAYERS_ALL, 0 },
+        { "k", "map-library-denied", try_map_state_file, EACCES, LAYERS_ALL, 0 },
+        { "v", "map-library-killed", try_map_state_file, KILLED, LAYERS_ALL, 0 },
         { "gsvkp", "make-code-killed", try_make_code, KILLED, LAYERS_ALL, 0 },
 
         { "gsvkp", "dumpable-killed", try_dumpable, KILLED, LAYERS_ALL, 0 },

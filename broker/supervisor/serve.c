@@ -1,0 +1,227 @@
+#include "base/fd.h"
+#include "supervisor/attest.h"
+#include "supervisor/supervisor_private.h"
+#include <unistd.h>
+
+static Supervisor *supervisor_of(void *child)
+{
+        return child_userdata(child);
+}
+
+/* What failed on our side is the caller's to hear, and no reason to end. */
+static int fail(const Supervisor *supervisor, Request *request, int r)
+{
+        log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "%s failed: %s", request->method->name,
+                 strerror(-r));
+        return request_fail(request, FAULT_INTERNAL, NULL);
+}
+
+static int fail_sessions(const Supervisor *supervisor, Request *request, int r)
+{
+        switch (r) {
+        case SESSIONS_E_EXISTS:
+                return request_fail(request, FAULT_EXISTS, "there is such a session already");
+        case SESSIONS_E_NOT_FOUND:
+                return request_fail(request, FAULT_NOT_FOUND, "there is no such session");
+        case SESSIONS_E_FULL:
+                return request_fail(request, FAULT_BUSY, "there are too many sessions");
+        case SESSIONS_E_LIFELINE:
+                return request_fail(request, FAULT_INVALID_PARAMETER,
+                                    "the lifeline is neither a pidfd nor a connected Unix socket");
+        case SESSIONS_E_NAME:
+                return request_fail(request, FAULT_INVALID_PARAMETER, "not a session's id, or not a file's name");
+        case SESSIONS_E_USER:
+                return request_fail(request, FAULT_UNSUPPORTED, "files cannot be given to another user");
+        default:
+                return fail(supervisor, request, error_fold(r));
+        }
+}
+
+/* ---- the vault's calls ---- */
+
+static int start_provider(Supervisor *supervisor, Request *request)
+{
+        _cleanup_(fd_closep) int fd = -1;
+        StartProviderReply reply;
+        pid_t pid;
+        int r = providers_start(supervisor->providers, &pid, &fd);
+
+        if (r == PROVIDERS_E_BUSY)
+                return request_fail(request, FAULT_BUSY, "too many operations with upstreams are under way");
+        if (r < 0)
+                return fail(supervisor, request, r);
+        reply.pid = (uint64_t)pid;
+        return request_reply(request, &reply, &fd, 1);
+}
+
+static int create_session(Supervisor *supervisor, Request *request)
+{
+        const CreateSessionRequest *body = request->body;
+        _cleanup_(fd_closep) int descriptor = -1;
+        CreateSessionReply reply;
+        Session *session;
+        bool wants_fd = body->lifeline != LIFELINE_LIFETIME;
+        SessionSpec spec = {
+                .id = body->session,
+                .uid = (uid_t)body->uid,
+                .connection = body->lifeline == LIFELINE_CONNECTION,
+                .lifeline_fd = -1,
+                .want_descriptor = body->want_descriptor,
+        };
+        int r;
+
+        if (request->n_fds != (wants_fd ? 1U : 0U) || body->uid >= UINT32_MAX)
+                return fail_sessions(supervisor, request, SESSIONS_E_LIFELINE);
+        if (wants_fd)
+                spec.lifeline_fd = take_fd(&request->fds[0]);
+        r = sessions_create(supervisor->sessions, &spec, &session, &descriptor);
+        if (r)
+                return fail_sessions(supervisor, request, r);
+        reply = (CreateSessionReply){
+                .directory = session_directory(session),
+                .socket = session_socket(session),
+        };
+        return request_reply(request, &reply, &descriptor, descriptor >= 0 ? 1 : 0);
+}
+
+static int on_ended(void *userdata)
+{
+        static const Empty nothing = { 0 };
+
+        return request_reply(userdata, &nothing, NULL, 0);
+}
+
+static int end_session(Supervisor *supervisor, Request *request)
+{
+        const SessionNotice *body = request->body;
+
+        return sessions_end(supervisor->sessions, body->session, on_ended, request);
+}
+
+static int write_file(Supervisor *supervisor, Request *request)
+{
+        const WriteFileRequest *body = request->body;
+        _cleanup_(freep) char *path = NULL;
+        WriteFileReply reply;
+        int r = sessions_write_file(supervisor->sessions, body->session, body->name, secret_slice(body->content), &path);
+
+        if (r)
+                return fail_sessions(supervisor, request, r);
+        reply.path = path;
+        return request_reply(request, &reply, NULL, 0);
+}
+
+static int set_epoch(Supervisor *supervisor, Request *request)
+{
+        static const Empty nothing = { 0 };
+        const SetEpochRequest *body = request->body;
+        int r = runtime_dir_write_epoch(supervisor->config.runtime, body->epoch);
+
+        return r < 0 ? fail(supervisor, request, r) : request_reply(request, &nothing, NULL, 0);
+}
+
+static int list_one(void *userdata, Session *session)
+{
+        TextList *list = userdata;
+
+        if (session_is_held(session))
+                list->items[list->n++] = session_id(session);
+        return 0;
+}
+
+static int list_held(Supervisor *supervisor, Request *request)
+{
+        _cleanup_(freep) const char **items = calloc(CONFIG_MAX_SESSIONS_LIMIT, sizeof(*items));
+        ListHeldReply reply = { .sessions = { items, 0 } };
+        int r;
+
+        if (!items)
+                return fail(supervisor, request, -ENOMEM);
+        r = sessions_each(supervisor->sessions, list_one, &reply.sessions);
+        return r < 0 ? fail(supervisor, request, r) : request_reply(request, &reply, NULL, 0);
+}
+
+static int dispatch_vault(Supervisor *supervisor, Request *request)
+{
+        const StopProviderRequest *stop = request->body;
+
+        switch ((VaultMethod)request->id) {
+        case VAULT_START_PROVIDER:
+                return start_provider(supervisor, request);
+        case VAULT_STOP_PROVIDER:
+                if (stop->pid > 0 && stop->pid < INT32_MAX)
+                        providers_stop(supervisor->providers, (pid_t)stop->pid);
+                request_done(request);
+                return 0;
+        case VAULT_RESTART_KEYRING:
+                child_kill(supervisor->keyring);
+                request_done(request);
+                return 0;
+        case VAULT_CREATE_SESSION:
+                return create_session(supervisor, request);
+        case VAULT_END_SESSION:
+                return end_session(supervisor, request);
+        case VAULT_WRITE_FILE:
+                return write_file(supervisor, request);
+        case VAULT_SET_EPOCH:
+                return set_epoch(supervisor, request);
+        case VAULT_LIST_HELD:
+                return list_held(supervisor, request);
+        case VAULT_RELOAD:
+                reload_run(supervisor, request);
+                return 0;
+        case VAULT_LOG: /* child.c has it */
+        default:
+                return request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);
+        }
+}
+
+/* An answer that cannot be sent is that child's trouble: it is started again. */
+static int contain(Child *child, int r)
+{
+        if (r < 0)
+                child_kill(child);
+        return 0;
+}
+
+int serve_vault(void *child, UNUSED Channel *channel, Request *request)
+{
+        Supervisor *supervisor = supervisor_of(child);
+
+        if (supervisor->phase >= PHASE_STOPPING_VAULT)
+                return contain(child, request_fail(request, FAULT_UNAVAILABLE, NULL));
+        return contain(child, dispatch_vault(supervisor, request));
+}
+
+/* ---- the gate's ---- */
+
+static int attest(Supervisor *supervisor, Request *request)
+{
+        const AttestRequest *body = request->body;
+        const AttestPeer peer = {
+                .uid = (uid_t)body->uid,
+                .pid = body->pid < INT32_MAX ? (pid_t)body->pid : 0,
+                .pidfd = request->n_fds > 0 ? request->fds[0] : -1,
+        };
+        AttestResult result;
+        AttestReply reply;
+        int r;
+
+        if (body->uid >= UINT32_MAX)
+                return request_fail(request, FAULT_NOT_ALLOWED, attest_error(ATTEST_E_UNREADABLE));
+        r = attest_peer(&result, &peer, getpid());
+        if (r < 0)
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "cannot attest process %d: %s",
+                         (int)peer.pid, strerror(-r));
+        if (r)
+                return request_fail(request, FAULT_NOT_ALLOWED, attest_error(r));
+        reply.unit = result.unit[0] ? result.unit : NULL;
+        return request_reply(request, &reply, NULL, 0);
+}
+
+int serve_gate(void *child, UNUSED Channel *channel, Request *request)
+{
+        if (request->id != GATE_ATTEST)
+                return contain(child, request_fail(request, FAULT_METHOD_NOT_FOUND, NULL));
+        return contain(child, attest(supervisor_of(child), request));
+}

@@ -1,0 +1,253 @@
+/* The listings: page after page of rows, each page one reply. None shows anything secret. */
+#include "vault/rows_lease.h"
+#include "vault/rows_secret.h"
+#include "vault/vault.h"
+#include "wire/provider_info.h"
+
+#define PAGE_POOL_MAX (64U * CHANNEL_FRAME_MAX)
+/* Rows of these carry lists, so fewer fit into one frame. */
+#define WIDE_PAGE 3U
+#define NARROW_PAGE 48U
+
+/* Answers a listing that the state failed at. */
+static int list_failed(Vault *vault, Request *request, int r)
+{
+        Failure failure;
+
+        (void)vault_db_failed(vault, r, &failure);
+        return failure_answer(&failure, request);
+}
+
+static bool is_starting(Vault *vault, Request *request, int *ret)
+{
+        if (vault->db && vault->policy)
+                return false;
+        *ret = request_fail(request, FAULT_UNAVAILABLE, "The broker is still starting.");
+        return true;
+}
+
+static int secret_rows(Vault *vault, const SecretRecord *records, size_t n, SecretRow *rows)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                LeaseFilter filter = { .secret = records[i].name, .states = LEASE_STATES_OPEN };
+
+                rows[i] = (SecretRow){
+                        .name = records[i].name,
+                        .provider = records[i].provider,
+                        .base_url = records[i].base_url,
+                        .hosts = records[i].hosts,
+                        .parameters = records[i].parameters,
+                        .generation = records[i].generation,
+                        .added = records[i].added,
+                        .rotated = records[i].rotated,
+                        .rotation = records[i].step == ROTATION_NONE ? NULL : rotation_step_names[records[i].step],
+                };
+                r = rows_lease_count(vault->db, &filter, &rows[i].leases);
+        }
+        return r;
+}
+
+int op_list_secrets(Vault *vault, Request *request)
+{
+        char after[LIMIT_NAME + 1] = "";
+        SecretRow rows[WIDE_PAGE];
+        ListSecretsReply reply = { .secrets.items = rows };
+        SecretRecord *records;
+        size_t n = WIDE_PAGE;
+        int r = 0;
+
+        if (is_starting(vault, request, &r))
+                return r;
+        while (r == 0 && n == WIDE_PAGE) {
+                Pool pool = POOL_NULL(PAGE_POOL_MAX);
+
+                r = rows_secret_list(vault->db, after, WIDE_PAGE, &pool, &records, &n);
+                if (r == 0)
+                        r = secret_rows(vault, records, n, rows);
+                if (r == 0 && n > 0)
+                        memcpy(after, records[n - 1].name, sizeof(after));
+                reply.secrets.n = r == 0 ? n : 0;
+                if (r == 0 && n == WIDE_PAGE)
+                        r = request_reply_more(request, &reply);
+                else if (r == 0)
+                        r = request_reply(request, &reply, NULL, 0);
+                else
+                        r = list_failed(vault, request, r), n = 0;
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+static int session_row(const SessionRecord *record, Pool *pool, SessionRow *row)
+{
+        const GrantRecord *grants = record->grants.items;
+        void *names;
+        int r;
+
+        r = pool_alloc(pool, record->grants.n * sizeof(const char *), &names);
+        if (r < 0)
+                return r;
+        *row = (SessionRow){
+                .session = record->id,
+                .label = record->label[0] ? record->label : NULL,
+                .uid = record->uid,
+                .profiles = { .items = names, .n = record->grants.n },
+                .state = record->state,
+                .opened = record->opened,
+                .expires = record->expires,
+                .ended = record->ended,
+                .end_reason = record->end_reason[0] ? record->end_reason : NULL,
+                .lifeline = record->lifeline,
+        };
+        for (size_t i = 0; i < record->grants.n; i++)
+                row->profiles.items[i] = grants[i].profile;
+        return 0;
+}
+
+int op_list_sessions(Vault *vault, Request *request)
+{
+        const ListRequest *body = request->body;
+        bool all = body->all;
+        SessionRow rows[NARROW_PAGE];
+        ListSessionsReply reply = { .sessions.items = rows };
+        SessionRecord *records;
+        uint64_t after = 0;
+        size_t n = NARROW_PAGE;
+        int r = 0;
+
+        if (is_starting(vault, request, &r))
+                return r;
+        while (r == 0 && n == NARROW_PAGE) {
+                Pool pool = POOL_NULL(PAGE_POOL_MAX);
+
+                r = rows_session_list(vault->db, all, after, NARROW_PAGE, &pool, &records, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        after = records[i].sequence;
+                        r = session_row(&records[i], &pool, &rows[i]);
+                }
+                reply.sessions.n = r == 0 ? n : 0;
+                if (r == 0 && n == NARROW_PAGE)
+                        r = request_reply_more(request, &reply);
+                else if (r == 0)
+                        r = request_reply(request, &reply, NULL, 0);
+                else
+                        r = list_failed(vault, request, r), n = 0;
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+static LeaseRow lease_row(const LeaseRecord *record)
+{
+        return (LeaseRow){
+                .lease = record->id,
+                .session = record->session,
+                .profile = record->profile,
+                .secret = record->secret,
+                .generation = record->generation,
+                .state = record->state,
+                .outcome = record->outcome,
+                .created = record->created,
+                .expires = record->expires,
+                .attempts = record->attempts,
+                .reason = record->reason[0] ? record->reason : NULL,
+        };
+}
+
+int op_list_leases(Vault *vault, Request *request)
+{
+        const ListRequest *body = request->body;
+        LeaseFilter filter = { .states = body->all ? 0 : LEASE_STATES_OPEN };
+        LeaseRow rows[NARROW_PAGE];
+        ListLeasesReply reply = { .leases.items = rows };
+        LeaseRecord *records;
+        uint64_t after = 0;
+        size_t n = NARROW_PAGE;
+        int r = 0;
+
+        if (is_starting(vault, request, &r))
+                return r;
+        while (r == 0 && n == NARROW_PAGE) {
+                Pool pool = POOL_NULL(PAGE_POOL_MAX);
+
+                r = rows_lease_list(vault->db, &filter, after, NARROW_PAGE, &pool, &records, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        after = records[i].sequence;
+                        rows[i] = lease_row(&records[i]);
+                }
+                reply.leases.n = r == 0 ? n : 0;
+                if (r == 0 && n == NARROW_PAGE)
+                        r = request_reply_more(request, &reply);
+                else if (r == 0)
+                        r = request_reply(request, &reply, NULL, 0);
+                else
+                        r = list_failed(vault, request, r), n = 0;
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+/* Why a session of this profile could not be opened now; NULL if it could. */
+static const char *profile_problem(const ConfigProfile *profile, const ProviderInfo *info)
+{
+        const char *field;
+
+        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)
+                return "this version has no proxy yet: set deliver to env, file or socket";
+        if (!info)
+                return "its secret is not stored yet";
+        if (info->can_mint)
+                return provider_check_scope(info, profile->scope, &field);
+        if (!profile->expose_secret || profile->deliver != DELIVER_ENV || profile->command.n == 0)
+                return "a stored key needs deliver = env, expose_secret = yes and a pinned command";
+        return NULL;
+}
+
+static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *row)
+{
+        Pool pool = POOL_NULL(PAGE_POOL_MAX);
+        const ProviderInfo *info = NULL;
+        SecretRecord secret;
+        int r;
+
+        r = rows_secret_get(vault->db, profile->secret, &pool, &secret);
+        if (r == 0)
+                info = provider_info(secret.provider);
+        pool_deinit(&pool);
+        *row = (ProfileRow){
+                .name = profile->name,
+                .secret = profile->secret,
+                .provider = info ? info->name : NULL,
+                .deliver = profile->deliver,
+                .ttl = profile->ttl,
+                .env = profile->env,
+                .scope = profile->scope,
+                .expose_secret = profile->expose_secret,
+                .command = profile->command,
+                .caller_unit = profile->caller_unit,
+                .source = profile->source,
+                .problem = profile_problem(profile, info),
+        };
+        return r == DB_E_NOT_FOUND ? 0 : r;
+}
+
+/* One row a reply: a profile may name hundreds of repositories. */
+int op_list_profiles(Vault *vault, Request *request)
+{
+        ProfileRow row;
+        ListProfilesReply reply = { .profiles = { .items = &row, .n = 1 } };
+        int r = 0;
+
+        if (is_starting(vault, request, &r))
+                return r;
+        for (size_t i = 0; r == 0 && i < policy_count(vault->policy); i++) {
+                r = profile_row(vault, policy_at(vault->policy, i), &row);
+                if (r)
+                        return list_failed(vault, request, r);
+                r = request_reply_more(request, &reply);
+        }
+        reply.profiles.n = 0;
+        return r == 0 ? request_reply(request, &reply, NULL, 0) : r;
+}

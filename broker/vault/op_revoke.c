@@ -1,0 +1,408 @@
+#include "vault/epoch.h"
+#include "vault/revoker.h"
+#include "vault/vault.h"
+#include <stdio.h>
+
+/* How long the answer waits for upstreams to confirm; what is not by then is "pending". Whoever closes
+ * a session is often a launcher whose child has just ended, and should not be kept. */
+#define SETTLE_USEC (8 * USEC_PER_SEC)
+#define SETTLE_CLOSE_USEC (2 * USEC_PER_SEC)
+/* Credentials that one answer lists one by one. */
+#define LISTED_MAX 8192U
+
+typedef struct Listed {
+        char id[IDENT_ID_SIZE + 1];
+        bool waiting; /* for the upstream */
+} Listed;
+
+typedef struct RevokeOp {
+        Vault *vault;
+        Request *request;
+        const char *operation;
+        const char *reason; /* of what is ended */
+        uint64_t settle_usec;
+        Caller caller;
+        bool dry_run;
+        unsigned ending;   /* things under way here, this file's own steps included */
+        uint64_t sessions; /* that were ended */
+        Listed *listed;
+        size_t n_listed, n_waiting;
+        RevokeWatch *watch;
+        Timer *timer;
+        bool local_done;
+} RevokeOp;
+
+static void op_free(RevokeOp *op)
+{
+        revoke_watch_free(op->watch);
+        timer_free(op->timer);
+        free(op->listed);
+        free(op);
+}
+
+static int refuse(RevokeOp *op, const Failure *failure)
+{
+        AuditEvent event = vault_event(&op->caller, op->operation);
+        int r = vault_refuse(op->vault, op->request, event, failure);
+
+        op_free(op);
+        return r;
+}
+
+/* ---- the answer ---- */
+
+static Outcome outcome_of(const LeaseRecord *lease)
+{
+        switch (lease->state) {
+        case LEASE_LIVE:
+        case LEASE_INTENT:
+        case LEASE_REVOKING:
+        case LEASE_UNRECOVERABLE:
+                return lease->on_end == OUTCOME_IMPOSSIBLE_ROTATE ? OUTCOME_IMPOSSIBLE_ROTATE : OUTCOME_PENDING;
+        default:
+                return lease->outcome;
+        }
+}
+
+/* Sends page after page; the last reply ends the request. */
+static int answer(RevokeOp *op)
+{
+        CredentialOutcome page[LIMIT_PAGE];
+        LeaseRecord *leases = calloc(LIMIT_PAGE, sizeof(*leases));
+        RevokeReply reply = { .sessions = op->sessions, .credentials.items = page };
+        int r = leases ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r == 0 && i < op->n_listed; i++) {
+                LeaseRecord *lease = &leases[reply.credentials.n];
+
+                if (rows_lease_get(op->vault->db, op->listed[i].id, lease) != 0)
+                        continue;
+                page[reply.credentials.n] = (CredentialOutcome){
+                        .lease = lease->id,
+                        .session = lease->session,
+                        .profile = lease->profile,
+                        .secret = lease->secret,
+                        .outcome = outcome_of(lease),
+                        .reason = lease->reason[0] ? lease->reason : NULL,
+                };
+                if (page[reply.credentials.n].outcome == OUTCOME_PENDING)
+                        reply.pending = true;
+                if (++reply.credentials.n == LIMIT_PAGE && i + 1 < op->n_listed) {
+                        r = request_reply_more(op->request, &reply);
+                        reply.credentials.n = 0;
+                }
+        }
+        if (r == 0)
+                r = request_reply(op->request, &reply, NULL, 0);
+        free(leases);
+        op_free(op);
+        return r;
+}
+
+static int consider(RevokeOp *op)
+{
+        return op->local_done && op->n_waiting == 0 ? answer(op) : 0;
+}
+
+static int on_settled(void *userdata, const char *lease)
+{
+        RevokeOp *op = userdata;
+
+        for (size_t i = 0; i < op->n_listed; i++)
+                if (op->listed[i].waiting && strcmp(op->listed[i].id, lease) == 0) {
+                        op->listed[i].waiting = false;
+                        op->n_waiting--;
+                }
+        return consider(op);
+}
+
+static int on_deadline(void *userdata)
+{
+        RevokeOp *op = userdata;
+
+        op->n_waiting = 0;
+        return consider(op);
+}
+
+/* Everything here is over; what the upstreams say is waited for, but not for ever. */
+static int local_done(RevokeOp *op)
+{
+        LeaseRecord lease;
+
+        op->local_done = true;
+        for (size_t i = 0; i < op->n_listed; i++) {
+                if (!op->listed[i].waiting)
+                        continue;
+                if (rows_lease_get(op->vault->db, op->listed[i].id, &lease) == 0 && lease.state == LEASE_REVOKING &&
+                    lease.attempts == 0)
+                        continue;
+                op->listed[i].waiting = false;
+                op->n_waiting--;
+        }
+        timer_arm_after(op->timer, op->settle_usec);
+        return consider(op);
+}
+
+static int on_step(void *userdata)
+{
+        RevokeOp *op = userdata;
+
+        return --op->ending > 0 ? 0 : local_done(op);
+}
+
+/* ---- what is affected ---- */
+
+static int list_leases(RevokeOp *op, LeaseFilter filter)
+{
+        uint64_t after = 0;
+        size_t n = LIMIT_PAGE;
+        LeaseRecord *leases;
+        int r = 0;
+
+        filter.states = LEASE_STATES_OPEN;
+        while (r == 0 && n == LIMIT_PAGE && op->n_listed < LISTED_MAX) {
+                Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+
+                r = rows_lease_list(op->vault->db, &filter, after, LIMIT_PAGE, &pool, &leases, &n);
+                for (size_t i = 0; r == 0 && i < n && op->n_listed < LISTED_MAX; i++) {
+                        Listed *listed = &op->listed[op->n_listed++];
+
+                        after = leases[i].sequence;
+                        (void)snprintf(listed->id, sizeof(listed->id), "%s", leases[i].id);
+                        listed->waiting = true;
+                        op->n_waiting++;
+                }
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+static bool holds(const SessionRecord *session, const RevokeRequest *selector)
+{
+        const GrantRecord *grants = session->grants.items;
+
+        if (selector->all)
+                return true;
+        for (size_t i = 0; i < session->grants.n; i++)
+                if ((selector->profile && strcmp(grants[i].profile, selector->profile) == 0) ||
+                    (selector->secret && strcmp(grants[i].secret, selector->secret) == 0))
+                        return true;
+        return false;
+}
+
+/* A session that holds a revoked grant ends whole: what its sandbox was started with is gone, and it
+ * could not tell which of its variables died. */
+static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
+{
+        uint64_t after = 0;
+        size_t n = LIMIT_PAGE;
+        SessionRecord *sessions;
+        int r = 0;
+
+        while (r >= 0 && n == LIMIT_PAGE) {
+                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+
+                r = rows_session_list(op->vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
+                if (vault_db_failed(op->vault, r, failure))
+                        n = 0;
+                r = 0;
+                for (size_t i = 0; r >= 0 && i < n; i++) {
+                        after = sessions[i].sequence;
+                        if (!holds(&sessions[i], selector))
+                                continue;
+                        op->sessions++;
+                        if (op->dry_run)
+                                continue;
+                        op->ending++;
+                        r = session_end(op->vault, sessions[i].id, "revoked", on_step, op);
+                }
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+/* Durable before anything is cut: it also covers intents whose answer is still to come. */
+static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
+{
+        CutoffRecord cutoff = { .kind = kind, .time = vault_now(op->vault), .reason = "revoked" };
+        AuditEvent event = vault_event(&op->caller, op->operation);
+        uint64_t n = LIMIT_PAGE;
+        int r;
+
+        (void)snprintf(cutoff.value, sizeof(cutoff.value), "%s", value ? value : "");
+        event.verdict = AUDIT_ALLOW;
+        event.session = kind == CUTOFF_SESSION ? value : NULL;
+        event.profile = kind == CUTOFF_PROFILE ? value : NULL;
+        event.secret = kind == CUTOFF_SECRET ? value : NULL;
+        event.reason = cutoff_kind_names[kind];
+        r = db_begin(op->vault->db);
+        if (r == 0)
+                r = rows_cutoff_insert(op->vault->db, &cutoff);
+        if (r == 0 && kind != CUTOFF_SESSION) {
+                while (r == 0 && n == LIMIT_PAGE)
+                        r = rows_lease_apply_cutoff(op->vault->db, &cutoff, cutoff.time, LIMIT_PAGE, &n);
+                if (r == 0)
+                        r = rows_cutoff_set_applied(op->vault->db, cutoff.id);
+        }
+        if (r == 0) {
+                r = audit_append(op->vault->audit, &event);
+                if (r > 0)
+                        r = 0; /* revocation never waits for the log */
+        }
+        return r == 0 ? vault_commit(op->vault) : r;
+}
+
+static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SessionRecord record = { .state = SESSION_LIVE };
+        int r;
+
+        r = rows_session_get(op->vault->db, session, &pool, &record);
+        pool_deinit(&pool);
+        if (r == DB_E_SEALED)
+                r = 0;
+        if (r == DB_E_NOT_FOUND || (r == 0 && record.uid != op->caller.uid && !vault_is_owner(op->vault, &op->caller))) {
+                failure_set(failure, FAULT_NOT_FOUND, "There is no session %s.",
+                            ident_is_valid(session, 's') ? session : "of that id");
+                return 0;
+        }
+        if (vault_db_failed(op->vault, r, failure))
+                return 0;
+        op->sessions = record.state == SESSION_ENDED ? 0 : 1;
+        if (vault_db_failed(op->vault, list_leases(op, (LeaseFilter){ .session = session }), failure) || op->dry_run)
+                return 0;
+        if (vault_db_failed(op->vault, write_cutoff(op, CUTOFF_SESSION, session), failure))
+                return 0;
+        op->ending++;
+        return session_end(op->vault, session, op->reason, on_step, op);
+}
+
+static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
+{
+        CutoffKind kind = selector->profile ? CUTOFF_PROFILE : selector->secret ? CUTOFF_SECRET : CUTOFF_ALL;
+        LeaseFilter filter = { .profile = selector->profile, .secret = selector->secret };
+        const char *value = selector->profile ? selector->profile : selector->secret;
+        int r;
+
+        if (vault_db_failed(op->vault, list_leases(op, filter), failure))
+                return 0;
+        if (!op->dry_run && vault_db_failed(op->vault, write_cutoff(op, kind, value), failure))
+                return 0;
+        r = end_holders(op, selector, failure);
+        if (r < 0 || op->dry_run)
+                return r;
+        op->ending++;
+        r = epoch_move(op->vault->epoch, on_step, op);
+        return r < 0 ? r : revoker_wake(op->vault->revoker);
+}
+
+/* One credential by the SHA-256 of its value. Its session goes on. */
+static int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
+{
+        AuditEvent event = vault_event(&op->caller, op->operation);
+        uint8_t hash[SEAL_HASH_SIZE];
+        LeaseRecord lease;
+        int r;
+
+        if (!op->vault->seal) {
+                failure_set(failure, FAULT_KEYRING_LOCKED, "A token can be looked up only while the store is open.");
+                return 0;
+        }
+        r = seal_token_hash_hex(op->vault->seal, sha256_hex, hash);
+        if (r) {
+                failure_set(failure, FAULT_INVALID_PARAMETER, "token_hash is not a SHA-256 in hex.");
+                return 0;
+        }
+        r = rows_lease_get_by_token(op->vault->db, hash, &lease);
+        if (r == DB_E_NOT_FOUND) {
+                failure_set(failure, FAULT_NOT_FOUND, "No credential of this value was issued here.");
+                return 0;
+        }
+        if (vault_db_failed(op->vault, r, failure))
+                return 0;
+        (void)snprintf(op->listed[0].id, sizeof(op->listed[0].id), "%s", lease.id);
+        op->listed[0].waiting = true;
+        op->n_listed = op->n_waiting = 1;
+        if (op->dry_run)
+                return 0;
+        event.verdict = AUDIT_ALLOW;
+        event.session = lease.session;
+        event.lease = lease.id;
+        event.reason = "token";
+        r = db_begin(op->vault->db);
+        if (r == 0)
+                r = rows_lease_end(op->vault->db, lease.id, vault_now(op->vault), "revoked");
+        if (r == DB_E_NOT_FOUND)
+                r = 0; /* over already */
+        if (r == 0) {
+                r = audit_append(op->vault->audit, &event);
+                if (r > 0)
+                        r = 0;
+        }
+        if (r == 0)
+                r = vault_commit(op->vault);
+        if (vault_db_failed(op->vault, r, failure))
+                return 0;
+        op->ending++;
+        r = epoch_move(op->vault->epoch, on_step, op);
+        return r < 0 ? r : revoker_wake(op->vault->revoker);
+}
+
+static int op_start(Vault *vault, Request *request, const RevokeRequest *selector, bool close)
+{
+        RevokeOp *op = calloc(1, sizeof(*op));
+        Failure failure = { 0 };
+        unsigned n = (selector->session != NULL) + (selector->profile != NULL) + (selector->secret != NULL) +
+                     (selector->token_hash != NULL) + selector->all;
+        int r;
+
+        if (!op)
+                return -ENOMEM;
+        op->vault = vault;
+        op->request = request;
+        op->operation = close ? "session.close" : "revoke";
+        op->reason = close ? "closed" : "revoked";
+        op->settle_usec = close ? SETTLE_CLOSE_USEC : SETTLE_USEC;
+        op->caller = *selector->caller;
+        op->dry_run = selector->dry_run;
+        op->listed = calloc(LISTED_MAX, sizeof(*op->listed));
+        op->ending = 1; /* this function itself */
+        r = op->listed ? timer_new(&op->timer, vault->role.loop, on_deadline, op) : -ENOMEM;
+        if (r == 0 && vault->recovered)
+                r = revoke_watch_new(&op->watch, vault->revoker, on_settled, op);
+        if (r < 0) {
+                op_free(op);
+                return r;
+        }
+        if (!vault->recovered)
+                failure_set(&failure, FAULT_UNAVAILABLE, "The broker is still starting.");
+        else if (n != 1)
+                failure_set(&failure, FAULT_INVALID_PARAMETER,
+                            "Say what to revoke by exactly one of session, profile, secret, token_hash and all.");
+        else if (selector->session)
+                r = revoke_session(op, selector->session, &failure);
+        else if (selector->token_hash)
+                r = revoke_token(op, selector->token_hash, &failure);
+        else
+                r = revoke_many(op, selector, &failure);
+        if (r < 0)
+                return r;
+        /* What was begun here goes on even when the answer is a failure; nobody waits for it then. */
+        if (failed(&failure) && op->ending == 1)
+                return refuse(op, &failure);
+        return on_step(op);
+}
+
+int op_revoke(Vault *vault, Request *request)
+{
+        return op_start(vault, request, request->body, false);
+}
+
+int op_close_session(Vault *vault, Request *request)
+{
+        const CloseSessionRequest *body = request->body;
+        RevokeRequest selector = { .caller = body->caller, .session = body->session };
+
+        return op_start(vault, request, &selector, true);
+}

@@ -1,0 +1,215 @@
+#include "base/text.h"
+#include "vault/rows_lease.h"
+#include "vault/rows_secret.h"
+#include "vault/vault.h"
+#include "wire/provider_info.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+static void count(Vault *vault, StatusReply *reply)
+{
+        uint64_t counts[LEASE_UNRECOVERABLE + 1] = { 0 };
+        Failure ignored;
+
+        if (!vault_db_failed(vault, rows_lease_count_states(vault->db, counts), &ignored)) {
+                reply->leases = counts[LEASE_LIVE] + counts[LEASE_INTENT];
+                reply->pending = counts[LEASE_REVOKING] + counts[LEASE_UNRECOVERABLE];
+        }
+        (void)vault_db_failed(vault, rows_session_count(vault->db, UINT64_MAX, &reply->sessions), &ignored);
+        (void)vault_db_failed(vault, rows_secret_count(vault->db, &reply->secrets, NULL), &ignored);
+}
+
+int op_status(Vault *vault, Request *request)
+{
+        RoleRow roles[_ROLE_N];
+        char head[AUDIT_HASH_HEX_SIZE] = "";
+        StatusReply reply = {
+                .version = vault->start.version,
+                .started = vault->start.started,
+                .store = store_kind_names[vault->store.kind],
+                .store_state = vault_store_state(vault),
+                .profiles = vault->policy ? policy_count(vault->policy) : 0,
+                .audit_head = head,
+                .roles.items = roles,
+        };
+        Failure ignored;
+
+        if (!vault->db)
+                return request_fail(request, FAULT_UNAVAILABLE, "The broker is still starting.");
+        if (vault_flush_audit(vault) < 0)
+                return request_fail(request, FAULT_INTERNAL, NULL);
+        count(vault, &reply);
+        (void)vault_db_failed(vault, audit_head(vault->audit, &reply.audit_sequence, head), &ignored);
+        reply.audit_path = audit_path(vault->audit);
+        reply.audit_state = audit_state(vault->audit);
+        for (unsigned role = 0; role < _ROLE_N; role++)
+                if (vault->roles[role].pid > 0)
+                        roles[reply.roles.n++] = (RoleRow){
+                                .role = role_names[role],
+                                .pid = vault->roles[role].pid,
+                                .restarts = vault->roles[role].restarts,
+                                .started = vault->roles[role].started,
+                        };
+        return request_reply(request, &reply, NULL, 0);
+}
+
+/* ---- doctor: one check a reply ---- */
+
+typedef struct Doctor {
+        Request *request;
+        int r;
+} Doctor;
+
+static void say(Doctor *doctor, DoctorStatus status, const char *id, const char *remedy, const char *format, ...)
+        PRINTF_LIKE(5, 6);
+
+static void say(Doctor *doctor, DoctorStatus status, const char *id, const char *remedy, const char *format, ...)
+{
+        char summary[LIMIT_TEXT];
+        DoctorRow row = { .id = id, .status = status, .summary = summary, .remedy = remedy };
+        DoctorReply reply = { .checks = { .items = &row, .n = 1 } };
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(summary, sizeof(summary), format, args);
+        va_end(args);
+        if (doctor->r == 0 && text_is_utf8(slice_text(summary)))
+                doctor->r = request_reply_more(doctor->request, &reply);
+}
+
+static void check_store(Doctor *doctor, Vault *vault)
+{
+        const VaultStore *store = &vault->store;
+
+        if (store->ready)
+                say(doctor, DOCTOR_OK, "store", NULL, "The store (%s) is open.", store_kind_names[store->kind]);
+        else
+                say(doctor, failed(&store->problem) ? DOCTOR_FAIL : DOCTOR_WARN, "store",
+                    store->problem.remedy[0] ? store->problem.remedy : NULL, "%s",
+                    failed(&store->problem) ? store->problem.message : "The store is being opened.");
+        if (store->kind == STORE_MEMORY)
+                say(doctor, DOCTOR_WARN, "store.memory", "Set `store = auto` in the configuration.",
+                    "Secrets are kept in memory alone and are lost when the broker stops.");
+}
+
+static void check_audit(Doctor *doctor, Vault *vault)
+{
+        const char *state = audit_state(vault->audit);
+
+        if (strcmp(state, "ready") == 0)
+                say(doctor, DOCTOR_OK, "audit", NULL, "The audit log can be written.");
+        else
+                say(doctor, DOCTOR_FAIL, "audit", "`mcpcred audit verify` names the line; keep a copy of the file.",
+                    "Audit log: %s", state);
+}
+
+static void check_config(Doctor *doctor, Vault *vault)
+{
+        for (size_t i = 0; i < vault->problems.n; i++)
+                say(doctor, DOCTOR_FAIL, "config", "Correct the line, then `mcpcred reload`. Until then the old "
+                    "configuration is in force.", "%s", vault->problems.items[i]);
+        if (vault->problems.n == 0 && vault->policy)
+                say(doctor, DOCTOR_OK, "config", NULL, "%zu profiles are in force.", policy_count(vault->policy));
+}
+
+static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *profile)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord secret;
+        char id[LIMIT_LABEL];
+        int r;
+
+        (void)snprintf(id, sizeof(id), "profile.%s", profile->name);
+        r = rows_secret_get(vault->db, profile->secret, &pool, &secret);
+        if (r == DB_E_NOT_FOUND)
+                say(doctor, DOCTOR_WARN, id, "Store it with `mcpcred add`.", "Profile %s needs secret %s, which is not stored.",
+                    profile->name, profile->secret);
+        if (profile->expose_secret)
+                say(doctor, DOCTOR_WARN, id, "Prefer a provider that mints, or the proxy, where there is one.",
+                    "Profile %s hands secret %s itself to %s (%s): only rotating it ends what was handed out.",
+                    profile->name, profile->secret, profile->command.n > 0 ? profile->command.items[0] : "any command",
+                    profile->source);
+        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)
+                say(doctor, DOCTOR_WARN, id, "Set `deliver = env`, `file` or `socket`.",
+                    "Profile %s delivers by %s, which this version does not have yet (%s).", profile->name,
+                    delivery_names[profile->deliver], profile->source);
+        pool_deinit(&pool);
+}
+
+static void check_pending(Doctor *doctor, Vault *vault)
+{
+        uint64_t counts[LEASE_UNRECOVERABLE + 1] = { 0 };
+        Failure ignored;
+
+        if (vault_db_failed(vault, rows_lease_count_states(vault->db, counts), &ignored))
+                return;
+        if (counts[LEASE_REVOKING] > 0)
+                say(doctor, DOCTOR_WARN, "leases.pending", "`mcpcred leases` says what each attempt met.",
+                    "%llu credentials are still to be revoked by their upstream.",
+                    (unsigned long long)counts[LEASE_REVOKING]);
+        if (counts[LEASE_UNRECOVERABLE] > 0)
+                say(doctor, DOCTOR_WARN, "leases.unrecoverable", "Nothing was delivered; they die by themselves.",
+                    "%llu credentials may be alive upstream whose value nobody has.",
+                    (unsigned long long)counts[LEASE_UNRECOVERABLE]);
+}
+
+int op_doctor(Vault *vault, Request *request)
+{
+        Doctor doctor = { .request = request };
+        DoctorReply last = { 0 };
+
+        if (!vault->db)
+                return request_fail(request, FAULT_UNAVAILABLE, "The broker is still starting.");
+        if (vault_flush_audit(vault) < 0)
+                return request_fail(request, FAULT_INTERNAL, NULL);
+        check_store(&doctor, vault);
+        check_audit(&doctor, vault);
+        check_config(&doctor, vault);
+        for (size_t i = 0; vault->policy && i < policy_count(vault->policy); i++)
+                check_profile(&doctor, vault, policy_at(vault->policy, i));
+        check_pending(&doctor, vault);
+        return doctor.r < 0 ? doctor.r : request_reply(request, &last, NULL, 0);
+}
+
+/* ---- reload ---- */
+
+typedef struct ReloadOp {
+        Request *request;
+        Vault *vault;
+} ReloadOp;
+
+static int on_reloaded(void *userdata, const Reply *answer)
+{
+        ReloadOp *op = userdata;
+        const ReloadConfigReply *body = answer->body;
+        ReloadReply reply = { 0 };
+        Failure failure;
+        int r;
+
+        if (answer->fault != FAULT_NONE) {
+                failure_from_reply(&failure, answer);
+                r = failure_answer(&failure, op->request);
+        } else if (body->problems.n > 0) {
+                failure_set(&failure, FAULT_CONFIG_INVALID, "%s%s", body->problems.items[0],
+                            body->problems.n > 1 ? " (and further problems)" : "");
+                r = failure_answer(&failure, op->request);
+        } else {
+                reply.profiles = body->profiles;
+                r = request_reply(op->request, &reply, NULL, 0);
+        }
+        free(op);
+        return r;
+}
+
+int op_reload(Vault *vault, Request *request)
+{
+        ReloadOp *op = calloc(1, sizeof(*op));
+        Empty nothing = { 0 };
+
+        if (!op)
+                return -ENOMEM;
+        op->request = request;
+        op->vault = vault;
+        return channel_call(vault->role.supervisor, VAULT_RELOAD, &nothing, NULL, 0, 10 * USEC_PER_SEC, on_reloaded, op,
+                            NULL);
+}

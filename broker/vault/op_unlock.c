@@ -1,0 +1,51 @@
+#include "base/fd.h"
+#include "vault/value_reader.h"
+#include "vault/vault.h"
+
+#define PASSPHRASE_MAX 1024U
+
+typedef struct UnlockOp {
+        Vault *vault;
+        Request *request;
+        bool create;
+} UnlockOp;
+
+static int on_passphrase(void *userdata, Secret *value, const Failure *failure)
+{
+        UnlockOp *op = userdata;
+        UnlockOp copy = *op;
+        int r;
+
+        free(op);
+        r = failed(failure) ? failure_answer(failure, copy.request)
+                            : vault_store_unlock(copy.vault, copy.request, value, copy.create);
+        secret_free(value);
+        return r;
+}
+
+int op_unlock(Vault *vault, Request *request)
+{
+        const UnlockRequest *body = request->body;
+        ValueReader *reader;
+        UnlockOp *op;
+        int r;
+
+        if (request->n_fds != 1)
+                return request_fail(request, FAULT_INVALID_PARAMETER, "The passphrase comes as one descriptor.");
+        op = calloc(1, sizeof(*op));
+        if (!op)
+                return -ENOMEM;
+        *op = (UnlockOp){ .vault = vault, .request = request, .create = body->create };
+        r = value_reader_new(&reader, vault->role.loop, vault->role.arena, take_fd(&request->fds[0]), PASSPHRASE_MAX,
+                             on_passphrase, op);
+        if (r < 0) {
+                free(op);
+                return request_fail(request, FAULT_BUSY, "The passphrase cannot be read now.");
+        }
+        return 0;
+}
+
+int op_lock(Vault *vault, Request *request)
+{
+        return vault_store_lock(vault, request);
+}

@@ -1,0 +1,21 @@
+#pragma once
+/*
+ * Upstream revocation in the background: leases in state REVOKING are worked off, a few at once, with
+ * back-off, over restarts, until the upstream confirms or the credential has expired anyway.
+ */
+#include "vault/rows_lease.h"
+#include "vault/vault.h"
+
+typedef struct RevokeWatch RevokeWatch;
+
+/* An attempt for this lease is over; its row says how. */
+typedef int (*RevokeSettled)(void *userdata, const char *lease);
+
+int revoker_new(Revoker **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+Revoker *revoker_free(Revoker *revoker);
+/* Looks for work now and sets the timer for what is due later. Called after every change of leases. */
+int revoker_wake(Revoker *revoker) NODISCARD NONNULL(1);
+/* Calls `settled` after each attempt, until it is freed. */
+int revoke_watch_new(RevokeWatch **ret, Revoker *revoker, RevokeSettled settled, void *userdata) NODISCARD
+        NONNULL(1, 2, 3);
+RevokeWatch *revoke_watch_free(RevokeWatch *watch);

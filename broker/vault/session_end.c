@@ -1,0 +1,150 @@
+#include "vault/epoch.h"
+#include "vault/revoker.h"
+#include "vault/vault.h"
+
+#define END_USEC (5 * USEC_PER_SEC)
+
+typedef struct Ending {
+        Vault *vault;
+        unsigned waiting; /* for the supervisor and for the epoch */
+        SessionEndDone done;
+        void *userdata;
+} Ending;
+
+static int step_done(Ending *ending)
+{
+        int r = 0;
+
+        if (--ending->waiting > 0)
+                return 0;
+        if (ending->done)
+                r = ending->done(ending->userdata);
+        free(ending);
+        return r;
+}
+
+static int on_ended(void *userdata, UNUSED const Reply *reply)
+{
+        return step_done(userdata); /* a supervisor that is gone has ended everything */
+}
+
+static int on_epoch(void *userdata)
+{
+        return step_done(userdata);
+}
+
+/* Everything of it that lives is over here: to the revoker, or finished where nothing can be asked. */
+static int end_leases(Vault *vault, const char *id, const char *reason)
+{
+        LeaseFilter filter = { .session = id, .states = 1U << LEASE_LIVE };
+        Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+        uint64_t after = 0;
+        LeaseRecord *leases;
+        size_t n = LIMIT_PAGE;
+        int r = 0;
+
+        while (r == 0 && n == LIMIT_PAGE) {
+                r = rows_lease_list(vault->db, &filter, after, LIMIT_PAGE, &pool, &leases, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        after = leases[i].sequence;
+                        r = rows_lease_end(vault->db, leases[i].id, vault_now(vault), reason);
+                }
+                pool_deinit(&pool);
+        }
+        return r;
+}
+
+/* The session and its leases, in one transaction. */
+static int end_rows(Vault *vault, const char *id, const char *reason)
+{
+        AuditEvent event = { .session = id, .operation = "session.end", .verdict = AUDIT_ALLOW, .reason = reason };
+        int r;
+
+        r = db_begin(vault->db);
+        if (r == 0)
+                r = rows_session_end(vault->db, id, vault_now(vault), reason);
+        if (r == 0)
+                r = end_leases(vault, id, reason);
+        if (r == 0) {
+                r = audit_append(vault->audit, &event);
+                if (r > 0)
+                        r = 0; /* revocation never waits for the log */
+        }
+        return r == 0 ? vault_commit(vault) : r;
+}
+
+int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
+{
+        SessionNotice notice = { .session = id };
+        Ending *ending;
+        Failure failure;
+        int r;
+
+        r = end_rows(vault, id, reason);
+        if (r == DB_E_NOT_FOUND) { /* it has ended, or never was */
+                db_rollback(vault->db);
+                return done ? done(userdata) : 0;
+        }
+        /* Even if the state cannot be written, the session must not go on. */
+        (void)vault_db_failed(vault, r, &failure);
+        ending = calloc(1, sizeof(*ending));
+        if (!ending)
+                return -ENOMEM;
+        *ending = (Ending){ .vault = vault, .waiting = 3, .done = done, .userdata = userdata };
+        r = channel_call(vault->role.supervisor, VAULT_END_SESSION, &notice, NULL, 0, END_USEC, on_ended, ending, NULL);
+        if (r < 0)
+                return r;
+        r = epoch_move(vault->epoch, on_epoch, ending);
+        if (r < 0)
+                return r;
+        r = revoker_wake(vault->revoker);
+        return r < 0 ? r : step_done(ending);
+}
+
+void vault_note_deadline(Vault *vault, uint64_t boot_usec)
+{
+        if (boot_usec >= vault->next_session)
+                return;
+        vault->next_session = boot_usec;
+        timer_arm(vault->expiry, boot_usec);
+}
+
+/* The wall clock counts too, so that a clock that was set back gives no session a longer life. */
+static bool is_over(const Vault *vault, const SessionRecord *session)
+{
+        return session->deadline <= vault_boot(vault) || session->expires <= vault_now(vault);
+}
+
+int vault_expire(void *userdata)
+{
+        Vault *vault = userdata;
+        uint64_t after = 0, next = UINT64_MAX;
+        SessionRecord *sessions;
+        Failure failure;
+        size_t n = LIMIT_PAGE;
+        int r = 0;
+
+        while (r >= 0 && n == LIMIT_PAGE) {
+                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+
+                r = rows_session_list(vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
+                if (vault_db_failed(vault, r, &failure)) {
+                        pool_deinit(&pool);
+                        next = vault_boot(vault) + USEC_PER_SEC;
+                        r = 0;
+                        break;
+                }
+                for (size_t i = 0; r >= 0 && i < n; i++) {
+                        after = sessions[i].sequence;
+                        if (is_over(vault, &sessions[i]))
+                                r = session_end(vault, sessions[i].id, "its lifetime is over", NULL, NULL);
+                        else
+                                next = MIN(next, sessions[i].deadline);
+                }
+                pool_deinit(&pool);
+        }
+        vault->next_session = next;
+        if (next != UINT64_MAX)
+                timer_arm(vault->expiry, next);
+        return r;
+}

@@ -1,0 +1,396 @@
+#include "vault/vault.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "vault/epoch.h"
+#include "vault/revoker.h"
+#include "vault/rows_cutoff.h"
+#include "vault/waiting_room.h"
+#include <stdio.h>
+
+/* Ended sessions and dead leases are kept for a week, for whoever looks into an incident. */
+#define KEEP_USEC (7 * 86400 * USEC_PER_SEC)
+#define PRUNE_USEC (600 * USEC_PER_SEC)
+#define PRUNE_ROWS 1000U
+
+/* Attached session processes; the supervisor has its own limits. */
+typedef struct SessionEdge {
+        List link;
+        Vault *vault;
+        Channel *channel;
+        char session[IDENT_ID_SIZE + 1];
+} SessionEdge;
+
+static int on_retry(void *userdata)
+{
+        return vault_bring_up(userdata);
+}
+
+/* What is long over leaves the state; the audit log keeps it. */
+static int on_prune(void *userdata)
+{
+        Vault *vault = userdata;
+        uint64_t now = vault_now(vault), before = now - MIN(now, KEEP_USEC), n;
+        Failure ignored;
+
+        timer_arm_after(vault->prune, PRUNE_USEC);
+        if (!vault->recovered)
+                return 0;
+        if (!vault_db_failed(vault, rows_lease_prune(vault->db, before, PRUNE_ROWS, &n), &ignored) &&
+            !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
+                (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
+        return 0;
+}
+
+static int on_audit_flush(void *userdata)
+{
+        return vault_flush_audit(userdata);
+}
+
+int vault_init(Vault *vault)
+{
+        ProviderPoolConfig providers = {
+                .loop = vault->role.loop,
+                .arena = vault->role.arena,
+                .supervisor = &vault->role.supervisor,
+        };
+        int r;
+
+        list_init(&vault->session_edges);
+        vault->next_session = UINT64_MAX;
+        vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
+        if (r == 0)
+                r = provider_pool_new(&vault->providers, &providers);
+        if (r == 0)
+                r = waiting_room_new(&vault->waiting_room, vault);
+        if (r == 0)
+                r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
+        if (r == 0)
+                r = timer_new(&vault->expiry, vault->role.loop, vault_expire, vault);
+        if (r == 0)
+                r = timer_new(&vault->audit_flush, vault->role.loop, on_audit_flush, vault);
+        if (r == 0)
+                r = timer_new(&vault->prune, vault->role.loop, on_prune, vault);
+        if (r == 0)
+                timer_arm_after(vault->prune, PRUNE_USEC);
+        return r;
+}
+
+static void edge_free(SessionEdge *edge)
+{
+        list_remove(&edge->link);
+        channel_free(edge->channel);
+        free(edge);
+}
+
+void vault_deinit(Vault *vault)
+{
+        vault->waiting_room = waiting_room_free(vault->waiting_room);
+        vault->gate = channel_free(vault->gate);
+        while (vault->session_edges.next && !list_empty(&vault->session_edges))
+                edge_free(container_of(vault->session_edges.next, SessionEdge, link));
+        vault->keyring = keyring_client_free(vault->keyring);
+        vault->providers = provider_pool_free(vault->providers);
+        if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
+                role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
+        vault->revoker = revoker_free(vault->revoker);
+        vault->epoch = epoch_free(vault->epoch);
+        vault->audit = audit_free(vault->audit);
+        vault->db = db_free(vault->db);
+        vault->seal = seal_free(vault->seal);
+        vault->store.key = secret_free(vault->store.key);
+        vault->store.retry = timer_free(vault->store.retry);
+        vault->expiry = timer_free(vault->expiry);
+        vault->audit_flush = timer_free(vault->audit_flush);
+        vault->prune = timer_free(vault->prune);
+        vault->policy = policy_free(vault->policy);
+        vault->next_policy = policy_free(vault->next_policy);
+        pool_deinit(&vault->problem_pool);
+}
+
+/* ---- the gate: what control clients ask ---- */
+
+typedef struct Operation {
+        int (*run)(Vault *vault, Request *request);
+        bool everybody; /* for any caller that the gate lets in; otherwise for the owner alone */
+} Operation;
+
+static const Operation operations[] = {
+        [BROKER_OPEN_SESSION] = { op_open_session, true },
+        [BROKER_CLOSE_SESSION] = { op_close_session, true }, /* of the caller's own sessions */
+        [BROKER_GET_TOKEN] = { op_get_token, true },         /* likewise */
+        [BROKER_ADD_SECRET] = { op_add_secret, false },
+        [BROKER_REMOVE_SECRET] = { op_remove_secret, false },
+        [BROKER_LIST_SECRETS] = { op_list_secrets, false },
+        [BROKER_LIST_SESSIONS] = { op_list_sessions, false },
+        [BROKER_LIST_LEASES] = { op_list_leases, false },
+        [BROKER_LIST_PROFILES] = { op_list_profiles, true },
+        [BROKER_ROTATE] = { op_rotate, false },
+        [BROKER_REVOKE] = { op_revoke, false },
+        [BROKER_STATUS] = { op_status, true },
+        [BROKER_DOCTOR] = { op_doctor, false },
+        [BROKER_RELOAD] = { op_reload, false },
+        [BROKER_LOCK] = { op_lock, false },
+        [BROKER_UNLOCK] = { op_unlock, false },
+};
+_Static_assert(ARRAY_SIZE(operations) == BROKER_UNLOCK + 1, "each method has its operation");
+
+bool vault_is_owner(const Vault *vault, const Caller *caller)
+{
+        return caller->uid == vault->start.owner_uid || caller->uid == 0;
+}
+
+static int run_operation(void *userdata, Request *request)
+{
+        const Operation *operation = &operations[request->id];
+        const Caller *caller = ((const StatusRequest *)request->body)->caller; /* first in each of them */
+        Vault *vault = userdata;
+        Failure failure;
+
+        if (!operation->everybody && !vault_is_owner(vault, caller)) {
+                failure_set(&failure, FAULT_NOT_ALLOWED, "%s is for the owner of the broker.", request->method->name);
+                return vault_refuse(vault, request, vault_event(caller, request->method->name), &failure);
+        }
+        return operation->run(vault, request);
+}
+
+static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        Vault *vault = userdata;
+
+        return waiting_room_enter(vault->waiting_room, run_operation, vault, request);
+}
+
+static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *reason)
+{
+        Vault *vault = userdata;
+
+        if (vault->gate == channel)
+                vault->gate = NULL;
+        channel_free(channel);
+        return 0;
+}
+
+/* ---- session processes ---- */
+
+static int run_session_operation(void *userdata, Request *request)
+{
+        SessionEdge *edge = userdata;
+
+        return op_session_token(edge->vault, edge->session, request);
+}
+
+static int on_session(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        SessionEdge *edge = userdata;
+
+        return waiting_room_enter(edge->vault->waiting_room, run_session_operation, edge, request);
+}
+
+static int on_session_closed(void *userdata, UNUSED Channel *channel, UNUSED const char *reason)
+{
+        edge_free(userdata);
+        return 0;
+}
+
+static int attach_session(Vault *vault, int fd, const char *session)
+{
+        ChannelConfig config = {
+                .loop = vault->role.loop,
+                .arena = vault->role.arena,
+                .fd = fd,
+                .in = &interface_session,
+                .handler = on_session,
+                .closed = on_session_closed,
+        };
+        SessionEdge *edge = calloc(1, sizeof(*edge));
+        int r;
+
+        if (!edge) {
+                fd_close(fd);
+                return -ENOMEM;
+        }
+        list_init(&edge->link);
+        edge->vault = vault;
+        (void)snprintf(edge->session, sizeof(edge->session), "%s", session);
+        config.userdata = edge;
+        r = channel_new(&edge->channel, &config);
+        if (r < 0) {
+                free(edge);
+                return r;
+        }
+        list_append(&vault->session_edges, &edge->link);
+        return 0;
+}
+
+static int attach_gate(Vault *vault, int fd)
+{
+        ChannelConfig config = {
+                .loop = vault->role.loop,
+                .arena = vault->role.arena,
+                .fd = fd,
+                .in = &interface_broker,
+                .handler = on_gate,
+                .closed = on_gate_closed,
+                .userdata = vault,
+        };
+
+        vault->gate = channel_free(vault->gate);
+        return channel_new(&vault->gate, &config);
+}
+
+static int on_attach(Vault *vault, Request *request)
+{
+        const AttachRequest *body = request->body;
+        Empty reply = { 0 };
+        int r;
+
+        if (request->n_fds != 1 || (body->peer == ROLE_SESSION && !ident_is_valid(body->session, 's')))
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        switch (body->peer) {
+        case ROLE_GATE:
+                r = attach_gate(vault, take_fd(&request->fds[0]));
+                break;
+        case ROLE_SESSION:
+                r = attach_session(vault, take_fd(&request->fds[0]), body->session);
+                break;
+        case ROLE_KEYRING:
+                r = keyring_client_attach(vault->keyring, take_fd(&request->fds[0]));
+                vault->store.ready = false; /* a new process has the store closed */
+                if (r == 0)
+                        r = vault_bring_up(vault);
+                break;
+        default:
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        }
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+/* ---- the supervisor ---- */
+
+static int on_start(Vault *vault, Request *request)
+{
+        const StartRequest *body = request->body;
+        VaultStart *start = &vault->start;
+        Empty reply = { 0 };
+        int r;
+
+        if (start->received)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        start->received = true;
+        (void)snprintf(start->version, sizeof(start->version), "%s", body->version);
+        (void)snprintf(start->runtime_directory, sizeof(start->runtime_directory), "%s", body->runtime_directory);
+        (void)snprintf(start->config_directory, sizeof(start->config_directory), "%s", body->config_directory);
+        (void)snprintf(start->epoch, sizeof(start->epoch), "%s", body->epoch ? body->epoch : "");
+        (void)snprintf(start->boot_id, sizeof(start->boot_id), "%s", body->boot_id ? body->boot_id : "");
+        start->owner_uid = body->owner_uid;
+        start->started = body->started;
+        r = vault_bring_up(vault);
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+static int on_configure_begin(Vault *vault, Request *request)
+{
+        Empty reply = { 0 };
+        int r;
+
+        vault->next_policy = policy_free(vault->next_policy);
+        r = policy_new(&vault->next_policy, request->body);
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+static int on_configure_profile(Vault *vault, Request *request)
+{
+        Empty reply = { 0 };
+        int r;
+
+        if (!vault->next_policy)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        r = policy_add(vault->next_policy, request->body);
+        if (r == -ENOBUFS || r == -ENOTRECOVERABLE)
+                return request_fail(request, FAULT_CONFIG_INVALID, "There are too many profiles.");
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+static int on_configure_commit(Vault *vault, Request *request)
+{
+        Empty reply = { 0 };
+        int r;
+
+        if (!vault->next_policy)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        policy_free(vault->policy);
+        vault->policy = take_ptr(vault->next_policy);
+        pool_deinit(&vault->problem_pool);
+        vault->problems = (TextList){ 0 };
+        r = vault_bring_up(vault);
+        if (r == 0)
+                r = waiting_room_look(vault->waiting_room);
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+static int on_config_problems(Vault *vault, Request *request)
+{
+        const ConfigProblems *body = request->body;
+        void *items;
+        int r;
+
+        pool_deinit(&vault->problem_pool);
+        vault->problems = (TextList){ 0 };
+        r = pool_alloc(&vault->problem_pool, body->problems.n * sizeof(const char *), &items);
+        if (r == 0)
+                vault->problems.items = items;
+        for (size_t i = 0; r == 0 && i < body->problems.n; i++) {
+                r = pool_text(&vault->problem_pool, slice_text(body->problems.items[i]), &vault->problems.items[i]);
+                if (r == 0)
+                        vault->problems.n = i + 1;
+        }
+        request_done(request);
+        return r == -ENOBUFS ? 0 : r;
+}
+
+static int on_lifeline_gone(Vault *vault, Request *request)
+{
+        const SessionNotice *body = request->body;
+        int r;
+
+        r = vault->db ? session_end(vault, body->session, "its lifeline is gone", NULL, NULL) : 0;
+        request_done(request);
+        return r;
+}
+
+static int on_role(Vault *vault, Request *request)
+{
+        const RoleNotice *body = request->body;
+
+        for (unsigned role = 0; role < _ROLE_N; role++)
+                if (strcmp(role_names[role], body->role) == 0)
+                        vault->roles[role] = (RoleStatus){ body->pid, body->restarts, body->started };
+        request_done(request);
+        return 0;
+}
+
+int vault_on_supervisor(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        Vault *vault = userdata;
+
+        switch ((ToVaultMethod)request->id) {
+        case TO_VAULT_ATTACH:
+                return on_attach(vault, request);
+        case TO_VAULT_START:
+                return on_start(vault, request);
+        case TO_VAULT_CONFIGURE_BEGIN:
+                return on_configure_begin(vault, request);
+        case TO_VAULT_CONFIGURE_PROFILE:
+                return on_configure_profile(vault, request);
+        case TO_VAULT_CONFIGURE_COMMIT:
+                return on_configure_commit(vault, request);
+        case TO_VAULT_CONFIG_PROBLEMS:
+                return on_config_problems(vault, request);
+        case TO_VAULT_LIFELINE_GONE:
+                return on_lifeline_gone(vault, request);
+        case TO_VAULT_ROLE:
+                return on_role(vault, request);
+        }
+        return -ENOTRECOVERABLE;
+}

@@ -1,0 +1,162 @@
+#pragma once
+/*
+ * The vault: secrets, policy, sessions, leases and the audit log. It has no network; what it knows of
+ * the world comes over its edges.
+ *
+ * This header is what the vault's own files share. Each operation is a file op_*.c; what several of
+ * them need (minting, ending, revoking upstream, the epoch, bringing up the store) is one file each.
+ */
+#include "base/ident.h"
+#include "base/list.h"
+#include "ipc/role.h"
+#include "vault/audit.h"
+#include "vault/failure.h"
+#include "vault/keyring_client.h"
+#include "vault/policy.h"
+#include "vault/provider_pool.h"
+#include "vault/rows_session.h"
+#include "wire/msg_session.h"
+
+typedef struct Vault Vault;
+typedef struct Epoch Epoch;
+typedef struct Revoker Revoker;
+typedef struct WaitingRoom WaitingRoom;
+
+/* What the supervisor said at the start. */
+typedef struct VaultStart {
+        bool received;
+        char version[LIMIT_NAME + 1];
+        char runtime_directory[LIMIT_PATH + 1];
+        char config_directory[LIMIT_PATH + 1];
+        char epoch[65];   /* "": there was no epoch file */
+        char boot_id[65]; /* "": the epoch file is memory-backed */
+        uint64_t owner_uid;
+        uint64_t started;
+} VaultStart;
+
+/* Where the store of secrets stands. */
+typedef struct VaultStore {
+        StoreKind kind;  /* in use; STORE_AUTO: none yet */
+        bool opening;    /* an attempt is under way */
+        bool ready;      /* secrets can be loaded and sealed columns opened */
+        Failure problem; /* why not */
+        Secret *key;     /* of a sealed file, so that a restarted keyring role can open it again */
+        Timer *retry;
+        uint64_t retries;
+} VaultStore;
+
+typedef struct RoleStatus {
+        uint64_t pid;
+        uint64_t restarts;
+        uint64_t started;
+} RoleStatus;
+
+struct Vault {
+        RoleProcess role; /* first: ipc/role.h */
+        const char *state_directory;
+        VaultStart start;
+        VaultStore store;
+        RoleStatus roles[_ROLE_N];
+        Policy *policy; /* in force; NULL until the first commit */
+        Policy *next_policy; /* being received */
+        Pool problem_pool;
+        TextList problems; /* of a configuration that was refused */
+        Db *db;
+        Seal *seal; /* NULL until the root key is there */
+        Audit *audit;
+        KeyringClient *keyring;
+        ProviderPool *providers;
+        Epoch *epoch;
+        Revoker *revoker;
+        WaitingRoom *waiting_room;
+        Channel *gate;
+        List session_edges;
+        Timer *expiry;         /* sessions and leases */
+        uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
+        Timer *audit_flush;
+        Timer *prune;
+        uint64_t n_rotations; /* under way in this process */
+        bool recovered; /* what an earlier run left has been resolved */
+};
+
+/* ---- vault.c ---- */
+
+int vault_init(Vault *vault) NODISCARD NONNULL(1);
+void vault_deinit(Vault *vault) NONNULL(1);
+/* Calls of the supervisor. */
+int vault_on_supervisor(void *userdata, Channel *channel, Request *request) NODISCARD;
+
+/* The owner of the broker, or root: who may see and end what is not his own. */
+bool vault_is_owner(const Vault *vault, const Caller *caller) NONNULL(1, 2);
+
+/* ---- vault_log.c: transactions, audit and refusals, as all operations use them ---- */
+
+uint64_t vault_now(const Vault *vault) NONNULL(1);  /* wall clock */
+uint64_t vault_boot(const Vault *vault) NONNULL(1); /* boot clock */
+/*
+ * Turns what a db_*, rows_* or audit_* function returned into a Failure: 0 leaves it alone and
+ * returns false. DB_E_FULL and DB_E_IO are FAULT_AUDIT_UNAVAILABLE, since then nothing can be audited;
+ * DB_E_NOT_FOUND is FAULT_NOT_FOUND; a negative value is FAULT_INTERNAL. True: it failed.
+ */
+bool vault_db_failed(Vault *vault, int r, Failure *failure) NONNULL(1, 3);
+/* Commits and sees to it that the audit file follows. */
+int vault_commit(Vault *vault) NODISCARD NONNULL(1);
+/* Writes the audit file now. */
+int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
+/* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */
+bool vault_may_issue(Vault *vault, Failure *failure) NONNULL(1, 2);
+/* Answers a request with a failure and writes the denial, if it is one, to the audit log. `event` says
+ * who asked for what; verdict and reason are filled in here. */
+int vault_refuse(Vault *vault, Request *request, AuditEvent event, const Failure *failure) NODISCARD
+        NONNULL(1, 2, 4);
+/* An event of this principal. */
+AuditEvent vault_event(const Caller *caller, const char *operation) NONNULL(2);
+/* Whether the configuration is the one that the secrets were added under: what a secret may be used for
+ * is sealed, and so is who says it. Fills `failure` if not. */
+bool vault_config_fits(Vault *vault, Failure *failure) NONNULL(1, 2);
+
+/* ---- bringup.c: the store and what an earlier run left ---- */
+
+/* Goes as far as what is there allows; called whenever a part of it arrives. */
+int vault_bring_up(Vault *vault) NODISCARD NONNULL(1);
+int vault_store_unlock(Vault *vault, Request *request, Secret *passphrase, bool create) NODISCARD NONNULL(1, 2);
+int vault_store_lock(Vault *vault, Request *request) NODISCARD NONNULL(1, 2);
+/* "ready", "locked", "absent", ... for Status. */
+const char *vault_store_state(const Vault *vault) NONNULL(1);
+
+/* ---- session_end.c ---- */
+
+typedef int (*SessionEndDone)(void *userdata);
+/*
+ * Ends a session here: durable first, then its process, directory and lifeline. Its leases go to the
+ * revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
+ * moved, so that no older state can bring it back. A session that has ended is no error.
+ */
+int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
+        NODISCARD NONNULL(1, 2, 3);
+/* What is beyond its time: sessions and leases. Arms the timer again. */
+int vault_expire(void *userdata) NODISCARD;
+/* Has the expiry timer consider this deadline. */
+void vault_note_deadline(Vault *vault, uint64_t boot_usec) NONNULL(1);
+
+/* ---- operations: each answers its request, now or later ---- */
+
+int op_open_session(Vault *vault, Request *request) NODISCARD;
+int op_close_session(Vault *vault, Request *request) NODISCARD;
+int op_get_token(Vault *vault, Request *request) NODISCARD;
+int op_session_token(Vault *vault, const char *session, Request *request) NODISCARD;
+int op_add_secret(Vault *vault, Request *request) NODISCARD;
+int op_remove_secret(Vault *vault, Request *request) NODISCARD;
+int op_list_secrets(Vault *vault, Request *request) NODISCARD;
+int op_list_sessions(Vault *vault, Request *request) NODISCARD;
+int op_list_leases(Vault *vault, Request *request) NODISCARD;
+int op_list_profiles(Vault *vault, Request *request) NODISCARD;
+int op_rotate(Vault *vault, Request *request) NODISCARD;
+int op_revoke(Vault *vault, Request *request) NODISCARD;
+int op_status(Vault *vault, Request *request) NODISCARD;
+int op_doctor(Vault *vault, Request *request) NODISCARD;
+int op_reload(Vault *vault, Request *request) NODISCARD;
+int op_lock(Vault *vault, Request *request) NODISCARD;
+int op_unlock(Vault *vault, Request *request) NODISCARD;
+/* Finishes or drops the rotations that an earlier run left. */
+int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);

@@ -1,0 +1,299 @@
+#include "wire/audit_line.h"
+#include "base/text.h"
+#include <sodium.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define READ_SIZE 65536U
+#define NAME_TEXT_MAX 64U
+
+_Static_assert(AUDIT_HASH_SIZE == crypto_hash_sha256_BYTES, "the chain is of SHA-256");
+
+const char *const audit_verdict_names[] = { "allow", "deny", "error", NULL };
+_Static_assert(ARRAY_SIZE(audit_verdict_names) == _AUDIT_VERDICT_N + 1, "one name a verdict");
+
+static const char key_sequence[] = "{\"sequence\":";
+static const char key_prev[] = ",\"prev\":\"";
+static const char key_hash[] = "\",\"hash\":\"";
+static const char line_end[] = "\"}";
+
+#define LENGTH(literal) (sizeof(literal) - 1)
+#define HEX_LENGTH (AUDIT_HASH_HEX_SIZE - 1)
+/* From key_prev on every line has the same length. */
+#define TAIL_LENGTH (LENGTH(key_prev) + HEX_LENGTH + LENGTH(key_hash) + HEX_LENGTH + LENGTH(line_end))
+
+/* ---- writing ---- */
+
+/* Bytes of the character at the start if it is well-formed UTF-8, else 0. */
+static size_t character_size(const char *text)
+{
+        size_t left = strnlen(text, 4);
+
+        for (size_t n = 1; n <= left; n++)
+                if (text_is_utf8(slice(text, n)))
+                        return n;
+        return 0;
+}
+
+/* C0, DEL and C1: what a terminal would act on. */
+static bool is_control(const char *text, size_t size)
+{
+        uint8_t first = (uint8_t)text[0];
+
+        return first < 0x20 || first == 0x7f || (size == 2 && first == 0xc2 && (uint8_t)text[1] < 0xa0);
+}
+
+static int append_character(Buf *out, const char *text, size_t size)
+{
+        uint8_t first = (uint8_t)text[0];
+
+        if (size == 0)
+                return buf_append_text(out, "\\ufffd");
+        if (is_control(text, size))
+                return buf_printf(out, "\\u%04x", size == 2 ? (uint8_t)text[1] : first);
+        if (first == '"' || first == '\\')
+                return buf_printf(out, "\\%c", first);
+        return buf_append(out, text, size);
+}
+
+static int append_text(Buf *out, const char *key, const char *text, size_t max)
+{
+        int r;
+
+        if (!text || !*text)
+                return 0;
+        r = buf_printf(out, ",\"%s\":\"", key);
+        for (size_t at = 0; r == 0 && text[at];) {
+                size_t size = character_size(text + at);
+
+                if (at + MAX(size, (size_t)1) > max)
+                        break;
+                r = append_character(out, text + at, size);
+                at += MAX(size, (size_t)1);
+        }
+        return r < 0 ? r : buf_append_u8(out, '"');
+}
+
+static int append_fields(Buf *out, const AuditEvent *event)
+{
+        const struct {
+                const char *key, *text;
+                size_t max;
+        } before[] = {
+                { "session", event->session, NAME_TEXT_MAX },
+                { "profile", event->profile, NAME_TEXT_MAX },
+                { "secret", event->secret, NAME_TEXT_MAX },
+                { "lease", event->lease, NAME_TEXT_MAX },
+                { "operation", event->operation, NAME_TEXT_MAX },
+                { "verdict", audit_verdict_names[event->verdict], NAME_TEXT_MAX },
+                { "reason", event->reason, AUDIT_TEXT_MAX },
+                { "token", event->token, NAME_TEXT_MAX },
+                { "detail", event->detail, AUDIT_TEXT_MAX },
+        };
+        int r = append_text(out, "request", event->request, NAME_TEXT_MAX);
+
+        if (r == 0 && event->has_principal)
+                r = buf_printf(out, ",\"principal\":%llu", (unsigned long long)event->principal);
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(before); i++)
+                r = append_text(out, before[i].key, before[i].text, before[i].max);
+        return r;
+}
+
+static void chain(const uint8_t prev[AUDIT_HASH_SIZE], Slice body, uint8_t hash[AUDIT_HASH_SIZE])
+{
+        crypto_hash_sha256_state state;
+
+        (void)crypto_hash_sha256_init(&state);
+        (void)crypto_hash_sha256_update(&state, prev, AUDIT_HASH_SIZE);
+        (void)crypto_hash_sha256_update(&state, body.data, body.size);
+        (void)crypto_hash_sha256_update(&state, (const uint8_t *)line_end, LENGTH(line_end));
+        (void)crypto_hash_sha256_final(&state, hash);
+}
+
+static int format_line(const AuditEvent *event, const uint8_t prev[AUDIT_HASH_SIZE],
+                       uint8_t hash[AUDIT_HASH_SIZE], Buf *line)
+{
+        char time[TEXT_TIME_USEC_SIZE], hex[AUDIT_HASH_HEX_SIZE];
+        int r;
+
+        text_time_usec(event->time, time);
+        text_hex(slice(prev, AUDIT_HASH_SIZE), hex);
+        r = buf_printf(line, "%s%llu,\"time\":\"%s\"", key_sequence, (unsigned long long)event->sequence, time);
+        if (r == 0)
+                r = append_fields(line, event);
+        if (r == 0)
+                r = buf_printf(line, "%s%s", key_prev, hex);
+        if (r < 0)
+                return r;
+        chain(prev, buf_slice(line), hash);
+        text_hex(slice(hash, AUDIT_HASH_SIZE), hex);
+        return buf_printf(line, "%s%s%s\n", key_hash, hex, line_end);
+}
+
+int audit_line_format(const AuditEvent *event, const uint8_t prev[AUDIT_HASH_SIZE],
+                      uint8_t hash[AUDIT_HASH_SIZE], Buf *out)
+{
+        _cleanup_(buf_deinit) Buf line = BUF_NULL(AUDIT_LINE_MAX);
+        uint8_t next[AUDIT_HASH_SIZE];
+        int r;
+
+        if ((unsigned)event->verdict >= _AUDIT_VERDICT_N)
+                return -EINVAL;
+        r = format_line(event, prev, next, &line);
+        if (r == 0)
+                r = buf_append(out, line.data, line.size);
+        if (r == 0)
+                memcpy(hash, next, AUDIT_HASH_SIZE);
+        return r;
+}
+
+/* ---- reading ---- */
+
+static bool take_literal(Slice *at, const char *literal, size_t size)
+{
+        if (at->size < size || memcmp(at->data, literal, size) != 0)
+                return false;
+        *at = slice(at->data + size, at->size - size);
+        return true;
+}
+
+static bool take_hex(Slice *at, uint8_t out[AUDIT_HASH_SIZE])
+{
+        char hex[AUDIT_HASH_HEX_SIZE];
+
+        if (at->size < HEX_LENGTH)
+                return false;
+        memcpy(hex, at->data, HEX_LENGTH);
+        hex[HEX_LENGTH] = '\0';
+        *at = slice(at->data + HEX_LENGTH, at->size - HEX_LENGTH);
+        return text_unhex(hex, out, AUDIT_HASH_SIZE) == 0;
+}
+
+/* Decimal, without a leading zero, up to the comma behind it. */
+static bool take_sequence(Slice at, uint64_t *ret)
+{
+        char digits[21];
+        size_t n = 0;
+
+        while (n < at.size && n < sizeof(digits) && at.data[n] >= '0' && at.data[n] <= '9')
+                n++;
+        if (n == 0 || n == at.size || n >= sizeof(digits) || at.data[n] != ',' || at.data[0] == '0')
+                return false;
+        memcpy(digits, at.data, n);
+        digits[n] = '\0';
+        return text_parse_u64(digits, ret) == 0;
+}
+
+int audit_line_parse(Slice line, uint64_t *ret_sequence, uint8_t ret_prev[AUDIT_HASH_SIZE],
+                     uint8_t ret_hash[AUDIT_HASH_SIZE])
+{
+        uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE], computed[AUDIT_HASH_SIZE];
+        Slice head = line, tail;
+        uint64_t sequence;
+
+        if (line.size > AUDIT_LINE_MAX || !text_is_utf8(line) ||
+            !take_literal(&head, key_sequence, LENGTH(key_sequence)) || !take_sequence(head, &sequence) ||
+            head.size < TAIL_LENGTH)
+                return AUDIT_LINE_E_INVALID;
+        tail = slice(line.data + (line.size - TAIL_LENGTH), TAIL_LENGTH);
+        if (!take_literal(&tail, key_prev, LENGTH(key_prev)) || !take_hex(&tail, prev) ||
+            !take_literal(&tail, key_hash, LENGTH(key_hash)) || !take_hex(&tail, hash) ||
+            !take_literal(&tail, line_end, LENGTH(line_end)))
+                return AUDIT_LINE_E_INVALID;
+        chain(prev, slice(line.data, line.size - LENGTH(key_hash) - HEX_LENGTH - LENGTH(line_end)), computed);
+        if (memcmp(computed, hash, sizeof(hash)) != 0)
+                return AUDIT_LINE_E_HASH;
+        *ret_sequence = sequence;
+        memcpy(ret_prev, prev, sizeof(prev));
+        memcpy(ret_hash, hash, sizeof(hash));
+        return 0;
+}
+
+static void report_bad(AuditReport *report, const char *reason)
+{
+        report->bad_line = report->lines + 1;
+        report->reason = reason;
+}
+
+static void report_line(AuditReport *report, Slice line)
+{
+        uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE];
+        uint64_t sequence;
+        int r = audit_line_parse(line, &sequence, prev, hash);
+
+        if (r == AUDIT_LINE_E_HASH)
+                report_bad(report, "it was edited");
+        else if (r)
+                report_bad(report, "it is not a line of this log");
+        else if (sequence <= report->sequence)
+                report_bad(report, "it is repeated or out of order");
+        else if (sequence != report->sequence + 1)
+                report_bad(report, "lines are missing before it");
+        else if (memcmp(prev, report->head, sizeof(prev)) != 0)
+                report_bad(report, "it does not follow from the line before");
+        if (report->bad_line)
+                return;
+        report->lines++;
+        report->sequence = sequence;
+        memcpy(report->head, hash, sizeof(hash));
+}
+
+/* Takes whole lines off the buffer. */
+static void report_lines(AuditReport *report, Buf *buf)
+{
+        Slice left = buf_slice(buf);
+        const uint8_t *newline;
+
+        while (!report->bad_line && left.size > 0 && (newline = memchr(left.data, '\n', left.size))) {
+                size_t size = (size_t)(newline - left.data);
+
+                report_line(report, slice(left.data, size));
+                left = slice(newline + 1, left.size - size - 1);
+        }
+        buf_consume(buf, buf->size - left.size);
+        if (!report->bad_line && buf->size > AUDIT_LINE_MAX)
+                report_bad(report, "it is too long for a line of this log");
+}
+
+int audit_verify_file(int fd, AuditReport *ret)
+{
+        _cleanup_(buf_deinit) Buf buf = BUF_NULL(READ_SIZE + AUDIT_LINE_MAX);
+        AuditReport report = { 0 };
+
+        while (!report.bad_line) {
+                uint8_t *room;
+                ssize_t n;
+                int r = buf_reserve(&buf, READ_SIZE, &room);
+
+                if (r < 0)
+                        return r;
+                n = read(fd, room, READ_SIZE);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_errno();
+                if (n == 0)
+                        break;
+                buf_commit(&buf, (size_t)n);
+                report_lines(&report, &buf);
+        }
+        if (!report.bad_line && buf.size > 0)
+                report_bad(&report, "it is cut short");
+        *ret = report;
+        return 0;
+}
+
+void audit_report_expect(AuditReport *report, uint64_t sequence, const uint8_t head[AUDIT_HASH_SIZE])
+{
+        if (report->bad_line)
+                return;
+        if (report->sequence < sequence) {
+                report_bad(report, "lines are missing at the end");
+        } else if (report->sequence > sequence) {
+                report_bad(report, "it was not written by this broker's state");
+                report->bad_line = sequence + 1; /* a good log has one line a sequence, from 1 */
+        } else if (memcmp(report->head, head, AUDIT_HASH_SIZE) != 0) {
+                report_bad(report, "the log from here on was written anew");
+                report->bad_line = 1;
+        }
+}

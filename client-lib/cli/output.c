@@ -1,0 +1,376 @@
+#include "output.h"
+#include "cli.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define USEC UINT64_C(1000000)
+
+/* ---- JSON ---- */
+
+static void write_string(FILE *stream, const char *text)
+{
+        fputc('"', stream);
+        for (; *text; text++) {
+                unsigned char c = (unsigned char)*text;
+
+                if (c == '"' || c == '\\')
+                        (void)fprintf(stream, "\\%c", c);
+                else if (c < 0x20 || c == 0x7f)
+                        (void)fprintf(stream, "\\u%04x", c);
+                else
+                        fputc(c, stream);
+        }
+        fputc('"', stream);
+}
+
+static void lead(Json *json, const char *key)
+{
+        if (json->has_member[json->depth])
+                fputc(',', json->stream);
+        json->has_member[json->depth] = true;
+        if (key) {
+                write_string(json->stream, key);
+                fputc(':', json->stream);
+        }
+}
+
+static void nest(Json *json, const char *key, char bracket)
+{
+        lead(json, key);
+        fputc(bracket, json->stream);
+        if (json->depth + 1 < JSON_NESTING_MAX)
+                json->depth++;
+        json->has_member[json->depth] = false;
+}
+
+static void unnest(Json *json, char bracket)
+{
+        if (json->depth > 0)
+                json->depth--;
+        fputc(bracket, json->stream);
+}
+
+void json_begin(Json *json)
+{
+        *json = (Json){ 0 };
+        json->stream = open_memstream(&json->text, &json->size);
+        if (!json->stream)
+                abort();
+        fputc('{', json->stream);
+        json->depth = 1;
+        json_number(json, "schema_version", SCHEMA_VERSION);
+}
+
+bool json_end(Json *json, FILE *to)
+{
+        bool good;
+
+        (void)fputs("}\n", json->stream);
+        good = fclose(json->stream) == 0 && fwrite(json->text, 1, json->size, to) == json->size &&
+               fflush(to) == 0;
+        free(json->text);
+        *json = (Json){ 0 };
+        return good;
+}
+
+void json_discard(Json *json)
+{
+        if (json->stream)
+                (void)fclose(json->stream);
+        free(json->text);
+        *json = (Json){ 0 };
+}
+
+void json_open_object(Json *json, const char *key)
+{
+        nest(json, key, '{');
+}
+
+void json_open_array(Json *json, const char *key)
+{
+        nest(json, key, '[');
+}
+
+void json_close_object(Json *json)
+{
+        unnest(json, '}');
+}
+
+void json_close_array(Json *json)
+{
+        unnest(json, ']');
+}
+
+void json_text(Json *json, const char *key, const char *value)
+{
+        lead(json, key);
+        if (value)
+                write_string(json->stream, value);
+        else
+                (void)fputs("null", json->stream);
+}
+
+void json_number(Json *json, const char *key, uint64_t value)
+{
+        lead(json, key);
+        (void)fprintf(json->stream, "%llu", (unsigned long long)value);
+}
+
+void json_flag(Json *json, const char *key, bool value)
+{
+        lead(json, key);
+        (void)fputs(value ? "true" : "false", json->stream);
+}
+
+void json_time(Json *json, const char *key, uint64_t usec)
+{
+        char text[32];
+
+        format_time(usec, text);
+        json_text(json, key, usec ? text : NULL);
+}
+
+static void json_list(Json *json, const mcpcred_row *row, const char *name)
+{
+        json_open_array(json, name);
+        for (size_t i = 0; i < mcpcred_row_count(row, name); i++)
+                json_text(json, NULL, mcpcred_row_item(row, name, i));
+        json_close_array(json);
+}
+
+static void json_map(Json *json, const mcpcred_row *row, const char *name)
+{
+        json_open_object(json, name);
+        for (size_t i = 0; i < mcpcred_row_count(row, name); i++)
+                json_text(json, mcpcred_row_key(row, name, i), mcpcred_row_item(row, name, i));
+        json_close_object(json);
+}
+
+static void json_records(Json *json, const mcpcred_row *row, const char *name)
+{
+        json_open_array(json, name);
+        for (size_t i = 0; i < mcpcred_row_count(row, name); i++)
+                json_row(json, NULL, mcpcred_row_record(row, name, i));
+        json_close_array(json);
+}
+
+static void json_field(Json *json, const mcpcred_row *row, const char *name, mcpcred_kind kind)
+{
+        switch (kind) {
+        case MCPCRED_KIND_FLAG:
+                json_flag(json, name, mcpcred_row_flag(row, name) != 0);
+                break;
+        case MCPCRED_KIND_NUMBER:
+                json_number(json, name, mcpcred_row_number(row, name));
+                break;
+        case MCPCRED_KIND_TIME:
+                json_time(json, name, mcpcred_row_time(row, name));
+                break;
+        case MCPCRED_KIND_TEXT:
+                json_text(json, name, mcpcred_row_text(row, name));
+                break;
+        case MCPCRED_KIND_TEXTS:
+                json_list(json, row, name);
+                break;
+        case MCPCRED_KIND_MAP:
+                json_map(json, row, name);
+                break;
+        case MCPCRED_KIND_RECORD:
+                json_row(json, name, mcpcred_row_record(row, name, 0));
+                break;
+        case MCPCRED_KIND_RECORDS:
+                json_records(json, row, name);
+                break;
+        }
+}
+
+void json_row_members(Json *json, const mcpcred_row *row)
+{
+        const char *name;
+
+        for (size_t i = 0; (name = mcpcred_row_field_name(row, i)); i++)
+                json_field(json, row, name, mcpcred_row_field_kind(row, i));
+}
+
+void json_row(Json *json, const char *key, const mcpcred_row *row)
+{
+        if (!row) {
+                json_text(json, key, NULL);
+                return;
+        }
+        json_open_object(json, key);
+        json_row_members(json, row);
+        json_close_object(json);
+}
+
+/* ---- tables ---- */
+
+Table table_new(const char *const *headers)
+{
+        Table table = { .headers = headers };
+
+        while (headers[table.n_columns] && table.n_columns < TABLE_COLUMNS_MAX)
+                table.n_columns++;
+        return table;
+}
+
+void table_add(Table *table, const char *text)
+{
+        char **grown = reallocarray(table->cells, table->n_cells + 1, sizeof(*grown));
+        char *cell = printable(text && *text ? text : "-");
+
+        if (!grown || !cell)
+                abort();
+        table->cells = grown;
+        table->cells[table->n_cells++] = cell;
+}
+
+/* Columns on a terminal, as far as one byte that is no continuation is one column. */
+static size_t width_of(const char *text)
+{
+        size_t n = 0;
+
+        for (; *text; text++)
+                n += ((unsigned char)*text & 0xc0) != 0x80;
+        return n;
+}
+
+static size_t terminal_width(void)
+{
+        struct winsize size;
+
+        if (!isatty(STDOUT_FILENO))
+                return SIZE_MAX;
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* The text, cut at `width` columns with a mark where it was. */
+static void print_cut(const char *text, size_t width)
+{
+        size_t shown = 0;
+        bool cut = width_of(text) > width;
+
+        for (; *text; text++) {
+                if (((unsigned char)*text & 0xc0) != 0x80) {
+                        if (cut && shown + 1 >= width)
+                                break;
+                        shown++;
+                }
+                putchar(*text);
+        }
+        if (cut)
+                (void)fputs("…", stdout);
+}
+
+static void print_row(const Table *table, const char *const *cells, const size_t *widths, size_t left)
+{
+        for (size_t c = 0; c < table->n_columns; c++) {
+                bool last = c + 1 == table->n_columns;
+                size_t width = last ? (left > 8 ? left : 8) : widths[c];
+
+                print_cut(cells[c], width);
+                if (last)
+                        break;
+                for (size_t n = width_of(cells[c]); n < widths[c] + 2; n++)
+                        putchar(' ');
+                left = left > widths[c] + 2 ? left - widths[c] - 2 : 0;
+        }
+        putchar('\n');
+}
+
+void table_print(Table *table)
+{
+        size_t widths[TABLE_COLUMNS_MAX] = { 0 }, terminal = terminal_width();
+
+        for (size_t i = 0; i < table->n_cells + table->n_columns; i++) {
+                size_t c = i % table->n_columns;
+                const char *text = i < table->n_columns ? table->headers[c] : table->cells[i - table->n_columns];
+
+                if (width_of(text) > widths[c])
+                        widths[c] = width_of(text);
+        }
+        if (table->n_cells > 0)
+                print_row(table, table->headers, widths, terminal);
+        for (size_t i = 0; i + table->n_columns <= table->n_cells; i += table->n_columns)
+                print_row(table, (const char *const *)table->cells + i, widths, terminal);
+        for (size_t i = 0; i < table->n_cells; i++)
+                free(table->cells[i]);
+        free(table->cells);
+        *table = (Table){ 0 };
+}
+
+/* ---- times ---- */
+
+void format_time(uint64_t usec, char out[32])
+{
+        time_t seconds = (time_t)(usec / USEC);
+        struct tm tm;
+
+        if (!gmtime_r(&seconds, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+                (void)snprintf(out, 32, "9999-12-31T23:59:59Z");
+}
+
+const char *short_duration(uint64_t seconds, char out[32])
+{
+        if (seconds < 120)
+                (void)snprintf(out, 32, "%us", (unsigned)seconds);
+        else if (seconds < 120 * 60)
+                (void)snprintf(out, 32, "%um", (unsigned)(seconds / 60));
+        else if (seconds < UINT64_C(48) * 3600)
+                (void)snprintf(out, 32, "%uh", (unsigned)(seconds / 3600));
+        else
+                (void)snprintf(out, 32, "%llud", (unsigned long long)(seconds / 86400));
+        return out;
+}
+
+const char *relative_time(uint64_t usec, char out[32])
+{
+        struct timespec now;
+        uint64_t then = usec / USEC;
+        char span[32];
+
+        if (usec == 0)
+                return "-";
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        if (then > (uint64_t)now.tv_sec)
+                (void)snprintf(out, 32, "in %.20s", short_duration(then - (uint64_t)now.tv_sec, span));
+        else if (then == (uint64_t)now.tv_sec)
+                (void)snprintf(out, 32, "now");
+        else
+                (void)snprintf(out, 32, "%.20s ago", short_duration((uint64_t)now.tv_sec - then, span));
+        return out;
+}
+
+/* ---- terminals ---- */
+
+char *printable(const char *text)
+{
+        char *copy = strdup(text);
+
+        for (unsigned char *at = (unsigned char *)copy; at && *at; at++) {
+                bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+
+                if (*at < 0x20 || *at == 0x7f)
+                        *at = '?';
+                else if (c1)
+                        at[0] = at[1] = '?';
+        }
+        return copy;
+}
+
+bool use_colour(void)
+{
+        const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"), *colour = getenv("CLICOLOR"),
+                   *term = getenv("TERM");
+
+        if (no && *no)
+                return false;
+        if (force && *force && strcmp(force, "0") != 0)
+                return true;
+        if (colour && strcmp(colour, "0") == 0)
+                return false;
+        return isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+}

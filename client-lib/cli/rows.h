@@ -1,0 +1,18 @@
+#pragma once
+/* A listing: each row into the table, or into the JSON array that is open. */
+#include "cli.h"
+#include "output.h"
+
+typedef struct Listing {
+        const char *array;           /* the array's name in JSON */
+        const char *const *headers;  /* of the table, NULL-terminated */
+        void (*cells)(Table *table, const mcpcred_row *row); /* one table_add() a header */
+        const char *none;            /* what to say when there is nothing; to stderr */
+        bool (*wants)(const mcpcred_row *row, const void *userdata); /* NULL: all */
+        const void *userdata;
+} Listing;
+
+/* 0 or an exit status. `ret_n`: rows that were shown; may be NULL. */
+int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, size_t *ret_n);
+/* "a, b"; the caller frees. */
+char *join_items(const mcpcred_row *row, const char *field);

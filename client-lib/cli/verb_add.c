@@ -1,0 +1,159 @@
+#include "input.h"
+#include "output.h"
+#include <string.h>
+
+typedef struct AddOptions {
+        const char *provider, *base_url, *app_id, *installation_id;
+        Texts hosts, parameters;
+        bool no_verify, replace;
+        Source source;
+} AddOptions;
+
+static const Option options[] = {
+        OPTION(AddOptions, provider, "provider", TEXT, "NAME", "github_app or static; often clear from the others"),
+        OPTION(AddOptions, app_id, "app-id", TEXT, "ID", "of a GitHub App: its App ID or client ID"),
+        OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID", "of a GitHub App: where it is installed"),
+        OPTION(AddOptions, hosts, "host", TEXTS, "HOST", "the secret may be sent there and nowhere else"),
+        OPTION(AddOptions, base_url, "base-url", TEXT, "URL", "of the upstream's API, where it is not the usual one"),
+        OPTION(AddOptions, parameters, "set", TEXTS, "KEY=VALUE", "another setting of the provider"),
+        OPTION(AddOptions, replace, "replace", FLAG, NULL, "put it in the place of one of that name"),
+        OPTION(AddOptions, no_verify, "no-verify", FLAG, NULL, "store it without asking the upstream"),
+        SOURCE_OPTIONS(AddOptions),
+};
+
+/* What the other options leave no doubt about. */
+static const char *guess_provider(const AddOptions *asked, const char *name)
+{
+        if (asked->provider)
+                return asked->provider;
+        if (asked->app_id || asked->installation_id || strcmp(name, "github") == 0)
+                return "github_app";
+        return asked->hosts.n > 0 ? "static" : NULL;
+}
+
+static int set_parameter(mcpcred_addition *addition, const char *text)
+{
+        const char *equals = strchr(text, '=');
+        char key[128];
+
+        if (!equals || (size_t)(equals - text) >= sizeof(key))
+                return MCPCRED_E_MISUSE;
+        (void)snprintf(key, sizeof(key), "%.*s", (int)(equals - text), text);
+        return mcpcred_addition_parameter(addition, key, equals + 1);
+}
+
+/* What a person may be asked for, since without it nothing can be added. */
+static int set_github(Cli *cli, mcpcred_addition *addition, const AddOptions *asked)
+{
+        const struct {
+                const char *key, *given, *prompt;
+        } needed[] = { { "app_id", asked->app_id, "GitHub App ID: " },
+                       { "installation_id", asked->installation_id, "Installation ID: " } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+                _cleanup_(free_memory) char *typed = NULL;
+                bool in_set = false;
+
+                for (size_t k = 0; k < asked->parameters.n; k++)
+                        in_set = in_set || (strncmp(asked->parameters.items[k], needed[i].key, strlen(needed[i].key)) == 0 &&
+                                            asked->parameters.items[k][strlen(needed[i].key)] == '=');
+                if (in_set)
+                        continue;
+                if (!needed[i].given)
+                        typed = input_line(needed[i].prompt);
+                if (!needed[i].given && !typed)
+                        return cli_usage(cli, &verb_add, "a GitHub App needs --app-id and --installation-id");
+                (void)mcpcred_addition_parameter(addition, needed[i].key, typed ? typed : needed[i].given);
+        }
+        return 0;
+}
+
+static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, const char *provider)
+{
+        int r = 0;
+
+        if (strcmp(provider, "github_app") == 0)
+                r = set_github(cli, addition, asked);
+        for (size_t i = 0; r == 0 && i < asked->parameters.n; i++)
+                if (set_parameter(addition, asked->parameters.items[i]))
+                        r = cli_usage(cli, &verb_add, "--set takes KEY=VALUE");
+        for (size_t i = 0; r == 0 && i < asked->hosts.n; i++)
+                if (mcpcred_addition_host(addition, asked->hosts.items[i]))
+                        r = cli_usage(cli, &verb_add, "--host takes a host name");
+        if (r == 0 && asked->base_url && mcpcred_addition_base_url(addition, asked->base_url))
+                r = cli_usage(cli, &verb_add, "--base-url takes a URL");
+        /* A static secret has no upstream that we could ask. */
+        (void)mcpcred_addition_verify(addition, !asked->no_verify && strcmp(provider, "static") != 0);
+        (void)mcpcred_addition_replace(addition, asked->replace);
+        return r;
+}
+
+typedef struct Added {
+        Cli *cli;
+        const char *name;
+} Added;
+
+static int print(const mcpcred_row *row, void *userdata)
+{
+        const Added *added = userdata;
+        const char *identity = mcpcred_row_text(row, "identity");
+        _cleanup_(free_memory) char *clean = printable(identity ? identity : "");
+        Json json;
+
+        if (added->cli->json) {
+                json_begin(&json);
+                json_text(&json, "name", added->name);
+                json_row_members(&json, row);
+                (void)json_end(&json, stdout);
+        } else {
+                (void)printf("Stored %s%s%s.\n", added->name, identity ? ": " : "", clean ? clean : "");
+        }
+        return 0;
+}
+
+static void free_addition(mcpcred_addition **addition)
+{
+        mcpcred_addition_free(*addition);
+}
+
+static int run(Cli *cli, const void *given, const Arguments *arguments)
+{
+        const AddOptions *asked = given;
+        Added added = { .cli = cli, .name = arguments->items[0] };
+        const char *provider = guess_provider(asked, added.name);
+        _cleanup_(free_addition) mcpcred_addition *addition = NULL;
+        _cleanup_(free_value) mcpcred_value *value = NULL;
+        int r;
+
+        if (!provider)
+                return cli_usage(cli, &verb_add, "which --provider? github_app, or static with --host");
+        r = mcpcred_addition_new(&addition, added.name, provider);
+        if (r == MCPCRED_E_MISUSE)
+                return cli_usage(cli, &verb_add, "names are lower-case letters, digits, \".\", \"_\" and \"-\"");
+        if (r)
+                return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
+        r = fill(cli, addition, asked, provider);
+        if (r == 0)
+                r = broker_ensure(cli);
+        if (r == 0)
+                r = input_secret(cli, &asked->source,
+                                 strcmp(provider, "github_app") == 0 ? "Private key (paste the PEM file): "
+                                                                     : "Secret: ",
+                                 false, &value);
+        if (r)
+                return r;
+        return mcpcred_secret_add(cli->client, addition, value, print, &added) ? cli_fail(cli) : 0;
+}
+
+const Verb verb_add = {
+        .name = "add",
+        .arguments = "NAME [--provider NAME] [OPTION...]",
+        .summary = "store a secret",
+        .details = "The secret is asked for on the terminal without echo, or comes from one of --stdin, --file,\n"
+                   "--from-env and --from-command; it is never an argument. Where it may be sent is sealed with it.\n\n"
+                   "  mcpcred add github --app-id 12345 --installation-id 678 --file app.private-key.pem\n"
+                   "  mcpcred add search --host api.search.example --from-command 'pass show search'",
+        OPTIONS(options, AddOptions),
+        .min_arguments = 1, .max_arguments = 1,
+        .run = run,
+};

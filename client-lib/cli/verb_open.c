@@ -1,0 +1,178 @@
+#include "cli.h"
+#include "output.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+typedef struct OpenOptions {
+        Texts repositories, permissions;
+        uint64_t ttl, pid;
+        const char *label, *env_file;
+        bool shell, lifetime;
+} OpenOptions;
+
+static const Option options[] = {
+        OPTION(OpenOptions, repositories, "repo", TEXTS, "OWNER/NAME", "narrow the grants to this repository"),
+        OPTION(OpenOptions, permissions, "permission", TEXTS, "NAME:LEVEL", "narrow them to this permission"),
+        OPTION(OpenOptions, ttl, "ttl", DURATION, "TIME", "end the session after this time"),
+        OPTION(OpenOptions, label, "label", TEXT, "TEXT", "what listings and the audit log call it"),
+        OPTION(OpenOptions, pid, "pid", NUMBER, "PID", "end it when this process ends"),
+        OPTION(OpenOptions, lifetime, "lifetime", FLAG, NULL, "end it when its time is over, and not before"),
+        OPTION(OpenOptions, env_file, "env-file", TEXT, "PATH", "write its variables to a new file of mode 0600"),
+        OPTION(OpenOptions, shell, "shell", FLAG, NULL, "print its variables for a shell's eval"),
+};
+
+static int set_lifeline(Cli *cli, const OpenOptions *asked, mcpcred_open *request)
+{
+        int fd, r;
+
+        if (asked->lifetime == (asked->pid != 0))
+                return cli_usage(cli, &verb_open, "say what ends it: --pid PID, or --lifetime");
+        if (asked->lifetime)
+                return mcpcred_open_lifeline(request, MCPCRED_LIFELINE_LIFETIME) ? EXIT_FAILED : 0;
+        fd = (int)syscall(SYS_pidfd_open, (pid_t)asked->pid, 0);
+        if (fd < 0)
+                return cli_fail_local(cli, errno == ESRCH ? EXIT_NO_SUCH : EXIT_FAILED, "NotFound", "",
+                                      "Process %llu: %s.", (unsigned long long)asked->pid, strerror(errno));
+        r = mcpcred_open_lifeline_fd(request, fd);
+        (void)close(fd);
+        return r ? cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot use the process as lifeline.") : 0;
+}
+
+static int make_request(Cli *cli, const OpenOptions *asked, const char *profiles, mcpcred_open **ret)
+{
+        const char *bad = NULL;
+
+        if (mcpcred_open_new(ret))
+                return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
+        if (add_grants(*ret, profiles, &asked->repositories, &asked->permissions, &bad))
+                return cli_usage(cli, &verb_open, "\"%s\" is not a profile, repository or permission",
+                                 bad ? bad : profiles);
+        if (asked->label && mcpcred_open_label(*ret, asked->label))
+                return cli_usage(cli, &verb_open, "--label takes up to 128 bytes without control characters");
+        (void)mcpcred_open_lifetime(*ret, asked->ttl);
+        return set_lifeline(cli, asked, *ret);
+}
+
+/* 'it'\''s', safe for every shell. */
+static void write_quoted(FILE *to, const char *text)
+{
+        fputc('\'', to);
+        for (; *text; text++)
+                if (*text == '\'')
+                        (void)fputs("'\\''", to);
+                else
+                        fputc(*text, to);
+        fputc('\'', to);
+}
+
+static bool write_variables(FILE *to, const mcpcred_session *session, bool shell)
+{
+        for (size_t i = 0; i < mcpcred_session_environment_count(session); i++) {
+                const char *name = mcpcred_session_environment_name(session, i);
+                const char *value = mcpcred_session_environment_value(session, i);
+
+                (void)fprintf(to, "%s%s=", shell ? "export " : "", name);
+                if (shell)
+                        write_quoted(to, value);
+                else
+                        (void)fputs(value, to);
+                fputc('\n', to);
+        }
+        return fflush(to) == 0 && !ferror(to);
+}
+
+static int write_file(Cli *cli, const char *path, const mcpcred_session *session)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+        bool good;
+
+        if (!file)
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "%s: %s.", path, strerror(errno));
+        (void)setvbuf(file, NULL, _IONBF, 0);
+        good = write_variables(file, session, false);
+        return fclose(file) == 0 && good ? 0 : cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write %s.", path);
+}
+
+static void print_json(const mcpcred_session *session)
+{
+        Json json;
+        const mcpcred_row *grant;
+
+        json_begin(&json);
+        json_text(&json, "session", mcpcred_session_id(session));
+        json_time(&json, "expires", mcpcred_session_expires(session));
+        json_text(&json, "socket", mcpcred_session_socket(session));
+        json_text(&json, "directory", mcpcred_session_directory(session));
+        json_open_array(&json, "environment"); /* names alone: values may be secret */
+        for (size_t i = 0; i < mcpcred_session_environment_count(session); i++)
+                json_text(&json, NULL, mcpcred_session_environment_name(session, i));
+        json_close_array(&json);
+        json_open_array(&json, "grants");
+        for (size_t i = 0; (grant = mcpcred_session_grant(session, i)); i++)
+                json_row(&json, NULL, grant);
+        json_close_array(&json);
+        (void)json_end(&json, stdout);
+}
+
+static void print_text(const mcpcred_session *session)
+{
+        char when[32];
+
+        (void)printf("%-11s%s\n", "session", mcpcred_session_id(session));
+        (void)printf("%-11s%s\n", "ends", relative_time(mcpcred_session_expires(session), when));
+        (void)printf("%-11s%s\n", "directory", mcpcred_session_directory(session));
+}
+
+static int present(Cli *cli, const OpenOptions *asked, const mcpcred_session *session)
+{
+        int r = asked->env_file ? write_file(cli, asked->env_file, session) : 0;
+
+        if (r)
+                return r;
+        if (asked->shell) {
+                (void)setvbuf(stdout, NULL, _IONBF, 0);
+                return write_variables(stdout, session, true) ? 0 : EXIT_FAILED;
+        }
+        if (cli->json)
+                print_json(session);
+        else
+                print_text(session);
+        return 0;
+}
+
+static int run(Cli *cli, const void *given, const Arguments *arguments)
+{
+        const OpenOptions *asked = given;
+        _cleanup_(free_open) mcpcred_open *request = NULL;
+        _cleanup_(free_session) mcpcred_session *session = NULL;
+        int r = make_request(cli, asked, arguments->items[0], &request);
+
+        if (r == 0 && asked->shell && cli->json)
+                r = cli_usage(cli, &verb_open, "--shell and --json exclude each other");
+        if (r == 0)
+                r = broker_ensure(cli);
+        if (r)
+                return r;
+        if (mcpcred_session_open(cli->client, request, &session))
+                return cli_fail(cli);
+        r = present(cli, asked, session);
+        if (r) /* nobody knows of it, so nobody would end it */
+                (void)mcpcred_close_session(cli->client, mcpcred_session_id(session), NULL, NULL, NULL);
+        return r;
+}
+
+const Verb verb_open = {
+        .name = "open",
+        .arguments = "PROFILE[,PROFILE...] --pid PID|--lifetime [OPTION...]",
+        .summary = "open a session that another process uses",
+        .details = "Its variables hold secrets, so they are printed only where --shell asks for it, and written to a\n"
+                   "file with --env-file. With --json their names are listed. `mcpcred revoke --session ID` ends it.\n\n"
+                   "  eval \"$(mcpcred open github-triage --pid $$ --shell)\"",
+        OPTIONS(options, OpenOptions),
+        .min_arguments = 1, .max_arguments = 1,
+        .run = run,
+};

@@ -1,0 +1,496 @@
+#!/usr/bin/env python3
+"""Each verb against a broker of straw: what it asks, what it prints, how it exits."""
+import hashlib
+import importlib.util
+import json
+import os
+import pathlib
+import socket
+import subprocess
+
+spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("cli-support.py"))
+support = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(support)
+Broker, Drop, Fault, Home, Replies, Silence = (support.Broker, support.Drop, support.Fault, support.Home,
+                                               support.Replies, support.Silence)
+equal, holds, times = support.equal, support.holds, support.times
+
+SESSION = "s-0123456789abcdef"
+LEASE = "l-0123456789abcdef"
+SECRET = "not-" + "a-real-" + "secret"
+
+
+def secret_row(name, **other):
+    return dict({"name": name, "provider": "github_app", "base_url": "https://api.github.com",
+                 "hosts": ["api.github.com"], "parameters": {"app_id": "1"}, "generation": 1,
+                 "added": times(-3600 * 3), "leases": 2}, **other)
+
+
+def status_reply():
+    return {"version": "0.1.0", "started": times(-60), "store": "memory", "store_state": "ready", "secrets": 1,
+            "profiles": 2, "sessions": 3, "leases": 4, "pending": 0, "audit_sequence": 5, "audit_head": "0" * 64,
+            "audit_path": "/nowhere/audit.log", "audit_state": "ready",
+            "roles": [{"role": "gate", "pid": 7, "restarts": 0, "started": times(-60)}]}
+
+
+def profile_row(name, **other):
+    return dict({"name": name, "secret": "github", "deliver": "env", "ttl": 1800, "expose_secret": False,
+                 "scope": {"repositories": ["octo/hello"], "permissions": {"contents": "read"}},
+                 "source": "mcpcred.conf:3"}, **other)
+
+
+def test_list_asks_for_all_pages():
+    pages = Replies([{"secrets": [secret_row("a"), secret_row("b")]}, {"secrets": [secret_row("c")]}])
+    with Home({"ListSecrets": lambda p: pages}) as home:
+        document = home.json("list")
+        equal([row["name"] for row in document["secrets"]], ["a", "b", "c"])
+        equal(document["secrets"][0]["hosts"], ["api.github.com"])
+        equal(document["secrets"][0]["parameters"], {"app_id": "1"})
+        equal(document["secrets"][0]["rotated"], None)
+        text = home.run("list").stdout.decode()
+        holds("3h ago" in text, text)
+        holds(max(map(len, text.splitlines())) <= 80, text)
+
+
+def test_list_of_nothing_says_so_on_stderr():
+    with Home({"ListSecrets": lambda p: {"secrets": []}}) as home:
+        done = home.run("list")
+        equal((done.returncode, done.stdout), (0, b""))
+        holds(b"mcpcred add" in done.stderr, done.stderr)
+
+
+def test_sessions_and_leases():
+    session = {"session": SESSION, "uid": 0, "profiles": ["p", "q"], "state": "live", "opened": times(-90),
+               "expires": times(29 * 60 + 30), "lifeline": "descriptor", "label": "a\u001b[31mb"}
+    lease = {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "github", "generation": 1,
+             "state": "live", "outcome": "none", "created": times(-1), "expires": times(3500), "attempts": 0}
+    with Home({"ListSessions": lambda p: {"sessions": [session]}, "ListLeases": lambda p: {"leases": [lease]}}) as home:
+        text = home.run("sessions").stdout.decode()
+        holds("in 29m" in text and "p, q" in text, text)
+        holds("\033" not in text, text)
+        equal(home.json("sessions", "--all")["sessions"][0]["label"], "a\u001b[31mb")
+        equal(home.broker.asked("ListSessions")[-1][1].get("all"), True)
+        holds("in 58m" in home.run("leases").stdout.decode())
+        equal(home.json("leases")["leases"][0]["expires"], lease["expires"])
+
+
+def test_profile_says_why_it_cannot_be_opened():
+    rows = {"profiles": [profile_row("good"), profile_row("bad", problem="There is no secret github.")]}
+    with Home({"ListProfiles": lambda p: rows}) as home:
+        equal(len(home.json("profile")["profiles"]), 2)
+        one = home.json("profile", "bad")["profiles"]
+        equal((len(one), one[0]["problem"]), (1, "There is no secret github."))
+        text = home.run("profile", "good").stdout.decode()
+        holds("octo/hello" in text and "contents: read" in text and "30m" in text, text)
+        holds("no secret github" in home.run("profile", "bad").stdout.decode())
+        equal(home.run("profile", "absent").returncode, 6)
+        equal(home.run("profile", "absent", "--json").returncode, 6)
+
+
+def test_status():
+    with Home({"Status": lambda p: status_reply()}) as home:
+        document = home.json("status")
+        equal((document["running"], document["sessions"], document["roles"][0]["role"]), (True, 3, "gate"))
+        holds(b"memory, ready" in home.run("status").stdout)
+
+
+def test_no_broker_is_status_7():
+    with Home() as home:
+        equal(home.json("status", status=7)["error"]["code"], "Unreachable")
+        done = home.run("list")
+        equal((done.returncode, done.stdout), (7, b""))
+        holds(b"No broker is running" in done.stderr, done.stderr)
+
+
+def test_exit_codes_of_faults():
+    codes = {"Internal": 1, "InvalidParameter": 2, "KeyringLocked": 4, "KeyringAbsent": 4, "PolicyDenied": 5,
+             "NotAllowed": 5, "NotFound": 6, "Unavailable": 7, "UpstreamUnreachable": 1, "SomethingNew": 1}
+    for name, status in codes.items():
+        def fail(parameters, name=name):
+            raise Fault(name, field="x.y", retry_after=3)
+        with Home({"Status": fail}) as home:
+            error = home.json("status", status=status)["error"]
+            equal((error["message"], error["remedy"], error["field"], error["retry_after_ms"]),
+                  (f"{name} happened.", "Mend it.", "x.y", 3000))
+            done = home.run("status")
+            equal((done.returncode, done.stdout), (status, b""))
+            holds(b"Mend it." in done.stderr and b"x.y: " in done.stderr, done.stderr)
+
+
+def test_standard_varlink_errors():
+    class Old(Broker):
+        def answer(self, connection, call, fds):
+            self.send(connection, {"error": "org.varlink.service.MethodNotFound", "parameters": {"method": "Status"}})
+    with Home() as home:
+        Old(home.runtime)
+        equal(home.json("status", status=2)["error"]["code"], "MethodNotFound")
+
+
+def test_usage_is_status_2():
+    with Home({}) as home:
+        for words in [["nonsense"], [], ["list", "extra"], ["list", "--nonsense"], ["remove"], ["revoke"],
+                      ["revoke", "--all", "--profile", "x"], ["add", "x"], ["audit", "eat"], ["list", "--json=1"],
+                      ["list", "--timeout", "soon"], ["token"], ["open", "p"], ["list", "-x"], ["list", "--", "x"],
+                      ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"]]:
+            done = home.run(*words, stdin="x")
+            equal(done.returncode, 2, words)
+            equal(done.stdout, b"", words)
+        equal(home.broker.calls, [])
+
+
+def test_help_names_each_verb_and_option():
+    with Home() as home:
+        text = home.run("help").stdout.decode()
+        for verb in ("add list remove exec open token rotate revoke status sessions leases profile audit doctor "
+                     "unlock lock reload help version").split():
+            holds(f"  {verb} " in text, verb)
+            done = home.run("help", verb)
+            equal(done.returncode, 0)
+            holds(done.stdout.startswith(f"Usage: mcpcred {verb}".encode()), done.stdout)
+            equal(home.run(verb, "--help").stdout, done.stdout)
+        holds(b"125" in home.run("help", "exit-codes").stdout)
+        equal(home.json("version")["version"], "0.1.0")
+
+
+def test_add_sends_the_secret_beside_the_message():
+    with Home({"AddSecret": lambda p: {"identity": "octo-app", "generation": 1}}) as home:
+        done = home.run("add", "github", "--app-id", "12", "--installation-id", "34", "--stdin", stdin=SECRET + "\n")
+        equal(done.returncode, 0, done)
+        _, parameters, values = home.broker.asked("AddSecret")[0]
+        equal(values, [SECRET.encode()])
+        equal(parameters, {"name": "github", "provider": "github_app", "verify": True,
+                           "parameters": {"app_id": "12", "installation_id": "34"}})
+        holds(b"octo-app" in done.stdout)
+        document = home.json("add", "key", "--host", "api.example", "--host", "b.example", "--stdin", "--replace",
+                             stdin=SECRET)
+        equal((document["name"], document["generation"]), ("key", 1))
+        parameters = home.broker.asked("AddSecret")[1][1]
+        equal((parameters["provider"], parameters["hosts"], parameters["replace"]),
+              ("static", ["api.example", "b.example"], True))
+        holds(SECRET not in json.dumps([call[:2] for call in home.broker.calls]))
+
+
+def test_secret_sources():
+    with Home({"AddSecret": lambda p: {"generation": 1}}) as home:
+        path = home.path / "secret"
+        path.write_text(SECRET + "\n\n")
+        os.chmod(path, 0o600)
+        add = ["add", "k", "--host", "h.example"]
+        equal(home.run(*add, "--file", path).returncode, 0)
+        equal(home.run(*add, "--from-env", "THE_ONE", env={"THE_ONE": SECRET}).returncode, 0)
+        equal(home.run(*add, "--from-command", f"printf '%s\\r\\n' {SECRET}").returncode, 0)
+        # The variable is gone for what runs afterwards.
+        values = [call[2][0].decode() for call in home.broker.asked("AddSecret")]
+        equal(values, [SECRET + "\n", SECRET, SECRET])
+        n = len(home.broker.calls)
+        equal(home.run(*add, "--from-command", f"echo {SECRET}; exit 3").returncode, 1)
+        equal(home.run(*add, "--from-env", "ABSENT").returncode, 6)
+        equal(home.run(*add, "--file", home.path / "absent").returncode, 6)
+        equal(home.run(*add, "--stdin", stdin="").returncode, 2)
+        equal(home.run(*add, "--stdin", stdin="x" * 65537).returncode, 2)
+        equal(home.run(*add, "--stdin", "--file", path).returncode, 2)
+        equal(len(home.broker.calls), n)
+        equal(home.run(*add, "--stdin", stdin="y" * 65536).returncode, 0)
+        equal(len(home.broker.calls[-1][2][0]), 65536)
+
+
+def test_no_terminal_no_prompt():
+    with Home({}) as home:
+        done = subprocess.run([support.MCPCRED, "add", "k", "--host", "h"], stdin=subprocess.DEVNULL,
+                              capture_output=True, env=home.environment(), start_new_session=True)
+        equal(done.returncode, 2)
+        holds(b"--stdin" in done.stderr, done.stderr)
+
+
+def test_remove_needs_yes_without_a_terminal():
+    removed = []
+
+    def remove(parameters):
+        if not parameters.get("dry_run"):
+            removed.append(parameters["name"])
+        return {"sessions": 1, "leases": 2}
+    with Home({"RemoveSecret": remove}) as home:
+        done = subprocess.run([support.MCPCRED, "remove", "github"], stdin=subprocess.DEVNULL, capture_output=True,
+                              env=home.environment(), start_new_session=True)
+        equal((done.returncode, removed), (2, []))
+        document = home.json("remove", "github", "--dry-run")
+        equal((document["leases"], document["dry_run"], removed), (2, True, []))
+        equal(home.json("remove", "github", "--yes")["sessions"], 1)
+        equal(removed, ["github"])
+
+
+def test_revoke_selects_and_reports():
+    row = {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "github", "outcome": "confirmed"}
+    with Home({"Revoke": lambda p: {"sessions": 1, "credentials": [row], "pending": False}}) as home:
+        for words, parameters in [(["--session", SESSION], {"session": SESSION}), (["--profile", "p"], {"profile": "p"}),
+                                  (["--secret", "github"], {"secret": "github"}), (["--all"], {"all": True}),
+                                  (["--profile", "p", "--secret", "github", "--dry-run"],
+                                   {"profile": "p", "secret": "github", "dry_run": True})]:
+            equal(home.run("revoke", *words).returncode, 0)
+            equal(home.broker.calls[-1][1], parameters)
+        token = "ghs" + "_" + "A" * 36
+        document = home.json("revoke", "--token", "--stdin", stdin=token + "\n")
+        equal(home.broker.calls[-1][1], {"token_hash": hashlib.sha256(token.encode()).hexdigest()})
+        equal(document["credentials"][0]["outcome"], "confirmed")
+        holds(token not in json.dumps(document))
+
+
+def test_revoke_of_nothing_is_done():
+    with Home({"Revoke": lambda p: {"sessions": 0, "credentials": [], "pending": False}}) as home:
+        equal(home.run("revoke", "--all").returncode, 0)
+        equal(home.json("revoke", "--all")["credentials"], [])
+
+
+def test_revoke_pending_is_status_8():
+    rows = [{"lease": LEASE, "session": SESSION, "profile": "p", "secret": "s", "outcome": "pending"},
+            {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "s", "outcome": "impossible_rotate"}]
+    pages = Replies([{"sessions": 0, "credentials": rows[:1], "pending": True},
+                     {"sessions": 1, "credentials": rows[1:], "pending": False}])
+    with Home({"Revoke": lambda p: pages}) as home:
+        document = home.json("revoke", "--all", status=8)
+        equal((len(document["credentials"]), document["sessions"], document["pending"]), (2, 1, True))
+        done = home.run("revoke", "--all")
+        equal(done.returncode, 8)
+        holds(b"rotat" in done.stderr, done.stderr)
+
+
+def test_rotate_plans_and_streams():
+    def rotate(parameters):
+        if parameters.get("plan"):
+            return {"step": "planned", "message": "Make a key there.", "generation": 1}
+        if parameters.get("abort"):
+            return {"step": "aborted", "message": "Dropped.", "generation": 1}
+        return Replies([{"step": s, "message": s, "generation": 2} for s in ("stored", "verified", "switched", "done")])
+    with Home({"Rotate": rotate}) as home:
+        holds(b"Make a key there." in home.run("rotate", "github", "--plan").stdout)
+        equal(home.run("rotate", "github", "--abort").returncode, 0)
+        document = home.json("rotate", "github", "--stdin", stdin=SECRET)
+        equal([step["step"] for step in document["steps"]], ["stored", "verified", "switched", "done"])
+        equal(home.broker.calls[-1][2], [SECRET.encode()])
+
+
+def test_store_verbs():
+    reply = {"store": "sealed-file", "store_state": "ready"}
+    with Home({"Unlock": lambda p: reply, "Lock": lambda p: dict(reply, store_state="locked"),
+               "Reload": lambda p: {"profiles": 4}}) as home:
+        equal(home.json("unlock", "--stdin", stdin="passphrase\n")["store_state"], "ready")
+        equal(home.broker.calls[-1][1:], ({}, [b"passphrase"]))
+        equal(home.run("unlock", "--create", "--stdin", stdin="passphrase").returncode, 0)
+        equal(home.broker.calls[-1][1], {"create": True})
+        holds(b"locked" in home.run("lock").stdout)
+        equal(home.json("reload")["profiles"], 4)
+
+
+def test_doctor_works_without_a_broker():
+    checks = [{"id": "keyring", "status": "ok", "summary": "fine"},
+              {"id": "config", "status": "fail", "summary": "mcpcred.conf:4: no.", "remedy": "Mend it."}]
+    with Home() as home:
+        document = home.json("doctor", status=7)
+        equal([c["status"] for c in document["checks"] if c["id"] == "client.broker"], ["fail"])
+        Broker(home.runtime, {"Doctor": lambda p: {"checks": checks}})
+        document = home.json("doctor", status=1)
+        holds({"id": "config", "status": "fail", "summary": "mcpcred.conf:4: no.", "remedy": "Mend it."}
+              in document["checks"], document)
+        checks.pop()
+        equal(home.run("doctor").returncode, 0)
+
+
+def open_reply(home, **variables):
+    return {"session": SESSION, "expires": times(1800), "socket": str(home.runtime / "s/x/broker.sock"),
+            "directory": str(home.runtime / "s/x"), "grants": [{"profile": "p", "deliver": "env", "expires": times(900)}],
+            "environment": [{"name": k, "value": v} for k, v in variables.items()]}
+
+
+def test_open_prints_no_secret_unasked():
+    with Home({}) as home:
+        home.broker.handlers["OpenSession"] = lambda p: open_reply(home, GITHUB_TOKEN=SECRET + "'x")
+        document = home.json("open", "p", "--lifetime", "--ttl", "10m", "--repo", "octo/hello", "--label", "L")
+        equal(document["environment"], ["GITHUB_TOKEN"])
+        holds(SECRET not in json.dumps(document))
+        parameters = home.broker.calls[-1][1]
+        equal((parameters["lifeline"], parameters["lifetime"], parameters["grants"]),
+              ("lifetime", 600, [{"profile": "p", "scope": {"repositories": ["octo/hello"]}}]))
+        holds(SECRET.encode() not in home.run("open", "p", "--lifetime").stdout)
+        done = home.run("open", "p", "--pid", os.getpid(), "--shell")
+        equal(home.broker.calls[-1][1]["lifeline"], "descriptor")
+        equal(subprocess.run(["sh", "-c", done.stdout.decode() + 'printf %s "$GITHUB_TOKEN"'],
+                             capture_output=True).stdout.decode(), SECRET + "'x")
+        path = home.path / "env"
+        equal(home.run("open", "p", "--lifetime", "--env-file", path).returncode, 0)
+        equal((path.read_text(), path.stat().st_mode & 0o777), (f"GITHUB_TOKEN={SECRET}'x\n", 0o600))
+        home.broker.handlers["CloseSession"] = lambda p: {"sessions": 1, "credentials": [], "pending": False}
+        equal(home.run("open", "p", "--lifetime", "--env-file", path).returncode, 1)
+        equal(len(home.broker.asked("CloseSession")), 1)
+
+
+def test_token_from_outside_and_inside():
+    token = {"profile": "p", "token": SECRET, "expires": times(60)}
+    with Home({"GetToken": lambda p: token}) as home:
+        equal(home.run("token", "p", "--session", SESSION).stdout.decode(), SECRET + "\n")
+        equal(home.broker.calls[-1][1], {"session": SESSION, "profile": "p"})
+        document = home.json("token", "--session", SESSION)
+        equal((document["profile"], SECRET in json.dumps(document)), ("p", False))
+        inner = Broker(home.path / "s", {"GetToken": lambda p: token}, "io.mcpcred.Session")
+        env = {"MCPCRED_SOCK": str(inner.path), "MCPCRED_SESSION": "mcpcs_x"}
+        equal(home.run("token", env=env).stdout.decode(), SECRET + "\n")
+        equal(inner.calls[-1][1], {"session": "mcpcs_x"})
+        ours, theirs = socket.socketpair()
+        import threading
+        threading.Thread(target=inner.serve, args=(ours,), daemon=True).start()
+        done = home.run("token", "p", env={"MCPCRED_FD": str(theirs.fileno())}, pass_fds=[theirs.fileno()])
+        equal(done.stdout.decode(), SECRET + "\n")
+        equal(inner.calls[-1][1], {"profile": "p"})
+        equal(home.run("token", env=dict(env, MCPCRED_SOCK="/nowhere/sock")).returncode, 7)
+
+
+def test_read_only_calls_are_tried_twice():
+    n = []
+
+    def flaky(parameters):
+        n.append(1)
+        if len(n) == 1:
+            raise Drop()
+        return status_reply()
+    with Home({"Status": flaky}) as home:
+        equal((home.run("status").returncode, len(n)), (0, 2))
+    n.clear()
+    with Home({"Reload": flaky}) as home:
+        equal((home.run("reload").returncode, len(n)), (7, 1))
+
+
+def test_deadline():
+    def never(parameters):
+        raise Silence()
+    with Home({"Status": never}) as home:
+        error = home.json("status", "--timeout", "1", status=1)["error"]
+        equal(error["code"], "Deadline")
+
+
+def test_broken_broker_is_no_crash():
+    class Odd(Broker):
+        message = b""
+
+        def answer(self, connection, call, fds):
+            connection.sendall(self.message)
+            connection.shutdown(socket.SHUT_WR)
+    with Home() as home:
+        odd = Odd(home.runtime)
+        row = json.dumps({"parameters": {"version": 5}}).encode()
+        for message in [b"", b"{\0", b"[]\0", b"null\0", b"\0", row + b"\0", b'{"parameters":{}}\0', b"x" * 3000000,
+                        b'{"error":5}\0', b'{"error":""}\0', b'{"parameters":{},"continues":true}\0',
+                        b"[" * 100000 + b"\0", b'{"parameters":{"version":"\xff"}}\0']:
+            odd.message = message
+            done = home.run("status", "--timeout", "5")
+            holds(done.returncode in (1, 7), (message[:40], done))
+            equal(done.stdout, b"")
+
+
+def test_stray_descriptor_is_refused():
+    def give(parameters):
+        return support.WithFds(status_reply(), [os.open("/dev/null", os.O_RDONLY)])
+    with Home({"Status": give}) as home:
+        equal(home.json("status", status=1)["error"]["code"], "Protocol")
+
+
+def test_directory_of_others_is_refused():
+    with Home({"Status": lambda p: status_reply()}) as home:
+        os.chmod(home.runtime, 0o777)
+        equal(home.json("status", status=7)["error"]["code"], "Untrusted")
+        os.chmod(home.runtime, 0o700)
+        equal(home.run("status").returncode, 0)
+        if os.getuid() == 0:
+            os.chown(home.runtime, 65534, 65534)
+            equal(home.json("status", status=7)["error"]["code"], "Untrusted")
+
+
+def test_server_of_other_uid_is_refused():
+    if os.getuid() != 0:
+        return "needs root"
+    with Home() as home:
+        home.runtime.mkdir(mode=0o700)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(home.runtime / "broker.sock"))
+        if os.fork() == 0:
+            os.setuid(65534)
+            listener.listen(4)
+            os._exit(0)
+        os.wait()
+        equal(home.json("status", status=7)["error"]["code"], "Untrusted")
+
+
+def test_runtime_directory_rules():
+    with Home({"Status": lambda p: status_reply()}) as home:
+        equal(home.run("status", "--runtime", home.runtime).returncode, 0)
+        equal(home.run("--runtime", home.runtime, "status").returncode, 0)
+        equal(home.run("status", "--runtime", "relative").returncode, 2)
+        equal(home.run("status", "--runtime", home.path / "absent").returncode, 7)
+        equal(home.run("status", "--runtime", home.runtime, "--system").returncode, 2)
+        long = home.path / ("d" * 100) / "mcpcred"
+        long.parent.mkdir()
+        os.symlink(home.runtime, long)
+        equal(home.run("status", "--runtime", long).returncode, 0)
+        fallback = home.path / "state" / "mcpcred" / "run"
+        Broker(fallback, {"Status": lambda p: status_reply()})
+        equal(home.run("status", env={"XDG_RUNTIME_DIR": str(home.path / "none"),
+                                      "XDG_STATE_HOME": str(home.path / "state")}).returncode, 0)
+
+
+def audit_log(n):
+    """Lines as the broker writes them."""
+    lines, previous = [], "0" * 64
+    for i in range(1, n + 1):
+        head = (f'{{"sequence":{i},"time":"2026-01-31T23:59:59.000000Z","principal":1000,'
+                f'"operation":"token.mint","verdict":"allow","prev":"{previous}"')
+        digest = hashlib.sha256(bytes.fromhex(previous) + head.encode() + b"}").hexdigest()
+        lines.append(head + f',"hash":"{digest}"}}')
+        previous = digest
+    return lines, previous
+
+
+def test_audit_verify():
+    lines, head = audit_log(20)
+    with Home({}) as home:
+        path = home.path / "audit.log"
+        status = dict(status_reply(), audit_path=str(path), audit_sequence=20, audit_head=head)
+        home.broker.handlers["Status"] = lambda p: status
+
+        def verify(lines, status):
+            path.write_text("".join(line + "\n" for line in lines))
+            return home.json("audit", "verify", status=status)
+        document = verify(lines, 0)
+        equal((document["good"], document["lines"], document["head"], document["head_compared"]),
+              (True, 20, head, True))
+        equal(verify(lines[:7] + [lines[7].replace("allow", "deny")] + lines[8:], 1)["bad_line"], 8)
+        equal(verify(lines[:7] + lines[8:], 1)["bad_line"], 8)
+        equal(verify([lines[1], lines[0]] + lines[2:], 1)["bad_line"], 1)
+        equal(verify(lines[:-1], 1)["good"], False)
+        equal(home.run("audit", "verify", "--file", path).returncode, 0)
+        equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 1)
+        equal(home.run("audit", "verify", "--file", home.path / "absent").returncode, 6)
+        path.write_text("".join(line + "\n" for line in lines))
+        home.broker.stop()
+        equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 0)
+        equal(home.run("audit", "verify").returncode, 7)
+
+
+def test_audit_tail():
+    lines, _ = audit_log(20)
+    with Home() as home:
+        path = home.path / "audit.log"
+        path.write_text("".join(line + "\n" for line in lines))
+        equal(home.run("audit", "tail", "--file", path, "--lines", 3, "--json").stdout.decode().splitlines(), lines[-3:])
+        text = home.run("audit", "tail", "--file", path).stdout.decode().splitlines()
+        equal((len(text), text[0]), (10, "2026-01-31T23:59:59  allow  token.mint  1000  -  -  -"))
+        equal(len(home.run("audit", "tail", "--file", path, "--lines", 50).stdout.splitlines()), 20)
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with Home({"Status": lambda p: status_reply()}) as home:
+        for words in (["status"], ["status", "--json"], ["version"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([support.MCPCRED, *words], stdout=full, stderr=subprocess.PIPE,
+                                      env=home.environment())
+            equal(done.returncode, 1, words)
+
+
+support.main(globals())

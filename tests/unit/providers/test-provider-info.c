@@ -1,0 +1,174 @@
+#undef NDEBUG
+#include "base/text.h"
+#include "providers/provider.h"
+#include "wire/field.h"
+#include <check.h>
+
+START_TEST(table_is_complete)
+{
+        for (size_t i = 0; i < n_provider_infos; i++) {
+                const ProviderInfo *info = &provider_infos[i];
+                const Provider *provider = provider_find(info->name);
+
+                ck_assert_ptr_eq(provider_info(info->name), info);
+                ck_assert(text_is_name(info->name) || strchr(info->name, '_'));
+                ck_assert(strlen(info->name) <= LIMIT_NAME && info->title[0]);
+                ck_assert_uint_le(info->n_parameters, LIMIT_PARAMETERS);
+                ck_assert(!info->base_url || !provider_check_base_url(info->base_url));
+                ck_assert(!info->env || text_is_env_name(info->env));
+                ck_assert(info->rotate_create && strlen(info->rotate_create) <= LIMIT_TEXT);
+                ck_assert(info->rotate_delete && strlen(info->rotate_delete) <= LIMIT_TEXT);
+                ck_assert_int_eq(info->can_mint, info->token_lifetime > 0);
+                ck_assert(info->takes_scope ||
+                          (!info->needs_repositories && !info->needs_permissions));
+                /* What is described is what is built. */
+                ck_assert_ptr_nonnull(provider);
+                ck_assert_int_eq(info->can_mint, provider->mint != NULL);
+                ck_assert_int_eq(info->can_revoke, provider->revoke != NULL);
+        }
+        ck_assert_ptr_null(provider_info("nothing"));
+        ck_assert_ptr_null(provider_find("nothing"));
+}
+END_TEST
+
+START_TEST(base_urls)
+{
+        static const char *const good[] = {
+                "https://api.github.com",
+                "https://ghe.test/api/v3",
+                "https://ghe.test/api/v3/",
+                "https://ghe.test:8443",
+                "https://127.0.0.1:8443",
+                "https://[::1]:8443/a",
+                "https://a/",
+        };
+        static const char *const bad[] = {
+                "",
+                "https://",
+                "https:///a",
+                "http://a",
+                "HTTPS://a",
+                "https://a:b@c",
+                "https://a@b",
+                "https://a?b",
+                "https://a/b?c",
+                "https://a/b#c",
+                "https://a/../b",
+                "https://a/./b",
+                "https://a//b",
+                "https://a/%2e",
+                "https://a b",
+                "https://a\n",
+                "https://a:0",
+                "https://a:99999",
+                "https://a:",
+                "https://a:080",
+                "https://a.",
+                "https://-a",
+                "https://[::1",
+                "https://[]",
+                "https://[::1]x",
+                "https://a_b\\c",
+                "https://\xc3\xa4",
+                "https://a/.git",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                ck_assert_msg(!provider_check_base_url(good[i]), "%s", good[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                ck_assert_msg(provider_check_base_url(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+static const char *check_parameters(TextPair *pairs, size_t n)
+{
+        TextMap map = { pairs, n };
+        const char *field = NULL;
+
+        return provider_check_parameters(provider_info("github_app"), &map, &field) ? field : NULL;
+}
+
+START_TEST(parameters)
+{
+        TextPair pairs[] = { { "app_id", "123" }, { "installation_id", "42" }, { "more", "1" } };
+
+        ck_assert_ptr_null(check_parameters(pairs, 2));
+        ck_assert_str_eq(check_parameters(pairs, 1), "installation_id");
+        ck_assert_str_eq(check_parameters(pairs, 0), "app_id");
+        ck_assert_str_eq(check_parameters(pairs, 3), "more");
+        pairs[0].value = "Iv23liAbCdEfGhIjKlMn";
+        ck_assert_ptr_null(check_parameters(pairs, 2));
+        pairs[0].value = "Iv1.0123456789abcdef";
+        ck_assert_ptr_null(check_parameters(pairs, 2));
+        pairs[0].value = "Iv1.\"0123456789abcdef";
+        ck_assert_str_eq(check_parameters(pairs, 2), "app_id");
+        pairs[0].value = "1";
+        pairs[1].value = "042";
+        ck_assert_str_eq(check_parameters(pairs, 2), "installation_id");
+        pairs[1].value = "42/access_tokens";
+        ck_assert_str_eq(check_parameters(pairs, 2), "installation_id");
+        pairs[1].value = "";
+        ck_assert_str_eq(check_parameters(pairs, 2), "installation_id");
+}
+END_TEST
+
+static const char *check_scope(const char *provider, const char *repository, const char *second,
+                               const char *permission, const char *level)
+{
+        const char *repositories[] = { repository, second }, *field = NULL;
+        TextPair permissions[] = { { permission, level } };
+        Scope scope = {
+                .repositories = { repositories, repository ? second ? 2 : 1 : 0 },
+                .permissions = { permissions, permission ? 1 : 0 },
+        };
+
+        return provider_check_scope(provider_info(provider), &scope, &field) ? field : NULL;
+}
+
+START_TEST(scopes)
+{
+        ck_assert_ptr_null(
+                check_scope("github_app", "octo/hello", "Octo/world.x", "pull_requests", "write"));
+        ck_assert_str_eq(check_scope("github_app", NULL, NULL, "contents", "read"), "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, NULL, NULL), "permissions");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", "acme/x", "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "contents", "all"),
+                         "permissions");
+        ck_assert_str_eq(check_scope("github_app", "octo/hello", NULL, "Contents", "read"),
+                         "permissions");
+        ck_assert_str_eq(check_scope("github_app", "octo/..", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "/hello", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/a/b", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_str_eq(check_scope("github_app", "octo/*", NULL, "contents", "read"),
+                         "repositories");
+        ck_assert_ptr_null(check_scope("static", NULL, NULL, NULL, NULL));
+        ck_assert_str_eq(check_scope("static", "octo/hello", NULL, NULL, NULL), "repositories");
+        ck_assert_str_eq(check_scope("static", NULL, NULL, "contents", "read"), "permissions");
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("wire/provider_info");
+        TCase *tests = tcase_create("provider_info");
+        SRunner *runner;
+        int failed;
+
+        tcase_add_test(tests, table_is_complete);
+        tcase_add_test(tests, base_urls);
+        tcase_add_test(tests, parameters);
+        tcase_add_test(tests, scopes);
+        suite_add_tcase(suite, tests);
+        runner = srunner_create(suite);
+        srunner_set_tap(runner, "-");
+        srunner_run_all(runner, CK_SILENT);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed > 0;
+}

@@ -1,0 +1,638 @@
+#include "support.h"
+#include "vault/rows_cutoff.h"
+#include "vault/rows_lease.h"
+#include "vault/rows_secret.h"
+#include "vault/rows_session.h"
+#include <sqlite3.h>
+
+#define POOL_MAX (4U * 1024U * 1024U)
+
+static const char *hosts[] = { "api.github.com" };
+static TextPair parameters[] = { { "app_id", "1" }, { "installation_id", "2" } };
+
+/* ---- secrets ---- */
+
+static SecretRecord example_secret(const char *name)
+{
+        SecretRecord record = {
+                .provider = "github-app",
+                .base_url = "https://api.github.com",
+                .hosts = { hosts, 1 },
+                .parameters = { parameters, 2 },
+                .generation = 1,
+                .added = 1000,
+        };
+
+        (void)snprintf(record.name, sizeof(record.name), "%s", name);
+        return record;
+}
+
+START_TEST(secrets_come_back)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("b"), back, *list;
+        uint64_t n, rotating;
+        size_t n_list;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), DB_E_EXISTS);
+        record = example_secret("a");
+        record.base_url = NULL;
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "b", &pool, &back), 0);
+        ck_assert_str_eq(back.provider, "github-app");
+        ck_assert_str_eq(back.base_url, "https://api.github.com");
+        ck_assert_str_eq(back.hosts.items[0], "api.github.com");
+        ck_assert_str_eq(back.parameters.items[1].value, "2");
+        ck_assert_uint_eq(back.added, 1000);
+        ck_assert_int_eq(back.step, ROTATION_NONE);
+        ck_assert_int_eq(rows_secret_list(f.db, NULL, 1, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 1);
+        ck_assert_str_eq(list[0].name, "a");
+        ck_assert_ptr_null(list[0].base_url);
+        ck_assert_int_eq(rows_secret_list(f.db, "a", 64, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 1);
+        ck_assert_int_eq(rows_secret_list(f.db, "b", 64, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 0);
+        ck_assert_int_eq(rows_secret_count(f.db, &n, &rotating), 0);
+        ck_assert_uint_eq(n, 2);
+        ck_assert_uint_eq(rotating, 0);
+        ck_assert_int_eq(rows_secret_remove(f.db, "a"), 0);
+        ck_assert_int_eq(rows_secret_remove(f.db, "a"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_replace(f.db, &record), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_get(f.db, "a", &pool, &back), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* Each step can be taken once, and only after the one before it. */
+START_TEST(rotation_steps_are_compare_and_set)
+{
+        static const RotationStep steps[] = { ROTATION_PLANNED, ROTATION_STORED, ROTATION_VERIFIED,
+                                              ROTATION_SWITCHED, ROTATION_OLD_REVOKED, ROTATION_NONE };
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("s");
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_STORED, 1), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 50), 0);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 50), DB_E_NOT_FOUND);
+        for (size_t i = 1; i < ARRAY_SIZE(steps); i++) {
+                bool switched = steps[i - 1] >= ROTATION_SWITCHED;
+
+                ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &record), 0);
+                ck_assert_int_eq(record.step, steps[i - 1]);
+                ck_assert_uint_eq(record.generation, switched ? 2 : 1);
+                ck_assert_uint_eq(record.next_generation, 2);
+                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i), 0);
+                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i), DB_E_NOT_FOUND);
+        }
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &record), 0);
+        ck_assert_int_eq(record.step, ROTATION_NONE);
+        ck_assert_uint_eq(record.generation, 2);
+        ck_assert_uint_eq(record.next_generation, 0);
+        ck_assert_uint_eq(record.rotated, 103);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_SWITCHED, 1), -EINVAL);
+        /* Given up before the switch, never after it. */
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 60), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 62), 0);
+        for (size_t i = 1; i < 4; i++)
+                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 70), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 71), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* ---- sessions ---- */
+
+static const char *repositories[] = { "octo/hello" };
+static TextPair permissions[] = { { "contents", "read" } };
+static const char *command[] = { "npx", "server" };
+
+static SessionRecord example_session(char last, GrantRecord *grant, Scope *scope)
+{
+        SessionRecord record = {
+                .uid = 1000,
+                .label = "test",
+                .state = SESSION_OPENING,
+                .opened = 1000,
+                .expires = 2000,
+                .deadline = 3000,
+                .lifeline = LIFELINE_DESCRIPTOR,
+                .secret_hash = { 1, 2, 3 },
+                .grants = { grant, 1 },
+        };
+
+        *scope = (Scope){ .repositories = { repositories, 1 }, .permissions = { permissions, 1 } };
+        *grant = (GrantRecord){ .profile = "triage", .secret = "github", .scope = scope, .deliver = DELIVER_ENV,
+                                .ttl = 60, .env = "GITHUB_TOKEN", .command = { command, 2 } };
+        (void)snprintf(record.id, sizeof(record.id), "s-000000000000000%c", last);
+        return record;
+}
+
+START_TEST(sessions_come_back)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        GrantRecord grant, *grants;
+        Scope scope;
+        SessionRecord record = example_session('1', &grant, &scope), back, *list;
+        uint64_t n;
+        size_t n_list;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_session_insert(f.db, &record), 0);
+        ck_assert_uint_eq(record.sequence, 1);
+        ck_assert_int_eq(rows_session_insert(f.db, &record), DB_E_EXISTS);
+        ck_assert_int_eq(rows_session_get(f.db, record.id, &pool, &back), 0);
+        ck_assert_mem_eq(back.secret_hash, record.secret_hash, sizeof(back.secret_hash));
+        ck_assert_int_eq(back.lifeline, LIFELINE_DESCRIPTOR);
+        ck_assert_uint_eq(back.grants.n, 1);
+        grants = back.grants.items;
+        ck_assert_str_eq(grants[0].profile, "triage");
+        ck_assert_str_eq(grants[0].scope->repositories.items[0], "octo/hello");
+        ck_assert_str_eq(grants[0].command.items[1], "server");
+        ck_assert_uint_eq(grants[0].deliver, DELIVER_ENV);
+        ck_assert_int_eq(rows_session_set_live(f.db, record.id), 0);
+        ck_assert_int_eq(rows_session_set_live(f.db, record.id), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_session_count(f.db, 1000, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(rows_session_count(f.db, 0, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_session_end(f.db, record.id, 1500, "closed"), 0);
+        ck_assert_int_eq(rows_session_end(f.db, record.id, 1500, "closed"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_session_count(f.db, UINT64_MAX, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_session_list(f.db, false, 0, 64, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 0);
+        ck_assert_int_eq(rows_session_list(f.db, true, 0, 64, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 1);
+        ck_assert_str_eq(list[0].end_reason, "closed");
+        ck_assert_int_eq(rows_session_prune(f.db, 1501, 64, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(sessions_without_the_key)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        GrantRecord grant;
+        Scope scope;
+        SessionRecord record = example_session('1', &grant, &scope), back, *list;
+        uint64_t n;
+        size_t n_list;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_session_insert(f.db, &record), 0);
+        db_set_seal(f.db, NULL);
+        record = example_session('2', &grant, &scope);
+        ck_assert_int_eq(rows_session_insert(f.db, &record), DB_E_SEALED);
+        ck_assert_int_eq(rows_session_get(f.db, "s-0000000000000001", &pool, &back), DB_E_SEALED);
+        ck_assert_int_eq(rows_session_list(f.db, true, 0, 64, &pool, &list, &n_list), 0);
+        ck_assert_uint_eq(n_list, 1);
+        ck_assert_uint_eq(list[0].grants.n, 0);
+        /* Ending what is there needs no key. */
+        ck_assert_int_eq(rows_session_end_all(f.db, 5, "another epoch", &n), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* ---- leases ---- */
+
+static LeaseRecord example_lease(unsigned number, const char *session, const char *profile, const char *secret)
+{
+        LeaseRecord record = {
+                .provider = "github-app",
+                .generation = 3,
+                .state = LEASE_INTENT,
+                .on_end = OUTCOME_PENDING,
+                .created = 1000,
+                .expires = 5000,
+        };
+
+        (void)snprintf(record.id, sizeof(record.id), "l-%016u", number);
+        (void)snprintf(record.session, sizeof(record.session), "%s", session);
+        (void)snprintf(record.profile, sizeof(record.profile), "%s", profile);
+        (void)snprintf(record.secret, sizeof(record.secret), "%s", secret);
+        return record;
+}
+
+static const LeaseUpstream upstream = { "https://api.github.com", { parameters, 2 } };
+
+static LeaseRecord insert_lease(const Fixture *f, unsigned number, const char *session, const char *profile,
+                                const char *secret)
+{
+        LeaseRecord record = example_lease(number, session, profile, secret);
+
+        ck_assert_int_eq(rows_lease_insert(f->db, &record, &upstream, NULL), 0);
+        return record;
+}
+
+/* Makes it live with a token of its own. */
+static void make_live(const Fixture *f, const char *id)
+{
+        _cleanup_(secret_freep) Secret *value = NULL;
+        uint8_t hash[SEAL_HASH_SIZE];
+        LeaseToken token = { .hash = { hash, sizeof(hash) }, .upstream_id = "up-1", .expires = 4000 };
+
+        ck_assert_int_eq(secret_from_bytes(&value, f->arena, slice_text(id)), 0);
+        seal_token_hash(f->seal, slice_text(id), hash);
+        token.value = value;
+        ck_assert_int_eq(rows_lease_set_live(f->db, id, &token), 0);
+        ck_assert_int_eq(rows_lease_set_live(f->db, id, &token), DB_E_NOT_FOUND);
+}
+
+static LeaseRecord get_lease(const Fixture *f, const char *id)
+{
+        LeaseRecord record;
+
+        ck_assert_int_eq(rows_lease_get(f->db, id, &record), 0);
+        return record;
+}
+
+static int token_code(const Fixture *f, const char *id)
+{
+        _cleanup_(secret_freep) Secret *value = NULL;
+
+        return rows_lease_token(f->db, id, f->arena, &value);
+}
+
+START_TEST(lease_lives_and_is_revoked)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        uint8_t hash[SEAL_HASH_SIZE];
+        LeaseUpstream back;
+        LeaseRecord record, found, *list;
+        Secret *value = NULL;
+        uint64_t wake;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        record = insert_lease(&f, 1, "s-1", "p", "github");
+        ck_assert_uint_eq(record.sequence, 1);
+        ck_assert_int_eq(token_code(&f, record.id), DB_E_NOT_FOUND);
+        make_live(&f, record.id);
+        seal_token_hash(f.seal, slice_text(record.id), hash);
+        ck_assert_int_eq(rows_lease_get_by_token(f.db, hash, &found), 0);
+        ck_assert_str_eq(found.id, record.id);
+        ck_assert_int_eq(found.state, LEASE_LIVE);
+        ck_assert_uint_eq(found.expires, 4000);
+        ck_assert(found.has_token);
+        ck_assert_str_eq(found.upstream_id, "up-1");
+        hash[0] ^= 1;
+        ck_assert_int_eq(rows_lease_get_by_token(f.db, hash, &found), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_token(f.db, record.id, f.arena, &value), 0);
+        ck_assert(secret_equal(value, slice_text(record.id)));
+        value = secret_free(value);
+        /* The binding outlives the secret, which was never there. */
+        ck_assert_int_eq(rows_lease_upstream(f.db, record.id, &pool, &back), 0);
+        ck_assert_str_eq(back.base_url, "https://api.github.com");
+        ck_assert_str_eq(back.parameters.items[0].key, "app_id");
+        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_uint_eq(wake, 4000);
+        ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), 0);
+        ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_list_due(f.db, 2000, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(list[0].state, LEASE_REVOKING);
+        ck_assert_int_eq(list[0].outcome, OUTCOME_PENDING);
+        ck_assert_int_eq(rows_lease_retry(f.db, record.id, 2500, "unreachable"), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, 2499, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_uint_eq(wake, 2500);
+        ck_assert_int_eq(token_code(&f, record.id), 0);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600, "confirmed"), 0);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600, "x"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(token_code(&f, record.id), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_upstream(f.db, record.id, &pool, &back), DB_E_NOT_FOUND);
+        record = get_lease(&f, record.id);
+        ck_assert_uint_eq(record.attempts, 1);
+        ck_assert(!record.has_token);
+        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_uint_eq(wake, UINT64_MAX);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(lost_reply_stays_on_record)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        _cleanup_(secret_freep) Secret *value = NULL;
+        LeaseToken token = { .expires = 4500 };
+        LeaseRecord record, *list;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        record = insert_lease(&f, 1, "s-1", "p", "github");
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_UNRECOVERABLE, OUTCOME_NONE, 1100, "reply lost"), 0);
+        ck_assert_int_eq(rows_lease_set_live(f.db, record.id, &token), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_list_expired(f.db, 4999, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_lease_list_expired(f.db, 5000, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(list[0].state, LEASE_UNRECOVERABLE);
+        /* It does come, late: kept for its revocation alone. */
+        ck_assert_int_eq(secret_from_bytes(&value, f.arena, slice_text("late")), 0);
+        token.value = value;
+        ck_assert_int_eq(rows_lease_set_token(f.db, record.id, &token, 1200, "came after its session"), 0);
+        ck_assert_int_eq(get_lease(&f, record.id).state, LEASE_REVOKING);
+        ck_assert_int_eq(token_code(&f, record.id), 0);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_EXPIRED, OUTCOME_NONE, 4500, "expired"), 0);
+        ck_assert_int_eq(rows_lease_set_token(f.db, record.id, &token, 1200, "too late"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_LIVE, OUTCOME_NONE, 1, ""), -EINVAL);
+        value = secret_free(value);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* Promise 5's other half: an attacker with the file cannot move a sealed value to a row of theirs. */
+START_TEST(values_are_bound_to_their_row)
+{
+        char path[128];
+        sqlite3 *sqlite;
+        Fixture f;
+
+        fixture_start(&f);
+        make_live(&f, insert_lease(&f, 1, "s-1", "p", "github").id);
+        make_live(&f, insert_lease(&f, 2, "s-2", "p", "github").id);
+        ck_assert_int_eq(token_code(&f, "l-0000000000000001"), 0);
+        fixture_close(&f);
+        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite,
+                                      "UPDATE lease SET token = (SELECT token FROM lease WHERE sequence = 2)"
+                                      " WHERE sequence = 1; UPDATE lease SET token = upstream WHERE sequence = 2",
+                                      NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+        fixture_open(&f);
+        ck_assert_int_eq(token_code(&f, "l-0000000000000001"), DB_E_DAMAGED);
+        ck_assert_int_eq(token_code(&f, "l-0000000000000002"), DB_E_DAMAGED);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(values_do_not_stand_in_the_file)
+{
+        _cleanup_(buf_deinit) Buf bytes = BUF_NULL(8U * 1024U * 1024U);
+        _cleanup_(secret_freep) Secret *value = NULL;
+        char path[128];
+        LeaseToken token = { .expires = 4000 };
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(secret_from_bytes(&value, f.arena, slice_text("canary-in-the-token")), 0);
+        token.value = value;
+        ck_assert_int_eq(rows_lease_set_live(f.db, insert_lease(&f, 1, "s-1", "p", "github").id, &token), 0);
+        value = secret_free(value);
+        read_file(fixture_path(&f, "state.db-wal", path, sizeof(path)), &bytes);
+        fixture_close(&f);
+        read_file(fixture_path(&f, "state.db", path, sizeof(path)), &bytes);
+        ck_assert_ptr_nonnull(memmem(bytes.data, bytes.size, "l-0000000000000001", 18));
+        ck_assert_ptr_null(memmem(bytes.data, bytes.size, "canary", 6));
+        ck_assert_ptr_null(memmem(bytes.data, bytes.size, "installation_id", 15));
+        fixture_remove_directory(&f);
+}
+END_TEST
+
+static uint64_t count(const Fixture *f, LeaseFilter filter)
+{
+        uint64_t n;
+
+        ck_assert_int_eq(rows_lease_count(f->db, &filter, &n), 0);
+        return n;
+}
+
+START_TEST(leases_are_listed_by_pages_and_filters)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        uint64_t after = 0, seen = 0, counts[LEASE_UNRECOVERABLE + 1], n_pruned;
+        LeaseFilter open = { .states = LEASE_STATES_OPEN };
+        LeaseRecord *list;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(db_begin(f.db), 0);
+        for (unsigned i = 1; i <= 200; i++) {
+                LeaseRecord record = insert_lease(&f, i, i % 2 ? "s-odd" : "s-even", i % 4 ? "p" : "four",
+                                                  i % 5 ? "github" : "five");
+
+                if (i <= 100)
+                        make_live(&f, record.id);
+                if (i <= 10)
+                        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, i, "x"), 0);
+        }
+        ck_assert_int_eq(db_commit(f.db), 0);
+        do {
+                ck_assert_int_eq(rows_lease_list(f.db, &open, after, 64, &pool, &list, &n), 0);
+                for (size_t i = 0; i < n; i++) {
+                        ck_assert_uint_gt(list[i].sequence, after);
+                        after = list[i].sequence;
+                        seen++;
+                }
+        } while (n > 0);
+        ck_assert_uint_eq(seen, 190);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ 0 }), 200);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-odd" }), 100);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .profile = "four" }), 50);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .secret = "five" }), 20);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .secret = "five", .states = 1U << LEASE_LIVE }), 18);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .profile = "four", .up_to = 8 }), 2);
+        ck_assert_int_eq(rows_lease_count_states(f.db, counts), 0);
+        ck_assert_uint_eq(counts[LEASE_INTENT], 100);
+        ck_assert_uint_eq(counts[LEASE_LIVE], 90);
+        ck_assert_uint_eq(counts[LEASE_REVOKED], 10);
+        ck_assert_int_eq(rows_lease_prune(f.db, 6, 3, &n_pruned), 0);
+        ck_assert_uint_eq(n_pruned, 3);
+        ck_assert_int_eq(rows_lease_prune(f.db, 6, 64, &n_pruned), 0);
+        ck_assert_uint_eq(n_pruned, 2);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* ---- cutoffs ---- */
+
+static CutoffRecord insert_cutoff(const Fixture *f, CutoffKind kind, const char *value)
+{
+        CutoffRecord record = { .kind = kind, .time = 9000, .reason = "revoked" };
+
+        (void)snprintf(record.value, sizeof(record.value), "%s", value);
+        ck_assert_int_eq(rows_cutoff_insert(f->db, &record), 0);
+        return record;
+}
+
+static bool is_cut(const Fixture *f, const LeaseRecord *lease)
+{
+        int r = rows_cutoff_covers(f->db, lease->session, lease->profile, lease->secret, lease->sequence, NULL);
+
+        ck_assert(r == 0 || r == DB_E_NOT_FOUND);
+        return r == 0;
+}
+
+START_TEST(cutoff_covers_what_was_there_before)
+{
+        LeaseRecord before, other, after;
+        CutoffRecord cutoff;
+        Fixture f;
+
+        fixture_start(&f);
+        cutoff = insert_cutoff(&f, CUTOFF_ALL, ""); /* of nothing */
+        ck_assert_uint_eq(cutoff.sequence, 0);
+        before = insert_lease(&f, 1, "s-1", "p", "github");
+        other = insert_lease(&f, 2, "s-2", "q", "gitlab");
+        ck_assert(!is_cut(&f, &before));
+        ck_assert_uint_eq(insert_cutoff(&f, CUTOFF_SESSION, "s-1").sequence, 2);
+        after = insert_lease(&f, 3, "s-1", "p", "github");
+        ck_assert(is_cut(&f, &before));
+        ck_assert(!is_cut(&f, &other));
+        ck_assert(!is_cut(&f, &after));
+        (void)insert_cutoff(&f, CUTOFF_PROFILE, "q");
+        ck_assert(is_cut(&f, &other));
+        (void)insert_cutoff(&f, CUTOFF_SECRET, "github");
+        ck_assert(is_cut(&f, &after));
+        ck_assert_int_eq(rows_cutoff_covers(f.db, "s-1", "p", "github", 1, &cutoff), 0);
+        ck_assert_int_eq(cutoff.kind, CUTOFF_SESSION);
+        after = insert_lease(&f, 4, "s-9", "z", "none");
+        (void)insert_cutoff(&f, CUTOFF_ALL, "");
+        ck_assert(is_cut(&f, &after));
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(cutoff_outlives_deleted_rows)
+{
+        uint64_t n;
+        LeaseRecord lease;
+        Fixture f;
+
+        fixture_start(&f);
+        lease = insert_lease(&f, 1, "s-1", "p", "github");
+        (void)insert_cutoff(&f, CUTOFF_ALL, "");
+        ck_assert_int_eq(rows_lease_finish(f.db, lease.id, LEASE_FAILED, OUTCOME_NONE, 1, "x"), 0);
+        ck_assert_int_eq(rows_lease_prune(f.db, 2, 64, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_close(&f);
+        fixture_open(&f);
+        /* The next one must not get the number of the one that is gone. */
+        lease = insert_lease(&f, 2, "s-1", "p", "github");
+        ck_assert_uint_eq(lease.sequence, 2);
+        ck_assert(!is_cut(&f, &lease));
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(cutoff_values_go_with_their_kind)
+{
+        CutoffRecord record = { .kind = CUTOFF_ALL, .value = "x" };
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
+        record = (CutoffRecord){ .kind = CUTOFF_SECRET };
+        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
+        record.kind = _CUTOFF_N;
+        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(cutoff_is_worked_off_in_pages)
+{
+        CutoffRecord cutoff, next;
+        uint64_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        for (unsigned i = 1; i <= 10; i++) {
+                LeaseRecord record = example_lease(i, i % 2 ? "s-odd" : "s-even", "p", "github");
+
+                record.state = i == 10 ? LEASE_INTENT : LEASE_LIVE;
+                record.on_end = i == 2 ? OUTCOME_IMPOSSIBLE_ROTATE : OUTCOME_PENDING;
+                ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), 0);
+        }
+        ck_assert_int_eq(rows_cutoff_next(f.db, &next), DB_E_NOT_FOUND);
+        cutoff = insert_cutoff(&f, CUTOFF_SESSION, "s-even");
+        ck_assert_int_eq(rows_cutoff_next(f.db, &next), 0);
+        ck_assert_uint_eq(next.id, cutoff.id);
+        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 3, &n), 0);
+        ck_assert_uint_eq(n, 3);
+        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 3, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(rows_cutoff_set_applied(f.db, next.id), 0);
+        ck_assert_int_eq(rows_cutoff_next(f.db, &next), DB_E_NOT_FOUND);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000001").state, LEASE_LIVE);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000002").state, LEASE_REVOKED);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000002").outcome, OUTCOME_IMPOSSIBLE_ROTATE);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000004").state, LEASE_REVOKING);
+        ck_assert_uint_eq(get_lease(&f, "l-0000000000000004").next_attempt, 7000);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000010").state, LEASE_INTENT);
+        /* The open intent keeps its cutoff alive. */
+        ck_assert_int_eq(rows_cutoff_prune(f.db, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        for (CutoffKind kind = CUTOFF_PROFILE; kind < _CUTOFF_N; kind++) {
+                next = insert_cutoff(&f, kind, kind == CUTOFF_PROFILE ? "p" : "github");
+                ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 2, &n), 0);
+                ck_assert_uint_eq(n, 2);
+        }
+        next = insert_cutoff(&f, CUTOFF_ALL, "");
+        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 64, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(rows_lease_finish(f.db, "l-0000000000000010", LEASE_FAILED, OUTCOME_NONE, 1, "x"), 0);
+        ck_assert_int_eq(rows_cutoff_prune(f.db, &n), 0);
+        ck_assert_uint_eq(n, 1); /* the others are not worked off */
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(long_reasons_are_cut_at_a_character)
+{
+        char reason[2000];
+        LeaseRecord record;
+        Fixture f;
+
+        fixture_start(&f);
+        memset(reason, 'x', sizeof(reason));
+        for (size_t i = 1; i + 2 < sizeof(reason); i += 2)
+                memcpy(reason + i, "\xc3\xa9", 2);
+        reason[sizeof(reason) - 1] = '\0';
+        record = insert_lease(&f, 1, "s-1", "p", "github");
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_FAILED, OUTCOME_NONE, 1, reason), 0);
+        ck_assert_uint_eq(strlen(get_lease(&f, record.id).reason), LIMIT_TEXT - 1);
+        fixture_stop(&f);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("rows");
+        TCase *tests = tcase_create("rows");
+
+        tcase_set_timeout(tests, 60);
+        tcase_add_test(tests, secrets_come_back);
+        tcase_add_test(tests, rotation_steps_are_compare_and_set);
+        tcase_add_test(tests, sessions_come_back);
+        tcase_add_test(tests, sessions_without_the_key);
+        tcase_add_test(tests, lease_lives_and_is_revoked);
+        tcase_add_test(tests, lost_reply_stays_on_record);
+        tcase_add_test(tests, values_are_bound_to_their_row);
+        tcase_add_test(tests, values_do_not_stand_in_the_file);
+        tcase_add_test(tests, leases_are_listed_by_pages_and_filters);
+        tcase_add_test(tests, cutoff_covers_what_was_there_before);
+        tcase_add_test(tests, cutoff_outlives_deleted_rows);
+        tcase_add_test(tests, cutoff_values_go_with_their_kind);
+        tcase_add_test(tests, cutoff_is_worked_off_in_pages);
+        tcase_add_test(tests, long_reasons_are_cut_at_a_character);
+        suite_add_tcase(suite, tests);
+        return run_suite(suite);
+}
