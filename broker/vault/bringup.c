@@ -218,7 +218,8 @@ static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
 
         if (failure->fault == FAULT_KEYRING_LOCKED && store->key)
                 return keyring_client_unlock(opening->vault->keyring, NULL, store->key, false, on_unlocked, opening);
-        if (failure->fault == FAULT_KEYRING_LOCKED && policy_settings(opening->vault->policy)->store == STORE_SEALED_FILE) {
+        if ((failure->fault == FAULT_KEYRING_LOCKED || failure->fault == FAULT_KEYRING_ABSENT) &&
+            policy_settings(opening->vault->policy)->store == STORE_SEALED_FILE) {
                 opening->locked = *failure;
                 return keyring_client_unlock(opening->vault->keyring, NULL, NULL, false, on_credential_tried, opening);
         }
