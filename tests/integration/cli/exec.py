@@ -279,7 +279,7 @@ def memory_of(pid):
             for line in maps:
                 span, mode = line.split()[:2]
                 begin, end = (int(x, 16) for x in span.split("-"))
-                if "rw" not in mode:
+                if "rw" not in mode or end - begin > 1 << 26:
                     continue
                 try:
                     mem.seek(begin)

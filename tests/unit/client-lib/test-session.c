@@ -217,6 +217,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/session");
         TCase *test = tcase_create("session");
         SRunner *runner;
+        int failed;
 
         tcase_set_timeout(test, 30);
         tcase_add_test(test, test_session);
@@ -227,5 +228,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }
