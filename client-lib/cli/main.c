@@ -185,11 +185,22 @@ static int run_verb(Cli *cli, const Verb *verb, int argc, char **argv)
         return r;
 }
 
+/* So that a mistake in front of --json is told in JSON too. */
+static bool asks_for_json(int argc, char **argv)
+{
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                if (strcmp(argv[i], "--json") == 0)
+                        return true;
+        return false;
+}
+
 static int run(Cli *cli, int argc, char **argv)
 {
         const Verb *verb;
-        int next, r = options_read_global(cli, argc, argv, &next);
+        int next, r;
 
+        cli->json = asks_for_json(argc, argv);
+        r = options_read_global(cli, argc, argv, &next);
         if (r)
                 return r;
         if (next >= argc)
