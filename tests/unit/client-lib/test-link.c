@@ -118,6 +118,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/link");
         TCase *test = tcase_create("link");
         SRunner *runner;
+        int failed;
 
         tcase_add_test(test, test_messages_in_pieces);
         tcase_add_test(test, test_endless_message);
@@ -128,5 +129,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

@@ -160,6 +160,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/request");
         TCase *test = tcase_create("request");
         SRunner *runner;
+        int failed;
 
         (void)signal(SIGPIPE, SIG_IGN);
         tcase_add_test(test, test_lists_grow_and_keep_their_order);
@@ -173,5 +174,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

@@ -65,6 +65,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/row");
         TCase *test = tcase_create("row");
         SRunner *runner;
+        int failed;
 
         tcase_add_test(test, test_getters_by_kind);
         tcase_add_test(test, test_nested_records);
@@ -73,5 +74,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

@@ -15,6 +15,7 @@ typedef struct Server {
         int listener;
         const char *reply; /* sent to each message */
         bool give_fd;
+        bool one_shot;     /* closes after each reply */
         pthread_t thread;
         char last[65536];  /* the last message */
         int last_fd;
@@ -57,6 +58,8 @@ static void *serve(void *userdata)
                         (void)fd_close(server->last_fd);
                         server->last_fd = take_fd(&link.received);
                         send_reply(server, fd);
+                        if (server->one_shot)
+                                break;
                 }
                 link_close(&link);
         }
@@ -194,6 +197,27 @@ START_TEST(test_error_is_whole)
 }
 END_TEST
 
+/* Nothing of a call that changes something was sent when the connection was dead before it. */
+START_TEST(test_idle_connection_is_replaced)
+{
+        Server server;
+        mcpcred *client;
+
+        server_start(&server);
+        server.reply = "{\"parameters\":{\"profiles\":1}}";
+        server.one_shot = true;
+        ck_assert_int_eq(mcpcred_new(&client), 0);
+        ck_assert_int_eq(mcpcred_set_runtime(client, server.directory), 0);
+        for (unsigned i = 0; i < 5; i++) {
+                ck_assert_int_eq(mcpcred_reload(client, NULL), 0);
+                while (mcpcred_fd(client) >= 0 && recv(mcpcred_fd(client), &(char){ 0 }, 1, MSG_PEEK) > 0)
+                        continue;
+        }
+        mcpcred_free(client);
+        server_stop(&server);
+}
+END_TEST
+
 START_TEST(test_directory_of_others)
 {
         Server server;
@@ -217,15 +241,19 @@ int main(void)
         Suite *suite = suite_create("client-lib/session");
         TCase *test = tcase_create("session");
         SRunner *runner;
+        int failed;
 
         tcase_set_timeout(test, 30);
         tcase_add_test(test, test_session);
         tcase_add_test(test, test_broken_answers);
         tcase_add_test(test, test_error_is_whole);
+        tcase_add_test(test, test_idle_connection_is_replaced);
         tcase_add_test(test, test_directory_of_others);
         suite_add_tcase(suite, test);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }
