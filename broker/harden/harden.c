@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -107,6 +108,9 @@ int harden_confine(const HardenProfile *profile, const HardenPath *paths, size_t
 {
         int r;
 
+        if (!harden_has_seccomp())
+                fprintf(stderr, "mcpcred-%s: AddressSanitizer build: RUNS WITHOUT SECCOMP, not for use\n",
+                        profile->role);
         /* Changes nothing in a process with one thread, and is refused in any other. */
         if (unshare(CLONE_THREAD) < 0)
                 return errno == EINVAL ? HARDEN_E_THREADS : error_errno();

@@ -84,10 +84,12 @@ static Secret *secret_of(const char *text)
 static int decode(const Schema *schema, Slice bytes, void *body, SchemaError *error)
 {
         int r = schema_decode(schema, bytes, arena, &pool, body, error);
+        bool zero = true;
 
-        if (r != 0)
-                for (size_t i = 0; i < schema->size; i++)
-                        ck_assert_uint_eq(((uint8_t *)body)[i], 0);
+        for (size_t i = 0; r != 0 && i < schema->size; i++)
+                zero = zero && ((uint8_t *)body)[i] == 0;
+        if (!zero)
+                ck_abort_msg("a refused %s leaves something behind", schema->name);
         return r;
 }
 
@@ -226,15 +228,18 @@ END_TEST
 /* A message that is taken has one spelling: encoding it again gives the same bytes. */
 static void refused_or_canonical(const Schema *schema, Slice bytes, void *body)
 {
+        bool good = true;
+
         if (decode(schema, bytes, body, NULL) == 0) {
                 Buf again = BUF_NULL(1U << 20);
 
-                ck_assert_int_eq(schema_encode(schema, body, &again), 0);
-                ck_assert(slice_equal(buf_slice(&again), bytes));
+                good = schema_encode(schema, body, &again) == 0 && slice_equal(buf_slice(&again), bytes);
                 schema_clear(schema, body);
                 buf_deinit(&again);
         }
-        ck_assert_uint_eq(arena_used(arena), 0);
+        /* Each assertion of Check is a write to a pipe, and there are hundreds of thousands. */
+        if (!good || arena_used(arena) != 0)
+                ck_abort_msg("%s has two spellings, or a secret stays behind", schema->name);
         pool_deinit(&pool);
 }
 
@@ -476,7 +481,8 @@ START_TEST(real_messages_survive_the_sweep)
                 if (interface->methods[i].reply)
                         sweep(interface->methods[i].reply);
         }
-        sweep(&schema_fault);
+        if (_i == 0)
+                sweep(&schema_fault);
 }
 END_TEST
 
