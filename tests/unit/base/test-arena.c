@@ -145,7 +145,8 @@ static int touch(ptrdiff_t offset)
                 void *first;
 
                 (void)signal(SIGSEGV, SIG_DFL);
-                if (setrlimit(RLIMIT_CORE, &none) < 0 || arena_new(&arena, 4096) != 0 || arena_alloc(arena, 4096, &first) != 0)
+                if (setrlimit(RLIMIT_CORE, &none) < 0 || arena_new(&arena, 4096) != 0 ||
+                    arena_alloc(arena, 4096, &first) != 0)
                         _exit(2);
                 ((volatile uint8_t *)first)[offset] = 1;
                 _exit(0);
@@ -211,8 +212,8 @@ START_TEST(pages_are_locked_and_not_dumped)
 }
 END_TEST
 
-/* Root may lock what it likes, so the refusal shows only to others; and AddressSanitizer makes mlock()
- * a call that does nothing. */
+/* Root may lock what it likes, so the refusal shows only to others; and AddressSanitizer makes
+ * mlock() a call that does nothing. */
 #if !SANITIZED
 START_TEST(unlocked_memory_is_refused)
 {
