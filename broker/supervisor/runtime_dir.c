@@ -134,11 +134,20 @@ static int take_lock(int directory, int *ret)
 {
         _cleanup_(fd_closep) int fd =
                 openat(directory, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        char text[16];
+        int r;
 
         if (fd < 0)
                 return errno == ELOOP ? RUNTIME_DIR_E_LINK : error_errno();
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? RUNTIME_DIR_E_BUSY : error_errno();
+        /* Who holds it, for people; nothing reads it. */
+        (void)snprintf(text, sizeof(text), "%d\n", (int)getpid());
+        if (ftruncate(fd, 0) < 0)
+                return error_errno();
+        r = fd_write_all(fd, text, strlen(text));
+        if (r < 0)
+                return r;
         *ret = take_fd(&fd);
         return 0;
 }

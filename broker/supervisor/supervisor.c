@@ -37,22 +37,22 @@ static void advance(Supervisor *supervisor)
         case PHASE_RUNNING:
                 if (stop_role(supervisor, PHASE_STOPPING_GATE, supervisor->gate, GATE_END_USEC))
                         return;
-                /* fall through */
+                __attribute__((fallthrough));
         case PHASE_STOPPING_GATE:
                 supervisor->sessions = sessions_free(supervisor->sessions);
                 supervisor->providers = providers_free(supervisor->providers);
                 if (stop_role(supervisor, PHASE_STOPPING_VAULT, supervisor->vault, VAULT_END_USEC))
                         return;
-                /* fall through */
+                __attribute__((fallthrough));
         case PHASE_STOPPING_VAULT:
                 if (stop_role(supervisor, PHASE_STOPPING_KEYRING, supervisor->keyring, KEYRING_END_USEC))
                         return;
-                /* fall through */
+                __attribute__((fallthrough));
         case PHASE_STOPPING_KEYRING:
                 supervisor->phase = PHASE_STOPPED;
                 timer_disarm(supervisor->deadline);
                 loop_exit(supervisor->config.loop, supervisor->status);
-                /* fall through */
+                __attribute__((fallthrough));
         case PHASE_STOPPED:
                 return;
         }

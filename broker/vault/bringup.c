@@ -2,6 +2,7 @@
 #include "vault/revoker.h"
 #include "vault/rows_meta.h"
 #include "vault/vault.h"
+#include "vault/waiting_room.h"
 #include <stdio.h>
 
 /* Root key of the state, as it should be: a keyed hash that only the right key gives. */
@@ -54,7 +55,7 @@ static int answer_opening(Opening *opening, const Failure *failure)
                                     : request_reply(opening->request, &reply, NULL, 0);
         secret_free(opening->root);
         free(opening);
-        return r;
+        return r < 0 ? r : waiting_room_look(vault->waiting_room);
 }
 
 static int open_failed(Opening *opening, const Failure *failure)
@@ -394,7 +395,9 @@ static int on_moved(void *userdata)
         vault->recovered = true;
         role_log(&vault->role, LOG_LEVEL_INFO, "state: ready");
         r = vault_expire(vault);
-        return r < 0 ? r : revoker_wake(vault->revoker);
+        if (r == 0)
+                r = revoker_wake(vault->revoker);
+        return r < 0 ? r : waiting_room_look(vault->waiting_room);
 }
 
 static int on_held(void *userdata, const Reply *reply)

@@ -39,7 +39,7 @@ typedef struct Cli {
         bool help;
         const char *runtime;
         uint64_t timeout; /* seconds; 0: the library's own */
-        const char *broker, *libexec, *state, *config; /* for starting a broker; test builds only */
+        const char *broker, *libexec, *state, *config; /* for starting a broker*/
         bool quiet_stdout; /* exec: even --json errors go to stderr */
 } Cli;
 

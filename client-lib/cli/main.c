@@ -20,12 +20,10 @@ const Option global_options[] = {
         OPTION(Cli, system, "system", FLAG, NULL, "the system's broker in /run/mcpcred"),
         OPTION(Cli, timeout, "timeout", DURATION, "TIME", "how long the broker may take to answer (30s)"),
         OPTION(Cli, help, "help", FLAG, NULL, "explain the verb"),
-#ifdef MCPCRED_TEST_BUILD
-        OPTION(Cli, broker, "broker", TEXT, "PATH", "the mcpcredd to start (test builds)"),
-        OPTION(Cli, libexec, "libexec", TEXT, "DIR", "where that finds its parts (test builds)"),
-        OPTION(Cli, state, "state", TEXT, "DIR", "its state directory (test builds)"),
-        OPTION(Cli, config, "config", TEXT, "DIR", "its configuration directory (test builds)"),
-#endif
+        OPTION(Cli, broker, "broker", TEXT, "PATH", "the mcpcredd to start where none runs"),
+        OPTION(Cli, libexec, "libexec", TEXT, "DIR", "where that finds its parts"),
+        OPTION(Cli, state, "state", TEXT, "DIR", "its state directory"),
+        OPTION(Cli, config, "config", TEXT, "DIR", "its configuration directory"),
 };
 const size_t n_global_options = ARRAY_SIZE(global_options);
 

@@ -8,7 +8,7 @@ import pathlib
 import socket
 import subprocess
 
-spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("cli-support.py"))
+spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
 support = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(support)
 Broker, Drop, Fault, Home, Replies, Silence = (support.Broker, support.Drop, support.Fault, support.Home,
@@ -107,7 +107,7 @@ def test_exit_codes_of_faults():
              "NotAllowed": 5, "NotFound": 6, "Unavailable": 7, "UpstreamUnreachable": 1, "SomethingNew": 1}
     for name, status in codes.items():
         def fail(parameters, name=name):
-            raise Fault(name, field="x.y", retry_after=3)
+            raise Fault(name, field="x.y", parameter="x.y", retry_after=3)
         with Home({"Status": fail}) as home:
             error = home.json("status", status=status)["error"]
             equal((error["message"], error["remedy"], error["field"], error["retry_after_ms"]),
