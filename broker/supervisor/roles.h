@@ -10,8 +10,8 @@ typedef struct RoleCommand {
 typedef struct Roles {
         RoleCommand commands[_ROLE_N]; /* none for ROLE_SUPERVISOR */
         char *state_directory;
-        char *dbus_address;   /* "DBUS_SESSION_BUS_ADDRESS=..." */
-        char *runtime_home;   /* "XDG_RUNTIME_DIR=..." */
+        char *dbus_address;                 /* "DBUS_SESSION_BUS_ADDRESS=..." */
+        char *runtime_home;                 /* "XDG_RUNTIME_DIR=..." */
         const char *environment[4];         /* of all roles but one */
         const char *keyring_environment[6]; /* which looks for the Secret Service */
 } Roles;
