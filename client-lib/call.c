@@ -119,6 +119,7 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
                 /* A long operation that shows progress is not a silent broker. */
                 until = clock_boot(&clock_system) + client->deadline_ms * USEC_PER_MSEC;
         }
+        link_forget(link);
         return r;
 }
 
@@ -135,7 +136,10 @@ int call_run(mcpcred *client, const Call *call)
         bool answered = false;
         int r = MCPCRED_E_DROPPED;
 
-        /* A connection may have died since the last call, or be lost to a restart of the gate. */
+        /* One that the broker gave up in the meantime has seen nothing of this call. */
+        if (client->link.fd >= 0 && !link_is_idle(&client->link))
+                mcpcred_disconnect(client);
+        /* It may also be lost to a restart of the gate, and then who knows. */
         for (unsigned attempt = 0; attempt < (call->reads_only ? 2U : 1U); attempt++) {
                 if (r != MCPCRED_E_DROPPED || answered)
                         break;

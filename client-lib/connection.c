@@ -101,7 +101,7 @@ int mcpcred_connect(mcpcred *client)
         r = find_runtime(client);
         if (r)
                 return r;
-        r = runtime_connect(client->runtime, &fd);
+        r = runtime_connect(client->runtime, client->deadline_ms, &fd);
         if (r == RUNTIME_E_FOREIGN_DIRECTORY)
                 return client_fail(client, MCPCRED_E_UNTRUSTED,
                                    "%s belongs to another user, or others may write to it.", client->runtime);
@@ -111,6 +111,9 @@ int mcpcred_connect(mcpcred *client)
         if (r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR)
                 return client_fail(client, MCPCRED_E_UNREACHABLE, "No broker is running in %s.",
                                    client->runtime);
+        if (r == -EAGAIN)
+                return client_fail(client, MCPCRED_E_DEADLINE, "The broker did not take the connection within %u ms.",
+                                   client->deadline_ms);
         if (r == -EACCES || r == -EPERM)
                 return client_fail(client, MCPCRED_E_UNREACHABLE, "%s: %s.", client->runtime,
                                    strerrordesc_np(-r));

@@ -129,8 +129,7 @@ int link_receive(Link *link, uint64_t until, Slice *ret)
         size_t searched = 0;
         int r;
 
-        buf_consume(&link->in, link->consumed);
-        link->consumed = 0;
+        link_forget(link);
         for (;;) {
                 Slice all = buf_slice(&link->in);
                 const uint8_t *end = all.size > searched ? memchr(all.data + searched, 0, all.size - searched)
@@ -148,6 +147,20 @@ int link_receive(Link *link, uint64_t until, Slice *ret)
                 if (r)
                         return r;
         }
+}
+
+bool link_is_idle(const Link *link)
+{
+        char byte;
+
+        return link->in.size == link->consumed && link->received < 0 &&
+               recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+void link_forget(Link *link)
+{
+        buf_consume(&link->in, link->consumed);
+        link->consumed = 0;
 }
 
 void link_close(Link *link)

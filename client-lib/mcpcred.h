@@ -32,7 +32,8 @@
  * - Secrets are kept in locked memory that is absent in forked children, and are wiped by the free
  *   functions. A forked child must not use handles of its parent.
  * - Every descriptor that the library makes is close-on-exec.
- * - Every call has a deadline. A call that only reads is tried once more if the connection drops.
+ * - Every call has a deadline, which begins anew with each row of a long answer. A call that only reads
+ *   is tried once more if the connection drops.
  * - A session is opened only from outside: a process that carries the mark of mcpcred_child_mark()
  *   is refused by the broker on the control socket.
  */

@@ -109,7 +109,7 @@ static int reach_session(mcpcred *client, Link *link, Arena *arena, Secret **ret
         if (!path || !secret)
                 return client_fail(client, MCPCRED_E_UNREACHABLE,
                                    "This is not a session: MCPCRED_FD, or MCPCRED_SOCK with MCPCRED_SESSION, is not set.");
-        r = runtime_connect_path(path, true, &link->fd);
+        r = runtime_connect_path(path, client->deadline_ms, true, &link->fd);
         if (r == RUNTIME_E_FOREIGN_SERVER)
                 return client_fail(client, MCPCRED_E_UNTRUSTED,
                                    "What listens at %s is the process of another user.", path);

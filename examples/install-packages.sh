@@ -5,9 +5,9 @@ set -eu
 
 build="gcc meson ninja-build pkg-config libsodium-dev libsecret-1-dev libcurl4-openssl-dev libmbedtls-dev
 libjansson-dev libinih-dev libsqlite3-dev libseccomp-dev check"
-run="python3 python3-cryptography openssl ca-certificates"
+run="python3 python3-cryptography openssl ca-certificates curl"
 tests="bubblewrap gnome-keyring dbus dbus-daemon libsecret-tools nodejs npm clang valgrind cppcheck clang-tidy
-curl git strace util-linux procps mandoc gdb"
+git strace util-linux procps mandoc gdb"
 
 wanted="$build $run"
 [ "${1-}" = tests ] && wanted="$wanted $tests"

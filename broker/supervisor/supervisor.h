@@ -18,8 +18,9 @@ typedef struct SupervisorConfig {
         const RuntimeDir *state;
         ConfigSource source; /* of the configuration, for reloads */
         const char *libexec_directory;
-        const char *dbus_address; /* NULL: the usual place */
-        int listener;             /* the control socket, borrowed */
+        const char *dbus_address;          /* NULL: the usual place */
+        const char *credentials_directory; /* $CREDENTIALS_DIRECTORY, or NULL */
+        int listener;                      /* the control socket, borrowed */
         bool system_mode;
         /* All roles are up and the configuration is in force; once. */
         int (*ready)(void *userdata);

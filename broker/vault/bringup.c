@@ -2,6 +2,7 @@
 #include "vault/revoker.h"
 #include "vault/rows_meta.h"
 #include "vault/vault.h"
+#include "vault/waiting_room.h"
 #include <stdio.h>
 
 /* Root key of the state, as it should be: a keyed hash that only the right key gives. */
@@ -16,6 +17,8 @@ typedef struct Opening {
         Vault *vault;
         Request *request; /* an Unlock that waits for it, or NULL */
         Secret *root;     /* freshly made, while it is being stored */
+        Failure locked;   /* what Open said, while a delivered credential is tried */
+        bool creating;    /* the credential is to make the file */
 } Opening;
 
 /* ---- the store ---- */
@@ -54,7 +57,7 @@ static int answer_opening(Opening *opening, const Failure *failure)
                                     : request_reply(opening->request, &reply, NULL, 0);
         secret_free(opening->root);
         free(opening);
-        return r;
+        return r < 0 ? r : waiting_room_look(vault->waiting_room);
 }
 
 static int open_failed(Opening *opening, const Failure *failure)
@@ -187,6 +190,27 @@ static int on_unlocked(void *userdata, Secret *value, const Failure *failure)
         return load_root(opening);
 }
 
+/* A new state, that no root key was ever made for. */
+static bool is_new_state(Vault *vault)
+{
+        uint8_t check[SEAL_HASH_SIZE];
+
+        return rows_meta_get_bytes(vault->db, META_ROOT_CHECK, check, sizeof(check)) == DB_E_NOT_FOUND;
+}
+
+/* A sealed file opens by itself where the service manager delivered its key, and is made with it on a
+ * machine that has none yet. Without such a credential the answer stays what Open said. */
+static int on_credential_tried(void *userdata, Secret *value, const Failure *failure)
+{
+        Opening *opening = userdata;
+
+        if (failed(failure) && !opening->creating && is_new_state(opening->vault)) {
+                opening->creating = true;
+                return keyring_client_unlock(opening->vault->keyring, NULL, NULL, true, on_credential_tried, opening);
+        }
+        return failed(failure) ? open_failed(opening, &opening->locked) : on_unlocked(opening, value, failure);
+}
+
 static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
 {
         Opening *opening = userdata;
@@ -194,6 +218,11 @@ static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
 
         if (failure->fault == FAULT_KEYRING_LOCKED && store->key)
                 return keyring_client_unlock(opening->vault->keyring, NULL, store->key, false, on_unlocked, opening);
+        if ((failure->fault == FAULT_KEYRING_LOCKED || failure->fault == FAULT_KEYRING_ABSENT) &&
+            policy_settings(opening->vault->policy)->store == STORE_SEALED_FILE) {
+                opening->locked = *failure;
+                return keyring_client_unlock(opening->vault->keyring, NULL, NULL, false, on_credential_tried, opening);
+        }
         if (failed(failure))
                 return open_failed(opening, failure);
         store->kind = kind;
@@ -394,7 +423,9 @@ static int on_moved(void *userdata)
         vault->recovered = true;
         role_log(&vault->role, LOG_LEVEL_INFO, "state: ready");
         r = vault_expire(vault);
-        return r < 0 ? r : revoker_wake(vault->revoker);
+        if (r == 0)
+                r = revoker_wake(vault->revoker);
+        return r < 0 ? r : waiting_room_look(vault->waiting_room);
 }
 
 static int on_held(void *userdata, const Reply *reply)

@@ -3,8 +3,10 @@
 #include "vault/vault.h"
 #include <stdio.h>
 
-/* How long the answer waits for upstreams to confirm; what is not by then is "pending". */
+/* How long the answer waits for upstreams to confirm; what is not by then is "pending". Whoever closes
+ * a session is often a launcher whose child has just ended, and should not be kept. */
 #define SETTLE_USEC (8 * USEC_PER_SEC)
+#define SETTLE_CLOSE_USEC (2 * USEC_PER_SEC)
 /* Credentials that one answer lists one by one. */
 #define LISTED_MAX 8192U
 
@@ -17,6 +19,8 @@ typedef struct RevokeOp {
         Vault *vault;
         Request *request;
         const char *operation;
+        const char *reason; /* of what is ended */
+        uint64_t settle_usec;
         Caller caller;
         bool dry_run;
         unsigned ending;   /* things under way here, this file's own steps included */
@@ -135,7 +139,7 @@ static int local_done(RevokeOp *op)
                 op->listed[i].waiting = false;
                 op->n_waiting--;
         }
-        timer_arm_after(op->timer, SETTLE_USEC);
+        timer_arm_after(op->timer, op->settle_usec);
         return consider(op);
 }
 
@@ -271,7 +275,7 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
         if (vault_db_failed(op->vault, write_cutoff(op, CUTOFF_SESSION, session), failure))
                 return 0;
         op->ending++;
-        return session_end(op->vault, session, "revoked", on_step, op);
+        return session_end(op->vault, session, op->reason, on_step, op);
 }
 
 static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
@@ -345,7 +349,7 @@ static int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
         return r < 0 ? r : revoker_wake(op->vault->revoker);
 }
 
-static int op_start(Vault *vault, Request *request, const RevokeRequest *selector, const char *operation)
+static int op_start(Vault *vault, Request *request, const RevokeRequest *selector, bool close)
 {
         RevokeOp *op = calloc(1, sizeof(*op));
         Failure failure = { 0 };
@@ -357,7 +361,9 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 return -ENOMEM;
         op->vault = vault;
         op->request = request;
-        op->operation = operation;
+        op->operation = close ? "session.close" : "revoke";
+        op->reason = close ? "closed" : "revoked";
+        op->settle_usec = close ? SETTLE_CLOSE_USEC : SETTLE_USEC;
         op->caller = *selector->caller;
         op->dry_run = selector->dry_run;
         op->listed = calloc(LISTED_MAX, sizeof(*op->listed));
@@ -390,7 +396,7 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
 
 int op_revoke(Vault *vault, Request *request)
 {
-        return op_start(vault, request, request->body, "revoke");
+        return op_start(vault, request, request->body, false);
 }
 
 int op_close_session(Vault *vault, Request *request)
@@ -398,5 +404,5 @@ int op_close_session(Vault *vault, Request *request)
         const CloseSessionRequest *body = request->body;
         RevokeRequest selector = { .caller = body->caller, .session = body->session };
 
-        return op_start(vault, request, &selector, "session.close");
+        return op_start(vault, request, &selector, true);
 }

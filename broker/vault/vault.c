@@ -4,6 +4,7 @@
 #include "vault/epoch.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
+#include "vault/waiting_room.h"
 #include <stdio.h>
 
 /* Ended sessions and dead leases are kept for a week, for whoever looks into an incident. */
@@ -61,6 +62,8 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = provider_pool_new(&vault->providers, &providers);
         if (r == 0)
+                r = waiting_room_new(&vault->waiting_room, vault);
+        if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
         if (r == 0)
                 r = timer_new(&vault->expiry, vault->role.loop, vault_expire, vault);
@@ -82,6 +85,7 @@ static void edge_free(SessionEdge *edge)
 
 void vault_deinit(Vault *vault)
 {
+        vault->waiting_room = waiting_room_free(vault->waiting_room);
         vault->gate = channel_free(vault->gate);
         while (vault->session_edges.next && !list_empty(&vault->session_edges))
                 edge_free(container_of(vault->session_edges.next, SessionEdge, link));
@@ -99,8 +103,8 @@ void vault_deinit(Vault *vault)
         vault->expiry = timer_free(vault->expiry);
         vault->audit_flush = timer_free(vault->audit_flush);
         vault->prune = timer_free(vault->prune);
-        vault->policy = policy_free(vault->policy);
-        vault->next_policy = policy_free(vault->next_policy);
+        vault->policy = policy_unref(vault->policy);
+        vault->next_policy = policy_unref(vault->next_policy);
         pool_deinit(&vault->problem_pool);
 }
 
@@ -136,7 +140,7 @@ bool vault_is_owner(const Vault *vault, const Caller *caller)
         return caller->uid == vault->start.owner_uid || caller->uid == 0;
 }
 
-static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
+static int run_operation(void *userdata, Request *request)
 {
         const Operation *operation = &operations[request->id];
         const Caller *caller = ((const StatusRequest *)request->body)->caller; /* first in each of them */
@@ -148,6 +152,13 @@ static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
                 return vault_refuse(vault, request, vault_event(caller, request->method->name), &failure);
         }
         return operation->run(vault, request);
+}
+
+static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        Vault *vault = userdata;
+
+        return waiting_room_enter(vault->waiting_room, run_operation, vault, request);
 }
 
 static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *reason)
@@ -162,11 +173,18 @@ static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *r
 
 /* ---- session processes ---- */
 
-static int on_session(void *userdata, UNUSED Channel *channel, Request *request)
+static int run_session_operation(void *userdata, Request *request)
 {
         SessionEdge *edge = userdata;
 
         return op_session_token(edge->vault, edge->session, request);
+}
+
+static int on_session(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        SessionEdge *edge = userdata;
+
+        return waiting_room_enter(edge->vault->waiting_room, run_session_operation, edge, request);
 }
 
 static int on_session_closed(void *userdata, UNUSED Channel *channel, UNUSED const char *reason)
@@ -276,7 +294,7 @@ static int on_configure_begin(Vault *vault, Request *request)
         Empty reply = { 0 };
         int r;
 
-        vault->next_policy = policy_free(vault->next_policy);
+        vault->next_policy = policy_unref(vault->next_policy);
         r = policy_new(&vault->next_policy, request->body);
         return r < 0 ? r : request_reply(request, &reply, NULL, 0);
 }
@@ -301,11 +319,13 @@ static int on_configure_commit(Vault *vault, Request *request)
 
         if (!vault->next_policy)
                 return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
-        policy_free(vault->policy);
+        policy_unref(vault->policy);
         vault->policy = take_ptr(vault->next_policy);
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
         r = vault_bring_up(vault);
+        if (r == 0)
+                r = waiting_room_look(vault->waiting_room);
         return r < 0 ? r : request_reply(request, &reply, NULL, 0);
 }
 

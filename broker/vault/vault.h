@@ -20,6 +20,7 @@
 typedef struct Vault Vault;
 typedef struct Epoch Epoch;
 typedef struct Revoker Revoker;
+typedef struct WaitingRoom WaitingRoom;
 
 /* What the supervisor said at the start. */
 typedef struct VaultStart {
@@ -67,6 +68,7 @@ struct Vault {
         ProviderPool *providers;
         Epoch *epoch;
         Revoker *revoker;
+        WaitingRoom *waiting_room;
         Channel *gate;
         List session_edges;
         Timer *expiry;         /* sessions and leases */

@@ -39,7 +39,7 @@ typedef struct Cli {
         bool help;
         const char *runtime;
         uint64_t timeout; /* seconds; 0: the library's own */
-        const char *broker, *libexec, *state, *config; /* for starting a broker; test builds only */
+        const char *broker, *libexec, *state, *config; /* for starting a broker*/
         bool quiet_stdout; /* exec: even --json errors go to stderr */
 } Cli;
 
@@ -100,9 +100,10 @@ extern const size_t n_global_options;
 
 /*
  * Reads argv behind the verb's name. Returns 0, or the exit status of what it has complained of.
- * `options` has verb->options_size bytes, zeroed. What it allocates lives as long as the process.
+ * `options` has verb->options_size bytes, zeroed. options_free() frees what it allocates, in any case.
  */
 int options_read(Cli *cli, const Verb *verb, int argc, char **argv, void *options, Arguments *ret);
+void options_free(const Verb *verb, void *options, Arguments *arguments);
 /* Global options before the verb. `ret_next` is the index of the first word that is none. */
 int options_read_global(Cli *cli, int argc, char **argv, int *ret_next);
 bool parse_duration(const char *text, uint64_t *ret_seconds);

@@ -52,7 +52,7 @@ static int run_program(const ExecChild *child)
 }
 
 /* Never returns. Only system calls happen here before exec. */
-static void become_child(const ExecChild *child, int report, const sigset_t *mask)
+static _Noreturn void become_child(const ExecChild *child, int report, const sigset_t *mask)
 {
         int error = 0, session = child->session_fd;
 

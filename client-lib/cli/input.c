@@ -327,6 +327,7 @@ int input_secret(Cli *cli, const Source *source, const char *prompt, bool twice,
                                       "--stdin, --file, --from-env and --from-command exclude each other.");
         if (mcpcred_value_new(&value))
                 return no_memory(cli);
+        mcpcred_disconnect(cli->client); /* a broker does not wait for people */
         r = fill(cli, source, prompt, twice, value);
         if (r)
                 return r;

@@ -20,12 +20,10 @@ const Option global_options[] = {
         OPTION(Cli, system, "system", FLAG, NULL, "the system's broker in /run/mcpcred"),
         OPTION(Cli, timeout, "timeout", DURATION, "TIME", "how long the broker may take to answer (30s)"),
         OPTION(Cli, help, "help", FLAG, NULL, "explain the verb"),
-#ifdef MCPCRED_TEST_BUILD
-        OPTION(Cli, broker, "broker", TEXT, "PATH", "the mcpcredd to start (test builds)"),
-        OPTION(Cli, libexec, "libexec", TEXT, "DIR", "where that finds its parts (test builds)"),
-        OPTION(Cli, state, "state", TEXT, "DIR", "its state directory (test builds)"),
-        OPTION(Cli, config, "config", TEXT, "DIR", "its configuration directory (test builds)"),
-#endif
+        OPTION(Cli, broker, "broker", TEXT, "PATH", "the mcpcredd to start where none runs"),
+        OPTION(Cli, libexec, "libexec", TEXT, "DIR", "where that finds its parts"),
+        OPTION(Cli, state, "state", TEXT, "DIR", "its state directory"),
+        OPTION(Cli, config, "config", TEXT, "DIR", "its configuration directory"),
 };
 const size_t n_global_options = ARRAY_SIZE(global_options);
 
@@ -155,6 +153,20 @@ static int prepare_client(Cli *cli, const Verb *verb)
         return r ? cli_fail(cli) : 0;
 }
 
+static int run_options(Cli *cli, const Verb *verb, const void *options, const Arguments *arguments)
+{
+        int r;
+
+        if (cli->help) {
+                cli->quiet_stdout = false;
+                return verb_help.run(cli, NULL, &(Arguments){ .items = (const char *[]){ verb->name }, .n = 1 });
+        }
+        r = prepare_client(cli, verb);
+        if (r == 0)
+                r = verb->run(cli, options, arguments);
+        return r;
+}
+
 static int run_verb(Cli *cli, const Verb *verb, int argc, char **argv)
 {
         _cleanup_(free_memory) void *options = calloc(1, verb->options_size + 1);
@@ -165,26 +177,30 @@ static int run_verb(Cli *cli, const Verb *verb, int argc, char **argv)
                 return EXIT_FAILED;
         cli->quiet_stdout = verb->is_exec;
         r = options_read(cli, verb, argc, argv, options, &arguments);
-        if (r)
-                return r;
-        if (cli->help) {
-                cli->quiet_stdout = false;
-                arguments = (Arguments){ .items = (const char *[]){ verb->name }, .n = 1 };
-                return verb_help.run(cli, NULL, &arguments);
-        }
-        r = prepare_client(cli, verb);
         if (r == 0)
-                r = verb->run(cli, options, &arguments);
+                r = run_options(cli, verb, options, &arguments);
+        options_free(verb, options, &arguments);
         if (fflush(stdout) != 0 && r == 0)
                 r = cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write to stdout: %s.", strerror(errno));
         return r;
 }
 
+/* So that a mistake in front of --json is told in JSON too. */
+static bool asks_for_json(int argc, char **argv)
+{
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                if (strcmp(argv[i], "--json") == 0)
+                        return true;
+        return false;
+}
+
 static int run(Cli *cli, int argc, char **argv)
 {
         const Verb *verb;
-        int next, r = options_read_global(cli, argc, argv, &next);
+        int next, r;
 
+        cli->json = asks_for_json(argc, argv);
+        r = options_read_global(cli, argc, argv, &next);
         if (r)
                 return r;
         if (next >= argc)

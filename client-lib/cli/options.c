@@ -172,3 +172,11 @@ int options_read(Cli *cli, const Verb *verb, int argc, char **argv, void *option
         ret->n = words.n;
         return r ? r : check_arguments(cli, verb, ret);
 }
+
+void options_free(const Verb *verb, void *options, Arguments *arguments)
+{
+        for (size_t i = 0; i < verb->n_options; i++)
+                if (verb->options[i].kind == OPTION_TEXTS)
+                        free(((Texts *)(void *)((char *)options + verb->options[i].offset))->items);
+        free(arguments->items);
+}

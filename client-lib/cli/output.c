@@ -10,13 +10,35 @@
 
 /* ---- JSON ---- */
 
+/* Bytes of the character at `text`; 0: it is not UTF-8. Overlong forms and surrogates are none. */
+static size_t character(const char *text)
+{
+        const unsigned char *b = (const unsigned char *)text;
+        size_t n = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : b[0] < 0xf5 ? 4 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((b[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
+            (b[0] == 0xf4 && b[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+/* An argument that is not UTF-8 may be quoted in an error. */
 static void write_string(FILE *stream, const char *text)
 {
         fputc('"', stream);
-        for (; *text; text++) {
+        for (size_t n; *text; text += n) {
                 unsigned char c = (unsigned char)*text;
 
-                if (c == '"' || c == '\\')
+                n = character(text);
+                if (n == 0) {
+                        (void)fputs("\\ufffd", stream);
+                        n = 1;
+                } else if (n > 1) {
+                        (void)fwrite(text, 1, n, stream);
+                } else if (c == '"' || c == '\\')
                         (void)fprintf(stream, "\\%c", c);
                 else if (c < 0x20 || c == 0x7f)
                         (void)fprintf(stream, "\\u%04x", c);

@@ -87,7 +87,7 @@ static void build_argv(const Cli *cli, const char *broker, const char *runtime, 
 }
 
 /* In the child: a session of its own, no descriptor of ours, signals as they are at the start. */
-static void become_broker(const char *const *argv, char *const *environment, int log)
+static _Noreturn void become_broker(const char *const *argv, char *const *environment, int log)
 {
         sigset_t none;
         int null = open("/dev/null", O_RDWR);

@@ -41,9 +41,9 @@ static int set_lifeline(Cli *cli, const OpenOptions *asked, mcpcred_open *reques
         return r ? cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot use the process as lifeline.") : 0;
 }
 
-static int make_request(Cli *cli, const OpenOptions *asked, const char *profiles, mcpcred_open **ret)
+static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arguments, mcpcred_open **ret)
 {
-        const char *bad = NULL;
+        const char *bad = NULL, *profiles = arguments->items[0];
 
         if (mcpcred_open_new(ret))
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
@@ -53,6 +53,7 @@ static int make_request(Cli *cli, const OpenOptions *asked, const char *profiles
         if (asked->label && mcpcred_open_label(*ret, asked->label))
                 return cli_usage(cli, &verb_open, "--label takes up to 128 bytes without control characters");
         (void)mcpcred_open_lifetime(*ret, asked->ttl);
+        (void)mcpcred_open_command(*ret, arguments->n_rest, (const char *const *)arguments->rest);
         return set_lifeline(cli, asked, *ret);
 }
 
@@ -149,7 +150,7 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         const OpenOptions *asked = given;
         _cleanup_(free_open) mcpcred_open *request = NULL;
         _cleanup_(free_session) mcpcred_session *session = NULL;
-        int r = make_request(cli, asked, arguments->items[0], &request);
+        int r = make_request(cli, asked, arguments, &request);
 
         if (r == 0 && asked->shell && cli->json)
                 r = cli_usage(cli, &verb_open, "--shell and --json exclude each other");
@@ -167,12 +168,13 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
 
 const Verb verb_open = {
         .name = "open",
-        .arguments = "PROFILE[,PROFILE...] --pid PID|--lifetime [OPTION...]",
+        .arguments = "PROFILE[,PROFILE...] --pid PID|--lifetime [OPTION...] [-- COMMAND]",
         .summary = "open a session that another process uses",
         .details = "Its variables hold secrets, so they are printed only where --shell asks for it, and written to a\n"
-                   "file with --env-file. With --json their names are listed. `mcpcred revoke --session ID` ends it.\n\n"
+                   "file with --env-file. With --json their names are listed. `mcpcred revoke --session ID` ends it.\n"
+                   "COMMAND is not run: it says what will be, for a profile that demands a certain one.\n\n"
                    "  eval \"$(mcpcred open github-triage --pid $$ --shell)\"",
         OPTIONS(options, OpenOptions),
-        .min_arguments = 1, .max_arguments = 1,
+        .min_arguments = 1, .max_arguments = 1, .takes_rest = true,
         .run = run,
 };

@@ -18,6 +18,7 @@ static int confirm(Cli *cli, const char *name)
 
         if (mcpcred_secret_remove(cli->client, name, 1, &would))
                 return cli_fail(cli);
+        mcpcred_disconnect(cli->client); /* a broker does not wait for people */
         (void)snprintf(question, sizeof(question),
                        "Remove %.64s? %llu sessions and %llu leases end. It cannot be undone. (y|n) ", name,
                        (unsigned long long)would.sessions, (unsigned long long)would.leases);

@@ -8,7 +8,7 @@ import pathlib
 import socket
 import subprocess
 
-spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("cli-support.py"))
+spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
 support = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(support)
 Broker, Drop, Fault, Home, Replies, Silence = (support.Broker, support.Drop, support.Fault, support.Home,
@@ -107,7 +107,7 @@ def test_exit_codes_of_faults():
              "NotAllowed": 5, "NotFound": 6, "Unavailable": 7, "UpstreamUnreachable": 1, "SomethingNew": 1}
     for name, status in codes.items():
         def fail(parameters, name=name):
-            raise Fault(name, field="x.y", retry_after=3)
+            raise Fault(name, field="x.y", parameter="x.y", retry_after=3)
         with Home({"Status": fail}) as home:
             error = home.json("status", status=status)["error"]
             equal((error["message"], error["remedy"], error["field"], error["retry_after_ms"]),
@@ -136,6 +136,20 @@ def test_usage_is_status_2():
             equal(done.returncode, 2, words)
             equal(done.stdout, b"", words)
         equal(home.broker.calls, [])
+
+
+def test_mistakes_are_json_too():
+    with Home({}) as home:
+        for words in (["list", "--nonsense"], ["list", b"\xff\xc3"], ["nonsense"]):
+            done = home.run(*[w if isinstance(w, str) else os.fsdecode(w) for w in words], "--json")
+            equal((done.returncode, json.loads(done.stdout)["error"]["code"]), (2, "Usage"), words)
+
+
+def test_broker_does_not_wait_for_people():
+    """No connection is held while a secret is waited for."""
+    with Home({"Unlock": lambda p: {"store": "sealed-file", "store_state": "ready"}}) as home:
+        equal(home.run("unlock", "--stdin", stdin="x").returncode, 0)
+        equal(home.broker.accepted, 2) # to see that one is there, and to ask it
 
 
 def test_help_names_each_verb_and_option():
