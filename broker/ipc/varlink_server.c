@@ -129,6 +129,14 @@ static void take_note(VarlinkServer *server, const VarlinkPeer *peer, const char
                 server->config.note(server->config.userdata, peer, "(further refusals go unlogged for a minute)");
 }
 
+void varlink_request_note(const VarlinkRequest *request, const char *reason)
+{
+        const RequestBox *box = (const void *)request;
+
+        if (box->connection)
+                take_note(box->connection->server, &request->peer, reason);
+}
+
 /* ---- ending a connection ---- */
 
 static int report_sent(Connection *connection, bool delivered)
@@ -372,24 +380,30 @@ static int after_answer(Connection *connection, int r)
         return r;
 }
 
-/* Frees the request and sends the message, if anybody is there who wants it. */
+/*
+ * Sends the message, if anybody is there who wants it, and frees the request: last, since `fds` may
+ * be its own.
+ */
 static int finish(RequestBox *box, Buf *message, const int *fds, size_t n_fds, VarlinkSent sent, void *userdata)
 {
         Connection *connection = box->connection;
-        bool oneway = box->oneway;
         int r;
 
-        box_free(box);
-        if (!connection)
+        if (!connection) {
+                box_free(box);
                 return sent ? sent(userdata, false) : 0;
+        }
         connection->depth++;
-        if (oneway) {
+        connection->request = NULL;
+        box->connection = NULL;
+        if (box->oneway) {
                 r = sent ? sent(userdata, false) : 0;
         } else {
                 connection->sent = sent;
                 connection->sent_userdata = userdata;
                 r = connection_send(connection, message, fds, n_fds);
         }
+        box_free(box);
         return after_answer(connection, r);
 }
 

@@ -107,7 +107,8 @@ static int error_fault(const GError *error, Report *report)
                 return FAULT_KEYRING_LOCKED;
         if (is_no_provider(error))
                 return store_fail(report, FAULT_KEYRING_ABSENT, NULL, "No keyring answers on the session bus.");
-        if (error->domain == G_IO_ERROR)
+        /* Errors that GLib has no name for are of this domain too, though the service itself said them. */
+        if (error->domain == G_IO_ERROR && !g_dbus_error_is_remote_error(error))
                 return store_fail(report, FAULT_KEYRING_ABSENT, NULL, "There is no session bus (I/O error %d).",
                                   error->code);
         text = g_utf8_make_valid(error->message, -1);

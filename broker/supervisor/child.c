@@ -271,6 +271,12 @@ void child_stop(Child *child)
         child->channel = channel_free(child->channel);
 }
 
+void child_end(Child *child)
+{
+        child_stop(child);
+        child_kill(child);
+}
+
 int child_new(Child **ret, const ChildConfig *config)
 {
         _cleanup_(child_freep) Child *child = calloc(1, sizeof(*child));

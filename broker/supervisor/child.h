@@ -47,6 +47,8 @@ Child *child_free(Child *child);
 int child_start(Child *child) NODISCARD NONNULL(1);
 /* SIGKILL; `gone` follows from the loop. Harmless on one that is not running. */
 void child_kill(Child *child) NONNULL(1);
+/* SIGKILL because nobody needs it any more: no reason for a warning, and it is not started again. */
+void child_end(Child *child) NONNULL(1);
 /* Closes its socket, upon which a role ends by itself; `gone` follows. It is not started again. */
 void child_stop(Child *child) NONNULL(1);
 

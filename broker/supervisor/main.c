@@ -211,6 +211,7 @@ static int run(Broker *broker)
                 .source = source_of(broker),
                 .libexec_directory = broker->options.libexec_directory,
                 .dbus_address = getenv("DBUS_SESSION_BUS_ADDRESS"),
+                .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),
                 .listener = broker->listener,
                 .system_mode = broker->options.system_mode,
                 .ready = on_ready,

@@ -133,12 +133,12 @@ void providers_stop(Providers *providers, pid_t pid)
                 Provider *provider = container_of(node, Provider, link);
 
                 if (child_pid(provider->child) == pid)
-                        child_kill(provider->child);
+                        child_end(provider->child);
         }
 }
 
 void providers_stop_all(Providers *providers)
 {
         LIST_FOREACH(node, &providers->running)
-                child_kill(container_of(node, Provider, link)->child);
+                child_end(container_of(node, Provider, link)->child);
 }

@@ -25,10 +25,16 @@ int roles_init(Roles *roles, const RolesConfig *config)
                 roles->runtime_home = NULL;
                 return -ENOMEM;
         }
+        if (config->credentials_directory &&
+            asprintf(&roles->credentials, "CREDENTIALS_DIRECTORY=%s", config->credentials_directory) < 0) {
+                roles->credentials = NULL;
+                return -ENOMEM;
+        }
         roles->environment[0] = roles->keyring_environment[0] = "PATH=/usr/bin:/bin";
         roles->environment[1] = roles->keyring_environment[1] = "LC_ALL=C.UTF-8";
         roles->keyring_environment[2] = roles->dbus_address;
         roles->keyring_environment[3] = roles->runtime_home;
+        roles->keyring_environment[4] = roles->credentials;
         return 0;
 }
 
@@ -60,6 +66,7 @@ void roles_deinit(Roles *roles)
                 free(roles->commands[role].executable);
         free(roles->state_directory);
         free(roles->dbus_address);
+        free(roles->credentials);
         free(roles->runtime_home);
         *roles = ROLES_NULL;
 }

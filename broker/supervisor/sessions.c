@@ -307,7 +307,7 @@ int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata)
         session->descriptor = fd_close(session->descriptor);
         if (!child_is_running(session->child))
                 return session_ended(session);
-        child_kill(session->child);
+        child_end(session->child);
         return 0;
 }
 

@@ -224,6 +224,7 @@ static int prepare(Supervisor *supervisor)
                 .libexec_directory = supervisor->config.libexec_directory,
                 .state_directory = supervisor->config.state->path,
                 .dbus_address = supervisor->config.dbus_address,
+                .credentials_directory = supervisor->config.credentials_directory,
         };
         int r = arena_new(&supervisor->arena, ARENA_SIZE);
 

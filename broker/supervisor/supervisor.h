@@ -18,6 +18,7 @@ typedef struct SupervisorConfig {
         ConfigSource source;       /* of the configuration, for reloads */
         const char *libexec_directory;
         const char *dbus_address;  /* NULL: the usual place */
+        const char *credentials_directory; /* $CREDENTIALS_DIRECTORY, or NULL */
         int listener;              /* the control socket, borrowed */
         bool system_mode;
         /* All roles are up and the configuration is in force; once. */

@@ -7,7 +7,7 @@
 
 #define WINDOW_USEC (60 * USEC_PER_SEC)
 /* Principals and sessions whose denials are counted at once; with more, the oldest is written. */
-#define WINDOWS_MAX 64U
+#define WINDOWS_MAX       64U
 #define SESSION_TEXT_SIZE 65U
 
 /* The denials of one principal in one session within a minute. */
@@ -95,7 +95,8 @@ static bool window_is_of(const Window *window, const AuditEvent *event)
 {
         return window->used && window->has_principal == event->has_principal &&
                window->principal == event->principal &&
-               strncmp(window->session, event->session ? event->session : "", SESSION_TEXT_SIZE - 1) == 0;
+               strncmp(window->session, event->session ? event->session : "",
+                       SESSION_TEXT_SIZE - 1) == 0;
 }
 
 /* Writes what was counted, and frees the slot. */
@@ -170,7 +171,8 @@ static int window_find(Audit *audit, const AuditEvent *event, Window **ret)
                 .principal = event->principal,
                 .opened = clock_boot(audit->clock),
         };
-        (void)snprintf(window->session, sizeof(window->session), "%s", event->session ? event->session : "");
+        (void)snprintf(window->session, sizeof(window->session), "%s",
+                       event->session ? event->session : "");
         *ret = window;
         return 0;
 }
@@ -199,7 +201,9 @@ int audit_tick(Audit *audit, bool all)
 {
         for (size_t i = 0; i < WINDOWS_MAX; i++) {
                 Window *window = &audit->windows[i];
-                int r = window->used && (all || window_is_over(audit, window)) ? window_close(audit, window) : 0;
+                int r = window->used && (all || window_is_over(audit, window))
+                                ? window_close(audit, window)
+                                : 0;
 
                 if (r)
                         return r;
@@ -245,7 +249,9 @@ static int attach(Audit *audit)
                 r = audit_log_attach(&audit->log, audit->db, sequence, head);
         if (r || audit->log.fd < 0)
                 return r;
-        return before < 0 || was_tampered != (audit->log.tampered[0] != '\0') ? remember_tampered(audit) : 0;
+        return before < 0 || was_tampered != (audit->log.tampered[0] != '\0')
+                       ? remember_tampered(audit)
+                       : 0;
 }
 
 /* After a failure: can the state be written again? */
@@ -327,9 +333,11 @@ const char *audit_state(Audit *audit)
         if (audit->store_error > 0)
                 (void)snprintf(state, size, "%s", db_strerror(audit->store_error));
         else if (audit->store_error < 0)
-                (void)snprintf(state, size, "the state cannot be written: %s", strerrordesc_np(-audit->store_error));
+                (void)snprintf(state, size, "the state cannot be written: %s",
+                               strerrordesc_np(-audit->store_error));
         else if (audit->log.error < 0)
-                (void)snprintf(state, size, "the log cannot be written: %s", strerrordesc_np(-audit->log.error));
+                (void)snprintf(state, size, "the log cannot be written: %s",
+                               strerrordesc_np(-audit->log.error));
         else if (audit->log.tampered[0])
                 (void)snprintf(state, size, "tampered: %s", audit->log.tampered);
         else

@@ -15,10 +15,11 @@ typedef struct Audit Audit;
 
 /*
  * Opens the log (O_NOFOLLOW, mode 0600, append only), compares it with the head in the state and
- * writes what a crash left in the outbox. What is wrong with the file is no failure of this call: see
- * audit_state(), and so is a full disk. `db` and `clock` are borrowed. DB_E_DAMAGED.
+ * writes what a crash left in the outbox. What is wrong with the file is no failure of this call:
+ * see audit_state(), and so is a full disk. `db` and `clock` are borrowed. DB_E_DAMAGED.
  */
-int audit_new(Audit **ret, Db *db, const char *directory, const Clock *clock) NODISCARD NONNULL(1, 2, 3, 4);
+int audit_new(Audit **ret, Db *db, const char *directory, const Clock *clock) NODISCARD
+        NONNULL(1, 2, 3, 4);
 /* Flushes nothing. Accepts NULL. */
 Audit *audit_free(Audit *audit);
 
@@ -29,12 +30,13 @@ Audit *audit_free(Audit *audit);
  */
 int audit_append(Audit *audit, AuditEvent *event) NODISCARD NONNULL(1, 2);
 /*
- * Writes the outbox to the file, syncs, and empties it. Not inside a transaction (-EBUSY). A file that
- * cannot be written is no failure of the call but a state; the lines stay and the next call tries
- * again. DB_E_*.
+ * Writes the outbox to the file, syncs, and empties it. Not inside a transaction (-EBUSY). A file
+ * that cannot be written is no failure of the call but a state; the lines stay and the next call
+ * tries again. DB_E_*.
  */
 int audit_flush(Audit *audit) NODISCARD NONNULL(1);
-/* Writes the summary lines of denial windows that are over; with `all`, of every one (at the stop). */
+/* Writes the summary lines of denial windows that are over; with `all`, of every one (at the stop).
+ */
 int audit_tick(Audit *audit, bool all) NODISCARD NONNULL(1);
 /* Boot time at which audit_tick() has something to do; UINT64_MAX: nothing is counted. */
 uint64_t audit_next_tick(const Audit *audit) NONNULL(1);
@@ -48,6 +50,7 @@ const char *audit_state(Audit *audit) NONNULL(1);
 /* The path of the log. */
 const char *audit_path(const Audit *audit) NONNULL(1);
 /* The last line's sequence and the chain's hash after it in hex; 0 and zeros when there is none. */
-int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD NONNULL(1, 2);
+int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD
+        NONNULL(1, 2);
 
 DEFINE_CLEANUP(Audit *, audit_free);

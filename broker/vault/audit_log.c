@@ -36,7 +36,8 @@ void audit_log_deinit(AuditLog *log)
 
 static void set_tampered(AuditLog *log, uint64_t line, const char *reason)
 {
-        (void)snprintf(log->tampered, sizeof(log->tampered), "line %llu: %s", (unsigned long long)line, reason);
+        (void)snprintf(log->tampered, sizeof(log->tampered), "line %llu: %s",
+                       (unsigned long long)line, reason);
 }
 
 /* ---- opening ---- */
@@ -53,8 +54,9 @@ static int sync_directory(const AuditLog *log)
 
 static int open_file(AuditLog *log)
 {
-        _cleanup_(fd_closep) int fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
-                                                              O_NONBLOCK | O_NOCTTY, 0600);
+        _cleanup_(fd_closep) int fd = open(
+                log->path,
+                O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
         struct stat st;
         int r;
 
@@ -77,7 +79,7 @@ static int open_file(AuditLog *log)
 /* The end of the file: its last whole line, and what is behind it. */
 typedef struct Tail {
         Buf bytes;
-        Slice line;    /* without newline; empty when the file has no whole line */
+        Slice line; /* without newline; empty when the file has no whole line */
         Slice partial;
         bool long_line; /* there is no newline where there must be one */
 } Tail;
@@ -122,7 +124,8 @@ typedef struct Expected {
 } Expected;
 
 /* The chain's hash after `sequence`, which is the head, in the outbox, or just before it. */
-static int expected_hash(Db *db, const Expected *expected, uint64_t sequence, uint8_t hash[AUDIT_HASH_SIZE])
+static int expected_hash(Db *db, const Expected *expected, uint64_t sequence,
+                         uint8_t hash[AUDIT_HASH_SIZE])
 {
         _cleanup_(buf_deinit) Buf line = BUF_NULL(AUDIT_LINE_MAX);
         uint8_t prev[AUDIT_HASH_SIZE], own[AUDIT_HASH_SIZE];
@@ -164,7 +167,8 @@ static int check_partial(AuditLog *log, Db *db, Slice partial, bool *ret_good)
 }
 
 /* Compares the end of the file. What is wrong comes as a sentence, NULL if nothing is. */
-static int check_tail(AuditLog *log, Db *db, const Expected *expected, const Tail *tail, const char **ret_reason)
+static int check_tail(AuditLog *log, Db *db, const Expected *expected, const Tail *tail,
+                      const char **ret_reason)
 {
         uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE] = { 0 }, wanted[AUDIT_HASH_SIZE];
         uint64_t sequence = 0;
@@ -207,8 +211,10 @@ static int check_lines(AuditLog *log, const Expected *expected, const char *reas
         if (r < 0)
                 return r;
         log->verified = true;
-        /* A line that a crash cut short is the next one of the outbox; check_partial() has seen it. */
-        if (report.bad_line && (reason || log->partial.size == 0 || report.sequence != log->sequence))
+        /* A line that a crash cut short is the next one of the outbox; check_partial() has seen it.
+         */
+        if (report.bad_line &&
+            (reason || log->partial.size == 0 || report.sequence != log->sequence))
                 set_tampered(log, report.bad_line, report.reason);
         else if (reason && report.sequence > expected->head_sequence)
                 set_tampered(log, expected->head_sequence + 1, reason);
@@ -241,11 +247,14 @@ static bool is_unchanged(const AuditLog *log)
 {
         struct stat ours, there;
 
-        return fstat(log->fd, &ours) == 0 && fstatat(AT_FDCWD, log->path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-               ours.st_dev == there.st_dev && ours.st_ino == there.st_ino && (uint64_t)ours.st_size == log->size;
+        return fstat(log->fd, &ours) == 0 &&
+               fstatat(AT_FDCWD, log->path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+               ours.st_dev == there.st_dev && ours.st_ino == there.st_ino &&
+               (uint64_t)ours.st_size == log->size;
 }
 
-int audit_log_attach(AuditLog *log, Db *db, uint64_t head_sequence, const uint8_t head[AUDIT_HASH_SIZE])
+int audit_log_attach(AuditLog *log, Db *db, uint64_t head_sequence,
+                     const uint8_t head[AUDIT_HASH_SIZE])
 {
         _cleanup_(buf_deinit) Buf line = BUF_NULL(AUDIT_LINE_MAX);
         Expected expected = { head_sequence, head, 0 };

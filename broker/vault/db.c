@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_NAME "state.db"
+#define FILE_NAME      "state.db"
 #define APPLICATION_ID 0x6d637063 /* "mcpc" */
 /* Statements of the tree; each is a literal, so their number is known when it is built. */
 #define QUERIES_MAX 96U
@@ -43,10 +43,13 @@ static bool is_disk_full(Db *db)
         int of_database = 0, of_journal = 0;
 
         (void)sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_LAST_ERRNO, &of_database);
-        (void)sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&journal);
+        (void)sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                   (void *)&journal);
         if (journal && journal->pMethods)
-                (void)journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &of_journal);
-        return means_full(sqlite3_system_errno(db->sqlite)) || means_full(of_database) || means_full(of_journal);
+                (void)journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO,
+                                                      &of_journal);
+        return means_full(sqlite3_system_errno(db->sqlite)) || means_full(of_database) ||
+               means_full(of_journal);
 }
 
 /* What SQLite answered, in this module's words. */
@@ -134,8 +137,8 @@ static int query_prepare(Db *db, const char *sql, DbQuery **ret)
                 return -ENOBUFS;
         query = &db->queries[db->n_queries];
         *query = (DbQuery){ .db = db, .sql = sql };
-        r = db_error(db, sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &query->statement,
-                                            NULL));
+        r = db_error(db, sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                            &query->statement, NULL));
         if (r)
                 return r;
         db->n_queries++;
@@ -154,10 +157,12 @@ static int query_bind(DbQuery *query, int at, const DbValue *value)
         case DB_KIND_U64:
                 if (number > INT64_MAX)
                         return -ERANGE;
-                return db_error(query->db, sqlite3_bind_int64(statement, at, (sqlite3_int64)number));
+                return db_error(query->db,
+                                sqlite3_bind_int64(statement, at, (sqlite3_int64)number));
         case DB_KIND_TEXT:
-                return db_error(query->db, sqlite3_bind_text64(statement, at, (const char *)value->bytes.data,
-                                                               value->bytes.size, SQLITE_STATIC, SQLITE_UTF8));
+                return db_error(query->db,
+                                sqlite3_bind_text64(statement, at, (const char *)value->bytes.data,
+                                                    value->bytes.size, SQLITE_STATIC, SQLITE_UTF8));
         case DB_KIND_BLOB:
                 return db_error(query->db, sqlite3_bind_blob64(statement, at, value->bytes.data,
                                                                value->bytes.size, SQLITE_STATIC));
@@ -354,7 +359,8 @@ static int pragma_expect(Db *db, const char *sql, const char *expected)
 /* SQLite would create it with the umask's mode, and give its mode to the journal beside it. */
 static int file_prepare(const char *path)
 {
-        _cleanup_(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        _cleanup_(fd_closep) int fd =
+                open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
         struct stat st;
 
         if (fd < 0)
@@ -371,16 +377,20 @@ static int configure_connection(Db *db)
         static const struct {
                 int option, value;
         } options[] = {
-                { SQLITE_DBCONFIG_DEFENSIVE, 1 },          { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
-                { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },     { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
-                { SQLITE_DBCONFIG_DQS_DDL, 0 },            { SQLITE_DBCONFIG_DQS_DML, 0 },
+                { SQLITE_DBCONFIG_DEFENSIVE, 1 },
+                { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+                { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+                { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+                { SQLITE_DBCONFIG_DQS_DDL, 0 },
+                { SQLITE_DBCONFIG_DQS_DML, 0 },
                 { SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
                 int now = -1;
 
-                if (sqlite3_db_config(db->sqlite, options[i].option, options[i].value, &now) != SQLITE_OK ||
+                if (sqlite3_db_config(db->sqlite, options[i].option, options[i].value, &now) !=
+                            SQLITE_OK ||
                     now != options[i].value)
                         return -ENOTSUP;
         }
@@ -421,8 +431,9 @@ static int migrate(Db *db, uint64_t version)
         char pragma[80];
         int r;
 
-        (void)snprintf(pragma, sizeof(pragma), "PRAGMA application_id = %d; PRAGMA user_version = %zu;",
-                       APPLICATION_ID, db_n_migrations);
+        (void)snprintf(pragma, sizeof(pragma),
+                       "PRAGMA application_id = %d; PRAGMA user_version = %zu;", APPLICATION_ID,
+                       db_n_migrations);
         /* Also without a step to take: it takes the lock, so that who comes second is told now. */
         r = db_begin(db);
         for (uint64_t i = version; r == 0 && i < db_n_migrations; i++)

@@ -83,13 +83,13 @@ typedef struct DbValue {
 
 /* Integers go up to INT64_MAX (-ERANGE); UINT64_MAX, "never", is stored as INT64_MAX and comes back
  * as UINT64_MAX. A NULL text or a blob without data is NULL. Borrowed until the next db_query(). */
-#define DB_NULL ((DbValue){ .kind = DB_KIND_NULL })
-#define DB_U64(v) ((DbValue){ .kind = DB_KIND_U64, .number = (v) })
+#define DB_NULL    ((DbValue){ .kind = DB_KIND_NULL })
+#define DB_U64(v)  ((DbValue){ .kind = DB_KIND_U64, .number = (v) })
 #define DB_TEXT(v) db_text_value(v)
 #define DB_BLOB(v) db_blob_value(v)
 /* A text of which what is beyond `max` bytes may be lost, cut at a character's end: sentences. */
 #define DB_CUT(v, max) db_cut_value(v, max)
-#define DB_VALUES(...) \
+#define DB_VALUES(...)                                                                             \
         (const DbValue[]){ __VA_ARGS__ }, ARRAY_SIZE(((const DbValue[]){ __VA_ARGS__ }))
 
 DbValue db_cut_value(const char *text, size_t max) NONNULL(1);
@@ -105,19 +105,20 @@ static inline DbValue db_blob_value(Slice bytes)
 
 /* Runs a statement without rows. `ret_changes` may be NULL. `sql` is a literal: prepared statements
  * are kept by its address. */
-int db_run(Db *db, const char *sql, const DbValue *values, size_t n, uint64_t *ret_changes)
-        NODISCARD NONNULL(1, 2);
+int db_run(Db *db, const char *sql, const DbValue *values, size_t n,
+           uint64_t *ret_changes) NODISCARD NONNULL(1, 2);
 /* The same for a statement that must change exactly one row, else DB_E_NOT_FOUND. */
 int db_run_one(Db *db, const char *sql, const DbValue *values, size_t n) NODISCARD NONNULL(1, 2);
-/* Room for a page of rows. -EINVAL for a page of none or of more than DB_PAGE_MAX; DB_E_NO_SPACE. */
+/* Room for a page of rows. -EINVAL for a page of none or of more than DB_PAGE_MAX; DB_E_NO_SPACE.
+ */
 #define DB_PAGE_MAX 4096U
 int db_pool_array(Pool *pool, size_t n, size_t size, void **ret) NODISCARD NONNULL(1, 4);
 /* The integer key of the row that was inserted last. */
 uint64_t db_last_sequence(Db *db) NONNULL(1);
 /* Starts a query. It must be finished before the same statement is used again; the pointer is
  * borrowed from the database. */
-int db_query(Db *db, const char *sql, const DbValue *values, size_t n, DbQuery **ret)
-        NODISCARD NONNULL(1, 2, 5);
+int db_query(Db *db, const char *sql, const DbValue *values, size_t n, DbQuery **ret) NODISCARD
+        NONNULL(1, 2, 5);
 /* 0 when a row is there, DB_E_DONE after the last. */
 int db_step(DbQuery *query) NODISCARD NONNULL(1);
 void db_finish(DbQuery *query);

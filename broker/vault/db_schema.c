@@ -1,8 +1,8 @@
 #include "vault/db_schema.h"
 
 /*
- * Times are wall time in microseconds. Numbers of states are the enums of wire/msg_broker.h and of the
- * rows_*.h files; the partial indexes name them, and the queries that use those repeat their
+ * Times are wall time in microseconds. Numbers of states are the enums of wire/msg_broker.h and of
+ * the rows_*.h files; the partial indexes name them, and the queries that use those repeat their
  * conditions word by word.
  */
 static const char version_1[] =

@@ -6,14 +6,15 @@
 #include <sodium.h>
 #include <stdio.h>
 
-#define BASE64URL sodium_base64_VARIANT_URLSAFE_NO_PADDING
+#define BASE64URL     sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define SIGNATURE_MAX (JWT_RSA_BITS_MAX / 8)
 /* {"iat":N,"exp":N,"iss":"..."} */
 #define CLAIMS_MAX (128U + JWT_ISSUER_MAX)
 /* The header and two dots around the rest in base64. */
 static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
-#define JWT_MAX \
-        (sodium_base64_ENCODED_LEN(sizeof(header), BASE64URL) + sodium_base64_ENCODED_LEN(CLAIMS_MAX, BASE64URL) + \
+#define JWT_MAX                                                                                    \
+        (sodium_base64_ENCODED_LEN(sizeof(header), BASE64URL) +                                    \
+         sodium_base64_ENCODED_LEN(CLAIMS_MAX, BASE64URL) +                                        \
          sodium_base64_ENCODED_LEN(SIGNATURE_MAX, BASE64URL) + 2)
 /* DER of a public key with a modulus of JWT_RSA_BITS_MAX. */
 #define PUBLIC_DER_MAX (JWT_RSA_BITS_MAX / 8 + 256U)
@@ -36,8 +37,8 @@ static int parse_key(mbedtls_pk_context *key, Slice pem)
 static int sign_hash(mbedtls_pk_context *key, const uint8_t hash[crypto_hash_sha256_BYTES],
                      uint8_t out[SIGNATURE_MAX], size_t *ret_size)
 {
-        return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, crypto_hash_sha256_BYTES, out, SIGNATURE_MAX, ret_size,
-                               random_bytes, NULL);
+        return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, crypto_hash_sha256_BYTES, out,
+                               SIGNATURE_MAX, ret_size, random_bytes, NULL);
 }
 #else
 static int parse_key(mbedtls_pk_context *key, Slice pem)
@@ -48,8 +49,8 @@ static int parse_key(mbedtls_pk_context *key, Slice pem)
 static int sign_hash(mbedtls_pk_context *key, const uint8_t hash[crypto_hash_sha256_BYTES],
                      uint8_t out[SIGNATURE_MAX], size_t *ret_size)
 {
-        return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, crypto_hash_sha256_BYTES, out, ret_size, random_bytes,
-                               NULL);
+        return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, crypto_hash_sha256_BYTES, out,
+                               ret_size, random_bytes, NULL);
 }
 #endif
 
@@ -62,7 +63,8 @@ static int from_secret(int r)
 
 static bool contains(Slice text, const char *what)
 {
-        return text.data && text.size > 0 && memmem(text.data, text.size, what, strlen(what)) != NULL;
+        return text.data && text.size > 0 &&
+               memmem(text.data, text.size, what, strlen(what)) != NULL;
 }
 
 static int from_parse(int r, Slice pem)
@@ -79,7 +81,8 @@ static int from_parse(int r, Slice pem)
                 /* Some builds cannot read these at all, and must not call them damaged. */
                 if (contains(pem, "ENCRYPTED"))
                         return JWT_E_ENCRYPTED;
-                return contains(pem, "-----BEGIN EC PRIVATE KEY-----") || contains(pem, "-----BEGIN OPENSSH ")
+                return contains(pem, "-----BEGIN EC PRIVATE KEY-----") ||
+                                       contains(pem, "-----BEGIN OPENSSH ")
                                ? JWT_E_NOT_RSA
                                : JWT_E_MALFORMED;
         }
@@ -103,7 +106,8 @@ static int load_key(const Secret *pem, Arena *arena, mbedtls_pk_context *key)
         int r;
 
         /* DER would be taken too, and so would a PEM with bytes behind a NUL. */
-        if (!contains(secret_slice(pem), "-----BEGIN ") || memchr(secret_slice(pem).data, 0, secret_size(pem)))
+        if (!contains(secret_slice(pem), "-----BEGIN ") ||
+            memchr(secret_slice(pem).data, 0, secret_size(pem)))
                 return JWT_E_MALFORMED;
         r = secret_new(&text, arena, secret_size(pem) + 1);
         if (r == 0)
@@ -120,7 +124,8 @@ static int load_key(const Secret *pem, Arena *arena, mbedtls_pk_context *key)
 
 static bool is_issuer(const char *issuer)
 {
-        size_t n = strspn(issuer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+        size_t n =
+                strspn(issuer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
         return n > 0 && n <= JWT_ISSUER_MAX && issuer[n] == '\0';
 }
@@ -206,7 +211,8 @@ int jwt_key_fingerprint(const Secret *pem, Arena *arena, char out[JWT_FINGERPRIN
         if (r <= 0)
                 return JWT_E_MALFORMED;
         (void)crypto_hash_sha256(hash, der + (sizeof(der) - (size_t)r), (size_t)r);
-        (void)sodium_bin2base64(out, JWT_FINGERPRINT_SIZE, hash, sizeof(hash), sodium_base64_VARIANT_ORIGINAL);
+        (void)sodium_bin2base64(out, JWT_FINGERPRINT_SIZE, hash, sizeof(hash),
+                                sodium_base64_VARIANT_ORIGINAL);
         return 0;
 }
 

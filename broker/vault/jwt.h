@@ -10,7 +10,7 @@
  * as GitHub recommends, for clocks that are ahead of its own. */
 #define JWT_LIFETIME_SEC 60U
 #define JWT_BACKDATE_SEC 60U
-#define JWT_ISSUER_MAX 64U
+#define JWT_ISSUER_MAX   64U
 #define JWT_RSA_BITS_MIN 2048U
 #define JWT_RSA_BITS_MAX 8192U /* what mbedTLS computes with */
 /* Base64 of 32 bytes and a NUL. */
@@ -29,11 +29,11 @@ enum {
 
 /* Signs for `issuer`, the app's or client id. `pem` is PKCS#1 or PKCS#8. `now` is wall time in
  * microseconds. */
-int jwt_sign(const Secret *pem, const char *issuer, uint64_t now, Arena *arena, Secret **ret)
-        NODISCARD NONNULL(1, 2, 4, 5);
-/* Base64 of the SHA-256 of the public key's SubjectPublicKeyInfo: what GitHub shows beside a key. Also
- * the check of a key that is about to be stored. */
-int jwt_key_fingerprint(const Secret *pem, Arena *arena, char out[JWT_FINGERPRINT_SIZE])
-        NODISCARD NONNULL(1, 2);
+int jwt_sign(const Secret *pem, const char *issuer, uint64_t now, Arena *arena,
+             Secret **ret) NODISCARD NONNULL(1, 2, 4, 5);
+/* Base64 of the SHA-256 of the public key's SubjectPublicKeyInfo: what GitHub shows beside a key.
+ * Also the check of a key that is about to be stored. */
+int jwt_key_fingerprint(const Secret *pem, Arena *arena, char out[JWT_FINGERPRINT_SIZE]) NODISCARD
+        NONNULL(1, 2);
 /* A sentence for a positive code. */
 const char *jwt_strerror(int r);

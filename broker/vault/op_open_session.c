@@ -20,6 +20,7 @@ typedef struct OpenGrant {
 typedef struct OpenOp {
         Vault *vault;
         Request *request;
+        Policy *policy; /* that it was decided by */
         Ident request_id;
         Pool pool;
         SessionRecord session;
@@ -39,6 +40,7 @@ static void op_free(OpenOp *op)
                 secret_free(op->grants[i].token);
         secret_free(op->session_secret);
         fd_close(op->descriptor);
+        policy_unref(op->policy);
         pool_deinit(&op->pool);
         free(op);
 }
@@ -152,6 +154,7 @@ static int decide(OpenOp *op)
         void *memory;
         int r;
 
+        op->policy = policy_ref(op->vault->policy);
         r = pool_alloc(&op->pool, LIMIT_GRANTS * sizeof(GrantRecord), &memory);
         if (r < 0)
                 return r;
@@ -159,7 +162,7 @@ static int decide(OpenOp *op)
         if (body->grants.n == 0)
                 failure_set(&op->failure, FAULT_INVALID_PARAMETER, "A session needs at least one profile.");
         for (size_t i = 0; r == 0 && !failed(&op->failure) && i < body->grants.n; i++) {
-                const ConfigProfile *profile = policy_find(op->vault->policy, asked[i].profile);
+                const ConfigProfile *profile = policy_find(op->policy, asked[i].profile);
 
                 if (!profile)
                         failure_set(&op->failure, FAULT_NOT_FOUND, "There is no profile %s in the configuration.",
@@ -178,7 +181,7 @@ static int decide(OpenOp *op)
 static void decide_lifetime(OpenOp *op)
 {
         const OpenSessionRequest *body = op->request->body;
-        uint64_t limit = policy_settings(op->vault->policy)->max_lifetime, lifetime;
+        uint64_t limit = policy_settings(op->policy)->max_lifetime, lifetime;
 
         for (size_t i = 0; i < op->n_grants; i++)
                 limit = MIN(limit, op->grants[i].record->ttl);
@@ -196,7 +199,7 @@ static void decide_lifetime(OpenOp *op)
 
 static void decide_number(OpenOp *op)
 {
-        uint64_t n, limit = policy_settings(op->vault->policy)->max_sessions;
+        uint64_t n, limit = policy_settings(op->policy)->max_sessions;
 
         if (vault_db_failed(op->vault, rows_session_count(op->vault->db, op->session.uid, &n), &op->failure))
                 return;

@@ -10,7 +10,8 @@ _Static_assert(CUTOFF_ALL == 0 && CUTOFF_SESSION == 1 && CUTOFF_PROFILE == 2 && 
 static int newest_lease(Db *db, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(db, "SELECT seq FROM sqlite_sequence WHERE name = 'lease'", NULL, 0, &query);
+        int r = db_query(db, "SELECT seq FROM sqlite_sequence WHERE name = 'lease'", NULL, 0,
+                         &query);
 
         if (r == 0)
                 r = db_step(query);
@@ -28,7 +29,8 @@ int rows_cutoff_insert(Db *db, CutoffRecord *record)
         uint64_t sequence;
         int r;
 
-        if ((unsigned)record->kind >= _CUTOFF_N || (record->kind == CUTOFF_ALL) != !record->value[0])
+        if ((unsigned)record->kind >= _CUTOFF_N ||
+            (record->kind == CUTOFF_ALL) != !record->value[0])
                 return -EINVAL;
         /* Read and written by the one connection there is, so no lease comes in between. */
         r = newest_lease(db, &sequence);
@@ -86,22 +88,29 @@ static int read_one(Db *db, const char *sql, const DbValue *values, size_t n, Cu
 int rows_cutoff_covers(Db *db, const char *session, const char *profile, const char *secret,
                        uint64_t sequence, CutoffRecord *ret)
 {
-        /* Each part is one look into the index; the newest cutoff of a kind and value covers most. */
+        /* Each part is one look into the index; the newest cutoff of a kind and value covers most.
+         */
         static const char sql[] =
                 "SELECT " COLUMNS " FROM cutoff WHERE id IN ("
                 " SELECT min(id) FROM cutoff WHERE kind = 0 AND value = '' AND sequence >= ?1"
-                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 1 AND value = ?2 AND sequence >= ?1"
-                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 2 AND value = ?3 AND sequence >= ?1"
-                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 3 AND value = ?4 AND sequence >= ?1"
+                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 1 AND value = ?2 AND sequence "
+                ">= ?1"
+                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 2 AND value = ?3 AND sequence "
+                ">= ?1"
+                " UNION ALL SELECT min(id) FROM cutoff WHERE kind = 3 AND value = ?4 AND sequence "
+                ">= ?1"
                 ") ORDER BY id LIMIT 1";
 
-        return read_one(db, sql,
-                        DB_VALUES(DB_U64(sequence), DB_TEXT(session), DB_TEXT(profile), DB_TEXT(secret)), ret);
+        return read_one(
+                db, sql,
+                DB_VALUES(DB_U64(sequence), DB_TEXT(session), DB_TEXT(profile), DB_TEXT(secret)),
+                ret);
 }
 
 int rows_cutoff_next(Db *db, CutoffRecord *ret)
 {
-        return read_one(db, "SELECT " COLUMNS " FROM cutoff WHERE applied = 0 ORDER BY id LIMIT 1", NULL, 0, ret);
+        return read_one(db, "SELECT " COLUMNS " FROM cutoff WHERE applied = 0 ORDER BY id LIMIT 1",
+                        NULL, 0, ret);
 }
 
 int rows_cutoff_set_applied(Db *db, uint64_t id)

@@ -9,8 +9,9 @@ static SCHEMA(schema_upstream, "LeaseUpstream", LeaseUpstream);
 
 #define UPSTREAM_MAX (32U * 1024U)
 
-#define COLUMNS \
-        "sequence, id, session, profile, secret, provider, generation, state, outcome, on_end, created," \
+#define COLUMNS                                                                                    \
+        "sequence, id, session, profile, secret, provider, generation, state, outcome, on_end, "   \
+        "created,"                                                                                 \
         " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL"
 
 _Static_assert(LEASE_INTENT == 0 && LEASE_LIVE == 1 && LEASE_REVOKING == 2 && LEASE_REVOKED == 3 &&
@@ -79,7 +80,8 @@ int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret)
 
         if (r)
                 return r;
-        r = seal_decrypt_secret(db_seal(db), (SealPlace){ "lease", id, "token" }, db_slice(query, 0), arena, ret);
+        r = seal_decrypt_secret(db_seal(db), (SealPlace){ "lease", id, "token" },
+                                db_slice(query, 0), arena, ret);
         return r == SEAL_E_FULL ? DB_E_NO_SPACE : r > 0 ? DB_E_DAMAGED : r;
 }
 
@@ -91,7 +93,8 @@ int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret)
 
         if (r)
                 return r;
-        r = seal_decrypt(db_seal(db), (SealPlace){ "lease", id, "upstream" }, db_slice(query, 0), &plain);
+        r = seal_decrypt(db_seal(db), (SealPlace){ "lease", id, "upstream" }, db_slice(query, 0),
+                         &plain);
         if (r)
                 return r > 0 ? DB_E_DAMAGED : r;
         r = schema_decode(&schema_upstream, buf_slice(&plain), NULL, pool, ret, NULL);
@@ -100,11 +103,13 @@ int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret)
 
 /* ---- changes ---- */
 
-int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream, const LeaseToken *token)
+int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream,
+                      const LeaseToken *token)
 {
         _cleanup_(buf_deinit) Buf sealed_upstream = BUF_NULL(UPSTREAM_MAX + SEAL_OVERHEAD);
         _cleanup_(buf_deinit) Buf sealed_token = BUF_NULL(SECRET_MAX + SEAL_OVERHEAD);
-        const char *upstream_id = token && token->upstream_id ? token->upstream_id : record->upstream_id;
+        const char *upstream_id =
+                token && token->upstream_id ? token->upstream_id : record->upstream_id;
         int r;
 
         if (record->state != LEASE_LIVE && (record->state != LEASE_INTENT || token))
@@ -114,18 +119,23 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                 r = seal_token(db, record->id, token, &sealed_token);
         if (r == 0)
                 r = db_run(db,
-                           "INSERT INTO lease (id, session, profile, secret, provider, generation, state,"
-                           " outcome, on_end, created, expires, ended, upstream_id, attempts, next_attempt,"
-                           " reason, token_hash, token, upstream) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+                           "INSERT INTO lease (id, session, profile, secret, provider, generation, "
+                           "state,"
+                           " outcome, on_end, created, expires, ended, upstream_id, attempts, "
+                           "next_attempt,"
+                           " reason, token_hash, token, upstream) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+                           "?7, ?8,"
                            " ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, ?16)",
-                           DB_VALUES(DB_TEXT(record->id), DB_TEXT(record->session), DB_TEXT(record->profile),
-                                     DB_TEXT(record->secret), DB_TEXT(record->provider),
-                                     DB_U64(record->generation), DB_U64(record->state),
-                                     DB_U64(record->outcome), DB_U64(record->on_end),
-                                     DB_U64(record->created), DB_U64(token ? token->expires : record->expires),
+                           DB_VALUES(DB_TEXT(record->id), DB_TEXT(record->session),
+                                     DB_TEXT(record->profile), DB_TEXT(record->secret),
+                                     DB_TEXT(record->provider), DB_U64(record->generation),
+                                     DB_U64(record->state), DB_U64(record->outcome),
+                                     DB_U64(record->on_end), DB_U64(record->created),
+                                     DB_U64(token ? token->expires : record->expires),
                                      DB_TEXT(upstream_id), DB_TEXT(record->reason),
                                      token && token->hash.size > 0 ? DB_BLOB(token->hash) : DB_NULL,
-                                     blob_or_null(&sealed_token), DB_BLOB(buf_slice(&sealed_upstream))),
+                                     blob_or_null(&sealed_token),
+                                     DB_BLOB(buf_slice(&sealed_upstream))),
                            NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
@@ -133,8 +143,8 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
 }
 
 /* The columns that a token fills in, as parameters 2 to 5; `more` are those behind. */
-static int write_token(Db *db, const char *sql, const char *id, const LeaseToken *token, DbValue more,
-                       DbValue last)
+static int write_token(Db *db, const char *sql, const char *id, const LeaseToken *token,
+                       DbValue more, DbValue last)
 {
         _cleanup_(buf_deinit) Buf sealed = BUF_NULL(SECRET_MAX + SEAL_OVERHEAD);
         int r;
@@ -153,26 +163,29 @@ static int write_token(Db *db, const char *sql, const char *id, const LeaseToken
 
 int rows_lease_set_live(Db *db, const char *id, const LeaseToken *token)
 {
-        return write_token(db,
-                           "UPDATE lease SET state = 1, expires = ?2, upstream_id = ?3, token_hash = ?4,"
-                           " token = ?5, reason = coalesce(?6, ?7, '') WHERE id = ?1 AND state = 0",
-                           id, token, DB_NULL, DB_NULL);
+        return write_token(
+                db,
+                "UPDATE lease SET state = 1, expires = ?2, upstream_id = ?3, token_hash = ?4,"
+                " token = ?5, reason = coalesce(?6, ?7, '') WHERE id = ?1 AND state = 0",
+                id, token, DB_NULL, DB_NULL);
 }
 
-int rows_lease_set_token(Db *db, const char *id, const LeaseToken *token, uint64_t now, const char *reason)
+int rows_lease_set_token(Db *db, const char *id, const LeaseToken *token, uint64_t now,
+                         const char *reason)
 {
-        return write_token(db,
-                           "UPDATE lease SET state = 2, outcome = 2, expires = ?2, upstream_id = ?3,"
-                           " token_hash = ?4, token = ?5, ended = ?6, next_attempt = ?6, reason = ?7"
-                           " WHERE id = ?1 AND state IN (0, 2, 6)",
-                           id, token, DB_U64(now), DB_CUT(reason, LIMIT_TEXT));
+        return write_token(
+                db,
+                "UPDATE lease SET state = 2, outcome = 2, expires = ?2, upstream_id = ?3,"
+                " token_hash = ?4, token = ?5, ended = ?6, next_attempt = ?6, reason = ?7"
+                " WHERE id = ?1 AND state IN (0, 2, 6)",
+                id, token, DB_U64(now), DB_CUT(reason, LIMIT_TEXT));
 }
 
 /* What ending a live lease does to its row; ?2 is the time and ?3 the reason. */
-#define SET_ENDED \
-        " SET state = CASE on_end WHEN 2 THEN 2 ELSE 3 END, outcome = on_end, ended = ?2," \
-        " next_attempt = CASE on_end WHEN 2 THEN ?2 ELSE 0 END, reason = ?3," \
-        " token = CASE on_end WHEN 2 THEN token ELSE NULL END," \
+#define SET_ENDED                                                                                  \
+        " SET state = CASE on_end WHEN 2 THEN 2 ELSE 3 END, outcome = on_end, ended = ?2,"         \
+        " next_attempt = CASE on_end WHEN 2 THEN ?2 ELSE 0 END, reason = ?3,"                      \
+        " token = CASE on_end WHEN 2 THEN token ELSE NULL END,"                                    \
         " upstream = CASE on_end WHEN 2 THEN upstream ELSE NULL END "
 
 int rows_lease_end(Db *db, const char *id, uint64_t now, const char *reason)
@@ -197,41 +210,48 @@ int rows_lease_finish(Db *db, const char *id, LeaseState state, Outcome outcome,
         if (!final && state != LEASE_UNRECOVERABLE)
                 return -EINVAL;
         if (!final)
-                return db_run_one(db,
-                                  "UPDATE lease SET state = 6, outcome = ?2, ended = ?3, reason = ?4"
-                                  " WHERE id = ?1 AND state IN (0, 1, 2)",
-                                  DB_VALUES(DB_TEXT(id), DB_U64(outcome), DB_U64(now),
-                                            DB_CUT(reason, LIMIT_TEXT)));
-        return db_run_one(db,
-                          "UPDATE lease SET state = ?2, outcome = ?3, ended = ?4, reason = ?5, token = NULL,"
-                          " upstream = NULL WHERE id = ?1 AND state IN (0, 1, 2, 6)",
-                          DB_VALUES(DB_TEXT(id), DB_U64(state), DB_U64(outcome), DB_U64(now),
-                                    DB_CUT(reason, LIMIT_TEXT)));
+                return db_run_one(
+                        db,
+                        "UPDATE lease SET state = 6, outcome = ?2, ended = ?3, reason = ?4"
+                        " WHERE id = ?1 AND state IN (0, 1, 2)",
+                        DB_VALUES(DB_TEXT(id), DB_U64(outcome), DB_U64(now),
+                                  DB_CUT(reason, LIMIT_TEXT)));
+        return db_run_one(
+                db,
+                "UPDATE lease SET state = ?2, outcome = ?3, ended = ?4, reason = ?5, token = NULL,"
+                " upstream = NULL WHERE id = ?1 AND state IN (0, 1, 2, 6)",
+                DB_VALUES(DB_TEXT(id), DB_U64(state), DB_U64(outcome), DB_U64(now),
+                          DB_CUT(reason, LIMIT_TEXT)));
 }
 
-int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max, uint64_t *ret_n)
+int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max,
+                            uint64_t *ret_n)
 {
         /* ?1 the highest sequence, ?4 how many, ?5 the value; each finds its rows by an index. */
         static const char *const statements[] = {
-                [CUTOFF_ALL] = "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                               " WHERE state = 1 AND sequence <= ?1 AND ?5 = ''"
-                               " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_SESSION] = "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                                   " WHERE session = ?5 AND sequence <= ?1 AND state = 1"
-                                   " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_PROFILE] = "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                                   " WHERE state = 1 AND sequence <= ?1 AND profile = ?5"
-                                   " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_SECRET] = "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                                  " WHERE secret = ?5 AND state = 1 AND sequence <= ?1"
-                                  " ORDER BY sequence LIMIT ?4)",
+                [CUTOFF_ALL] =
+                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                        " WHERE state = 1 AND sequence <= ?1 AND ?5 = ''"
+                        " ORDER BY sequence LIMIT ?4)",
+                [CUTOFF_SESSION] =
+                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                        " WHERE session = ?5 AND sequence <= ?1 AND state = 1"
+                        " ORDER BY sequence LIMIT ?4)",
+                [CUTOFF_PROFILE] =
+                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                        " WHERE state = 1 AND sequence <= ?1 AND profile = ?5"
+                        " ORDER BY sequence LIMIT ?4)",
+                [CUTOFF_SECRET] =
+                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                        " WHERE secret = ?5 AND state = 1 AND sequence <= ?1"
+                        " ORDER BY sequence LIMIT ?4)",
         };
 
         if ((unsigned)cutoff->kind >= _CUTOFF_N)
                 return -EINVAL;
         return db_run(db, statements[cutoff->kind],
-                      DB_VALUES(DB_U64(cutoff->sequence), DB_U64(now), DB_TEXT(cutoff->reason), DB_U64(max),
-                                DB_TEXT(cutoff->value)),
+                      DB_VALUES(DB_U64(cutoff->sequence), DB_U64(now), DB_TEXT(cutoff->reason),
+                                DB_U64(max), DB_TEXT(cutoff->value)),
                       ret_n);
 }
 
@@ -282,7 +302,8 @@ static int read_row(DbQuery *query, LeaseRecord *record)
                 .next_attempt = db_u64(query, 15),
                 .has_token = db_u64(query, 17) != 0,
         };
-        if (db_u64(query, 7) > LEASE_UNRECOVERABLE || db_u64(query, 8) > OUTCOME_IMPOSSIBLE_ROTATE ||
+        if (db_u64(query, 7) > LEASE_UNRECOVERABLE ||
+            db_u64(query, 8) > OUTCOME_IMPOSSIBLE_ROTATE ||
             db_u64(query, 9) > OUTCOME_IMPOSSIBLE_ROTATE)
                 return DB_E_DAMAGED;
         return read_texts(query, record);
@@ -308,13 +329,14 @@ int rows_lease_get(Db *db, const char *id, LeaseRecord *ret)
 int rows_lease_get_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], LeaseRecord *ret)
 {
         return read_one(db,
-                        "SELECT " COLUMNS " FROM lease WHERE token_hash = ?1 AND token_hash IS NOT NULL"
+                        "SELECT " COLUMNS
+                        " FROM lease WHERE token_hash = ?1 AND token_hash IS NOT NULL"
                         " ORDER BY sequence DESC LIMIT 1",
                         DB_BLOB(slice(hash, SEAL_HASH_SIZE)), ret);
 }
 
-static int read_page(Db *db, const char *sql, const DbValue *values, size_t n_values, size_t max, Pool *pool,
-                     LeaseRecord **ret, size_t *ret_n)
+static int read_page(Db *db, const char *sql, const DbValue *values, size_t n_values, size_t max,
+                     Pool *pool, LeaseRecord **ret, size_t *ret_n)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
         void *records;
@@ -338,16 +360,16 @@ static int read_page(Db *db, const char *sql, const DbValue *values, size_t n_va
 }
 
 /* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 how many. */
-#define FILTER_STATES "(?3 = 0 OR (?3 >> state) & 1)"
+#define FILTER_STATES  "(?3 = 0 OR (?3 >> state) & 1)"
 #define FILTER_PROFILE "(?6 IS NULL OR profile = ?6)"
-#define FILTER_BY_SESSION \
-        " FROM lease WHERE session = ?4 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES \
+#define FILTER_BY_SESSION                                                                          \
+        " FROM lease WHERE session = ?4 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES   \
         " AND (?5 IS NULL OR secret = ?5) AND " FILTER_PROFILE
-#define FILTER_BY_SECRET \
-        " FROM lease WHERE secret = ?5 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES \
+#define FILTER_BY_SECRET                                                                           \
+        " FROM lease WHERE secret = ?5 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES    \
         " AND ?4 IS NULL AND " FILTER_PROFILE
-#define FILTER_ALL \
-        " FROM lease WHERE sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES \
+#define FILTER_ALL                                                                                 \
+        " FROM lease WHERE sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES                    \
         " AND ?4 IS NULL AND ?5 IS NULL AND " FILTER_PROFILE
 #define IN_ORDER " ORDER BY sequence LIMIT ?7"
 
@@ -358,10 +380,14 @@ int rows_lease_list(Db *db, const LeaseFilter *filter, uint64_t after, size_t ma
         static const char by_secret[] = "SELECT " COLUMNS FILTER_BY_SECRET IN_ORDER;
         static const char all[] = "SELECT " COLUMNS FILTER_ALL IN_ORDER;
 
-        return read_page(db, filter->session ? by_session : filter->secret ? by_secret : all,
-                         DB_VALUES(DB_U64(after), DB_U64(filter->up_to ? filter->up_to : UINT64_MAX),
-                                   DB_U64(filter->states), DB_TEXT(filter->session), DB_TEXT(filter->secret),
-                                   DB_TEXT(filter->profile), DB_U64(max)),
+        return read_page(db,
+                         filter->session  ? by_session
+                         : filter->secret ? by_secret
+                                          : all,
+                         DB_VALUES(DB_U64(after),
+                                   DB_U64(filter->up_to ? filter->up_to : UINT64_MAX),
+                                   DB_U64(filter->states), DB_TEXT(filter->session),
+                                   DB_TEXT(filter->secret), DB_TEXT(filter->profile), DB_U64(max)),
                          max, pool, ret, ret_n);
 }
 
@@ -371,10 +397,13 @@ int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret)
         static const char by_secret[] = "SELECT count(*)" FILTER_BY_SECRET;
         static const char all[] = "SELECT count(*)" FILTER_ALL;
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(db, filter->session ? by_session : filter->secret ? by_secret : all,
+        int r = db_query(db,
+                         filter->session  ? by_session
+                         : filter->secret ? by_secret
+                                          : all,
                          DB_VALUES(DB_U64(0), DB_U64(filter->up_to ? filter->up_to : UINT64_MAX),
-                                   DB_U64(filter->states), DB_TEXT(filter->session), DB_TEXT(filter->secret),
-                                   DB_TEXT(filter->profile)),
+                                   DB_U64(filter->states), DB_TEXT(filter->session),
+                                   DB_TEXT(filter->secret), DB_TEXT(filter->profile)),
                          &query);
 
         if (r == 0)
@@ -384,7 +413,8 @@ int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret)
         return r;
 }
 
-int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n)
+int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
+                        size_t *ret_n)
 {
         return read_page(db,
                          "SELECT " COLUMNS " FROM lease WHERE state = 2 AND next_attempt <= ?1"
@@ -392,7 +422,8 @@ int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecor
                          DB_VALUES(DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
 }
 
-int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n)
+int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
+                            size_t *ret_n)
 {
         return read_page(db,
                          "SELECT " COLUMNS " FROM lease WHERE state IN (1, 2, 6) AND expires <= ?1"
@@ -403,10 +434,11 @@ int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseR
 int rows_lease_next_wake(Db *db, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(db,
-                         "SELECT min(coalesce((SELECT min(next_attempt) FROM lease WHERE state = 2), ?1),"
-                         " coalesce((SELECT min(expires) FROM lease WHERE state IN (1, 2, 6)), ?1))",
-                         DB_VALUES(DB_U64(UINT64_MAX)), &query);
+        int r = db_query(
+                db,
+                "SELECT min(coalesce((SELECT min(next_attempt) FROM lease WHERE state = 2), ?1),"
+                " coalesce((SELECT min(expires) FROM lease WHERE state IN (1, 2, 6)), ?1))",
+                DB_VALUES(DB_U64(UINT64_MAX)), &query);
 
         if (r == 0)
                 r = db_step(query);

@@ -24,7 +24,8 @@ typedef struct LeaseRecord {
          * IMPOSSIBLE_ROTATE. Insert takes it. */
         Outcome on_end;
         uint64_t created; /* wall time */
-        uint64_t expires; /* wall time; of an intent: when what may have been made dies at the latest */
+        uint64_t expires; /* wall time; of an intent: when what may have been made dies at the
+                             latest */
         uint64_t ended;   /* wall time; 0: not yet over here */
         char upstream_id[LIMIT_TEXT + 1];
         uint64_t attempts;
@@ -41,29 +42,31 @@ typedef struct LeaseUpstream {
 
 /* What an upstream gave. */
 typedef struct LeaseToken {
-        Slice hash;        /* SEAL_HASH_SIZE bytes of seal_token_hash(), or empty */
-        const Secret *value; /* kept sealed until it is revoked; NULL where revoking does not need it */
+        Slice hash; /* SEAL_HASH_SIZE bytes of seal_token_hash(), or empty */
+        const Secret
+                *value; /* kept sealed until it is revoked; NULL where revoking does not need it */
         const char *upstream_id; /* NULL: none */
         uint64_t expires;
 } LeaseToken;
 
 /* State INTENT (or LIVE, for what no upstream is asked for; then `token` may be given, else NULL).
  * Sets record->sequence. DB_E_EXISTS, DB_E_SEALED. */
-int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream, const LeaseToken *token)
-        NODISCARD NONNULL(1, 2, 3);
+int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream,
+                      const LeaseToken *token) NODISCARD NONNULL(1, 2, 3);
 /* INTENT to LIVE. DB_E_NOT_FOUND when it is not an intent any more: then what came must be revoked
  * and not delivered (rows_lease_set_token() keeps it for that). DB_E_SEALED. */
 int rows_lease_set_live(Db *db, const char *id, const LeaseToken *token) NODISCARD NONNULL(1, 2, 3);
-/* An intent that came back after its cutoff or after its session: straight to REVOKING. From INTENT,
- * REVOKING or UNRECOVERABLE, else DB_E_NOT_FOUND. */
-int rows_lease_set_token(Db *db, const char *id, const LeaseToken *token, uint64_t now, const char *reason)
-        NODISCARD NONNULL(1, 2, 3, 5);
-/* LIVE is over here: to REVOKING, due at once, when on_end is PENDING, else to REVOKED with on_end as
- * its outcome and the sealed columns gone. DB_E_NOT_FOUND when it is not live. */
-int rows_lease_end(Db *db, const char *id, uint64_t now, const char *reason) NODISCARD NONNULL(1, 2, 4);
+/* An intent that came back after its cutoff or after its session: straight to REVOKING. From
+ * INTENT, REVOKING or UNRECOVERABLE, else DB_E_NOT_FOUND. */
+int rows_lease_set_token(Db *db, const char *id, const LeaseToken *token, uint64_t now,
+                         const char *reason) NODISCARD NONNULL(1, 2, 3, 5);
+/* LIVE is over here: to REVOKING, due at once, when on_end is PENDING, else to REVOKED with on_end
+ * as its outcome and the sealed columns gone. DB_E_NOT_FOUND when it is not live. */
+int rows_lease_end(Db *db, const char *id, uint64_t now, const char *reason) NODISCARD
+        NONNULL(1, 2, 4);
 /* An attempt to revoke upstream failed: counts it and says when the next is due. From REVOKING. */
-int rows_lease_retry(Db *db, const char *id, uint64_t next_attempt, const char *reason)
-        NODISCARD NONNULL(1, 2, 4);
+int rows_lease_retry(Db *db, const char *id, uint64_t next_attempt, const char *reason) NODISCARD
+        NONNULL(1, 2, 4);
 /* To a final state (REVOKED, EXPIRED, FAILED) or UNRECOVERABLE (its `expires` stays), from any that
  * is not final. The sealed columns are overwritten with NULL, except for UNRECOVERABLE.
  * DB_E_NOT_FOUND when it is over already. */
@@ -72,20 +75,23 @@ int rows_lease_finish(Db *db, const char *id, LeaseState state, Outcome outcome,
 
 int rows_lease_get(Db *db, const char *id, LeaseRecord *ret) NODISCARD NONNULL(1, 2, 3);
 /* The newest with this hash (seal_token_hash()). DB_E_NOT_FOUND. */
-int rows_lease_get_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], LeaseRecord *ret)
-        NODISCARD NONNULL(1, 3);
+int rows_lease_get_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], LeaseRecord *ret) NODISCARD
+        NONNULL(1, 3);
 /* The value that revoking needs. DB_E_NOT_FOUND: none is kept. DB_E_SEALED, DB_E_DAMAGED. */
-int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD NONNULL(1, 2, 3, 4);
+int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD
+        NONNULL(1, 2, 3, 4);
 /* DB_E_NOT_FOUND when it is over and the copy is gone. Texts are the pool's. */
-int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret) NODISCARD NONNULL(1, 2, 3, 4);
+int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret) NODISCARD
+        NONNULL(1, 2, 3, 4);
 
 /* What a listing takes: all that is set must match. */
 typedef struct LeaseFilter {
         const char *session, *profile, *secret; /* NULL: any */
-        uint32_t states; /* 1U << LeaseState, or'd; 0: any */
-        uint64_t up_to;  /* highest sequence; 0: no limit */
+        uint32_t states;                        /* 1U << LeaseState, or'd; 0: any */
+        uint64_t up_to;                         /* highest sequence; 0: no limit */
 } LeaseFilter;
-#define LEASE_STATES_OPEN (1U << LEASE_INTENT | 1U << LEASE_LIVE | 1U << LEASE_REVOKING | 1U << LEASE_UNRECOVERABLE)
+#define LEASE_STATES_OPEN                                                                          \
+        (1U << LEASE_INTENT | 1U << LEASE_LIVE | 1U << LEASE_REVOKING | 1U << LEASE_UNRECOVERABLE)
 
 /* A page in order of creation, behind the sequence `after` (0: from the start), at most `max`. Zero
  * rows is the end. The array is the pool's; 64 rows take about 100 KiB. */
@@ -93,20 +99,21 @@ int rows_lease_list(Db *db, const LeaseFilter *filter, uint64_t after, size_t ma
                     LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 5, 6, 7);
 int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret) NODISCARD NONNULL(1, 2, 3);
 /* REVOKING whose next_attempt has come, earliest first. */
-int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n)
-        NODISCARD NONNULL(1, 4, 5, 6);
+int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
+                        size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);
 /* Open ones (see above, not intents) whose `expires` has come, earliest first. */
-int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n)
-        NODISCARD NONNULL(1, 4, 5, 6);
+int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
+                            size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);
 /* When the next of the two listings above will have something; UINT64_MAX: never. For one timer. */
 int rows_lease_next_wake(Db *db, uint64_t *ret) NODISCARD NONNULL(1, 2);
 /* Of all states at once. */
-int rows_lease_count_states(Db *db, uint64_t counts[LEASE_UNRECOVERABLE + 1]) NODISCARD NONNULL(1, 2);
+int rows_lease_count_states(Db *db, uint64_t counts[LEASE_UNRECOVERABLE + 1]) NODISCARD
+        NONNULL(1, 2);
 
 /* Works off a cutoff: what rows_lease_end() does, for at most `max` live rows that it covers (their
  * expected number is not known before: repeat until fewer than `max` were changed, then
  * rows_cutoff_set_applied()). Intents are left to whoever waits for them. */
-int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max, uint64_t *ret_n)
-        NODISCARD NONNULL(1, 2, 5);
+int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max,
+                            uint64_t *ret_n) NODISCARD NONNULL(1, 2, 5);
 /* Deletes what was over before `before`, at most `max` rows. */
 int rows_lease_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD NONNULL(1, 4);

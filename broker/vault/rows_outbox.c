@@ -31,5 +31,6 @@ int rows_outbox_next(Db *db, uint64_t after, uint64_t *ret_sequence, Buf *out)
 
 int rows_outbox_remove(Db *db, uint64_t sequence)
 {
-        return db_run(db, "DELETE FROM audit_outbox WHERE sequence <= ?1", DB_VALUES(DB_U64(sequence)), NULL);
+        return db_run(db, "DELETE FROM audit_outbox WHERE sequence <= ?1",
+                      DB_VALUES(DB_U64(sequence)), NULL);
 }

@@ -16,10 +16,12 @@ static SCHEMA(schema_binding, "Binding", Binding);
 
 #define BINDING_MAX (64U * 1024U)
 
-const char *const rotation_step_names[] = { "none", "planned", "stored", "verified", "switched", "old-revoked", NULL };
+const char *const rotation_step_names[] = { "none",     "planned",     "stored", "verified",
+                                            "switched", "old-revoked", NULL };
 _Static_assert(ARRAY_SIZE(rotation_step_names) == _ROTATION_N + 1, "one name a step");
 
-#define COLUMNS "name, provider, binding, generation, added, rotated, step, step_time, next_generation"
+#define COLUMNS                                                                                    \
+        "name, provider, binding, generation, added, rotated, step, step_time, next_generation"
 
 static int write_row(Db *db, const char *sql, const SecretRecord *record)
 {
@@ -32,22 +34,25 @@ static int write_row(Db *db, const char *sql, const SecretRecord *record)
         return db_run_one(db, sql,
                           DB_VALUES(DB_TEXT(record->name), DB_TEXT(record->provider),
                                     DB_BLOB(buf_slice(&binding)), DB_U64(record->generation),
-                                    DB_U64(record->added), DB_U64(record->rotated), DB_U64(record->step),
-                                    DB_U64(record->step_time), DB_U64(record->next_generation)));
+                                    DB_U64(record->added), DB_U64(record->rotated),
+                                    DB_U64(record->step), DB_U64(record->step_time),
+                                    DB_U64(record->next_generation)));
 }
 
 int rows_secret_insert(Db *db, const SecretRecord *record)
 {
-        return write_row(db, "INSERT INTO secret (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                         record);
+        return write_row(
+                db, "INSERT INTO secret (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                record);
 }
 
 int rows_secret_replace(Db *db, const SecretRecord *record)
 {
-        return write_row(db,
-                         "UPDATE secret SET provider = ?2, binding = ?3, generation = ?4, added = ?5,"
-                         " rotated = ?6, step = ?7, step_time = ?8, next_generation = ?9 WHERE name = ?1",
-                         record);
+        return write_row(
+                db,
+                "UPDATE secret SET provider = ?2, binding = ?3, generation = ?4, added = ?5,"
+                " rotated = ?6, step = ?7, step_time = ?8, next_generation = ?9 WHERE name = ?1",
+                record);
 }
 
 static int read_binding(DbQuery *query, int column, Pool *pool, SecretRecord *record)
@@ -91,7 +96,8 @@ static int read_row(DbQuery *query, Pool *pool, SecretRecord *ret)
 int rows_secret_get(Db *db, const char *name, Pool *pool, SecretRecord *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(db, "SELECT " COLUMNS " FROM secret WHERE name = ?1", DB_VALUES(DB_TEXT(name)), &query);
+        int r = db_query(db, "SELECT " COLUMNS " FROM secret WHERE name = ?1",
+                         DB_VALUES(DB_TEXT(name)), &query);
 
         if (r == 0)
                 r = db_step(query);
@@ -105,7 +111,8 @@ int rows_secret_remove(Db *db, const char *name)
         return db_run_one(db, "DELETE FROM secret WHERE name = ?1", DB_VALUES(DB_TEXT(name)));
 }
 
-int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRecord **ret, size_t *ret_n)
+int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRecord **ret,
+                     size_t *ret_n)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
         void *records;
@@ -113,8 +120,9 @@ int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRe
         int r = db_pool_array(pool, max, sizeof(SecretRecord), &records);
 
         if (r == 0)
-                r = db_query(db, "SELECT " COLUMNS " FROM secret WHERE name > ?1 ORDER BY name LIMIT ?2",
-                             DB_VALUES(DB_TEXT(after ? after : ""), DB_U64(max)), &query);
+                r = db_query(
+                        db, "SELECT " COLUMNS " FROM secret WHERE name > ?1 ORDER BY name LIMIT ?2",
+                        DB_VALUES(DB_TEXT(after ? after : ""), DB_U64(max)), &query);
         while (r == 0 && n < max) {
                 r = db_step(query);
                 if (r == 0)
@@ -132,7 +140,8 @@ int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRe
 int rows_secret_count(Db *db, uint64_t *ret, uint64_t *ret_rotating)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(db, "SELECT count(*), count(*) FILTER (WHERE step <> 0) FROM secret", NULL, 0, &query);
+        int r = db_query(db, "SELECT count(*), count(*) FILTER (WHERE step <> 0) FROM secret", NULL,
+                         0, &query);
 
         if (r == 0)
                 r = db_step(query);
@@ -147,30 +156,34 @@ int rows_secret_count(Db *db, uint64_t *ret, uint64_t *ret_rotating)
 
 int rows_secret_rotation_plan(Db *db, const char *name, uint64_t now)
 {
-        return db_run_one(db,
-                          "UPDATE secret SET step = 1, step_time = ?2, next_generation = generation + 1"
-                          " WHERE name = ?1 AND step = 0",
-                          DB_VALUES(DB_TEXT(name), DB_U64(now)));
+        return db_run_one(
+                db,
+                "UPDATE secret SET step = 1, step_time = ?2, next_generation = generation + 1"
+                " WHERE name = ?1 AND step = 0",
+                DB_VALUES(DB_TEXT(name), DB_U64(now)));
 }
 
-int rows_secret_rotation_advance(Db *db, const char *name, RotationStep from, RotationStep to, uint64_t now)
+int rows_secret_rotation_advance(Db *db, const char *name, RotationStep from, RotationStep to,
+                                 uint64_t now)
 {
         bool last = from == ROTATION_OLD_REVOKED && to == ROTATION_NONE;
 
         if (from == ROTATION_NONE || from >= _ROTATION_N || (!last && to != from + 1))
                 return -EINVAL;
         if (to == ROTATION_SWITCHED)
-                return db_run_one(db,
-                                  "UPDATE secret SET step = ?3, step_time = ?4, generation = next_generation,"
-                                  " rotated = ?4 WHERE name = ?1 AND step = ?2",
-                                  DB_VALUES(DB_TEXT(name), DB_U64(from), DB_U64(to), DB_U64(now)));
+                return db_run_one(
+                        db,
+                        "UPDATE secret SET step = ?3, step_time = ?4, generation = next_generation,"
+                        " rotated = ?4 WHERE name = ?1 AND step = ?2",
+                        DB_VALUES(DB_TEXT(name), DB_U64(from), DB_U64(to), DB_U64(now)));
         if (last)
                 return db_run_one(db,
                                   "UPDATE secret SET step = 0, step_time = ?2, next_generation = 0"
                                   " WHERE name = ?1 AND step = 5",
                                   DB_VALUES(DB_TEXT(name), DB_U64(now)));
-        return db_run_one(db, "UPDATE secret SET step = ?3, step_time = ?4 WHERE name = ?1 AND step = ?2",
-                          DB_VALUES(DB_TEXT(name), DB_U64(from), DB_U64(to), DB_U64(now)));
+        return db_run_one(
+                db, "UPDATE secret SET step = ?3, step_time = ?4 WHERE name = ?1 AND step = ?2",
+                DB_VALUES(DB_TEXT(name), DB_U64(from), DB_U64(to), DB_U64(now)));
 }
 
 int rows_secret_rotation_abort(Db *db, const char *name, uint64_t now)

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Table secret: what the state knows of each secret. Not its value, which is in the keyring; and its
- * binding is the keyring item's, of which this is a copy for listings and for the comparison at load.
+ * Table secret: what the state knows of each secret. Not its value, which is in the keyring; and
+ * its binding is the keyring item's, of which this is a copy for listings and for the comparison at
+ * load.
  */
 #include "vault/db.h"
 #include "wire/field.h"
@@ -36,16 +37,16 @@ int rows_secret_insert(Db *db, const SecretRecord *record) NODISCARD NONNULL(1, 
 /* Everything but the name, for `add --replace`. DB_E_NOT_FOUND. */
 int rows_secret_replace(Db *db, const SecretRecord *record) NODISCARD NONNULL(1, 2);
 /* DB_E_NOT_FOUND, DB_E_DAMAGED, DB_E_NO_SPACE. */
-int rows_secret_get(Db *db, const char *name, Pool *pool, SecretRecord *ret)
-        NODISCARD NONNULL(1, 2, 3, 4);
+int rows_secret_get(Db *db, const char *name, Pool *pool, SecretRecord *ret) NODISCARD
+        NONNULL(1, 2, 3, 4);
 /* DB_E_NOT_FOUND. Leases keep their own copy of the upstream. */
 int rows_secret_remove(Db *db, const char *name) NODISCARD NONNULL(1, 2);
 /*
  * A page in order of name, behind `after` (NULL or "": from the start), at most `max`. Zero rows is
  * the end. Array and texts are the pool's.
  */
-int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRecord **ret, size_t *ret_n)
-        NODISCARD NONNULL(1, 4, 5, 6);
+int rows_secret_list(Db *db, const char *after, size_t max, Pool *pool, SecretRecord **ret,
+                     size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);
 /* How many there are, and how many are in a rotation. Either may be NULL. */
 int rows_secret_count(Db *db, uint64_t *ret, uint64_t *ret_rotating) NODISCARD NONNULL(1);
 
@@ -57,7 +58,7 @@ int rows_secret_count(Db *db, uint64_t *ret, uint64_t *ret_rotating) NODISCARD N
 int rows_secret_rotation_plan(Db *db, const char *name, uint64_t now) NODISCARD NONNULL(1, 2);
 /* From `from` to `to`, the next step. To SWITCHED moves generation on and sets `rotated`; from
  * OLD_REVOKED goes to NONE. */
-int rows_secret_rotation_advance(Db *db, const char *name, RotationStep from, RotationStep to, uint64_t now)
-        NODISCARD NONNULL(1, 2);
+int rows_secret_rotation_advance(Db *db, const char *name, RotationStep from, RotationStep to,
+                                 uint64_t now) NODISCARD NONNULL(1, 2);
 /* PLANNED, STORED or VERIFIED back to NONE; the generation stays. */
 int rows_secret_rotation_abort(Db *db, const char *name, uint64_t now) NODISCARD NONNULL(1, 2);

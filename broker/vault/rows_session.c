@@ -21,11 +21,11 @@ static const Field schema_grants_fields[] = {
 };
 static SCHEMA(schema_grants, "Grants", GrantList);
 
-/* One value of the database at most. Sixteen grants with 500 repositories each would be more than any
- * message can carry. */
+/* One value of the database at most. Sixteen grants with 500 repositories each would be more than
+ * any message can carry. */
 #define GRANTS_MAX (768U * 1024U)
 
-#define COLUMNS \
+#define COLUMNS                                                                                    \
         "sequence, id, uid, label, state, opened, expires, deadline, ended, end_reason, lifeline," \
         " secret_hash, grants"
 
@@ -73,17 +73,20 @@ int rows_session_insert(Db *db, SessionRecord *record)
         int r = seal_grants(db, record, &grants);
 
         if (r == 0)
-                r = db_run(db,
-                           "INSERT INTO session (id, uid, label, state, opened, expires, deadline, ended,"
-                           " end_reason, lifeline, secret_hash, grants)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                           DB_VALUES(DB_TEXT(record->id), DB_U64(record->uid), DB_TEXT(record->label),
-                                     DB_U64(record->state), DB_U64(record->opened), DB_U64(record->expires),
-                                     DB_U64(record->deadline), DB_U64(record->ended),
-                                     DB_TEXT(record->end_reason), DB_U64(record->lifeline),
-                                     DB_BLOB(slice(record->secret_hash, sizeof(record->secret_hash))),
-                                     DB_BLOB(buf_slice(&grants))),
-                           NULL);
+                r = db_run(
+                        db,
+                        "INSERT INTO session (id, uid, label, state, opened, expires, deadline, "
+                        "ended,"
+                        " end_reason, lifeline, secret_hash, grants)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                        DB_VALUES(DB_TEXT(record->id), DB_U64(record->uid), DB_TEXT(record->label),
+                                  DB_U64(record->state), DB_U64(record->opened),
+                                  DB_U64(record->expires), DB_U64(record->deadline),
+                                  DB_U64(record->ended), DB_TEXT(record->end_reason),
+                                  DB_U64(record->lifeline),
+                                  DB_BLOB(slice(record->secret_hash, sizeof(record->secret_hash))),
+                                  DB_BLOB(buf_slice(&grants))),
+                        NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
         return r;
@@ -132,7 +135,8 @@ int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret)
 
         if (!db_seal(db))
                 return DB_E_SEALED;
-        r = db_query(db, "SELECT " COLUMNS " FROM session WHERE id = ?1", DB_VALUES(DB_TEXT(id)), &query);
+        r = db_query(db, "SELECT " COLUMNS " FROM session WHERE id = ?1", DB_VALUES(DB_TEXT(id)),
+                     &query);
         if (r == 0)
                 r = db_step(query);
         if (r)
@@ -142,7 +146,8 @@ int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret)
 
 int rows_session_set_live(Db *db, const char *id)
 {
-        return db_run_one(db, "UPDATE session SET state = 1 WHERE id = ?1 AND state = 0", DB_VALUES(DB_TEXT(id)));
+        return db_run_one(db, "UPDATE session SET state = 1 WHERE id = ?1 AND state = 0",
+                          DB_VALUES(DB_TEXT(id)));
 }
 
 int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason)
@@ -155,7 +160,8 @@ int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason)
 
 int rows_session_end_all(Db *db, uint64_t now, const char *reason, uint64_t *ret_n)
 {
-        return db_run(db, "UPDATE session SET state = 2, ended = ?1, end_reason = ?2 WHERE state <> 2",
+        return db_run(db,
+                      "UPDATE session SET state = 2, ended = ?1, end_reason = ?2 WHERE state <> 2",
                       DB_VALUES(DB_U64(now), DB_CUT(reason, LIMIT_TEXT)), ret_n);
 }
 
@@ -164,8 +170,9 @@ int rows_session_list(Db *db, bool all, uint64_t after, size_t max, Pool *pool, 
 {
         static const char every[] = "SELECT " COLUMNS " FROM session WHERE sequence > ?1"
                                     " ORDER BY sequence LIMIT ?2";
-        static const char open[] = "SELECT " COLUMNS " FROM session WHERE sequence > ?1 AND state <> 2"
-                                   " ORDER BY sequence LIMIT ?2";
+        static const char open[] =
+                "SELECT " COLUMNS " FROM session WHERE sequence > ?1 AND state <> 2"
+                " ORDER BY sequence LIMIT ?2";
         _cleanup_(db_finishp) DbQuery *query = NULL;
         void *records;
         size_t n = 0;
@@ -191,7 +198,8 @@ int rows_session_count(Db *db, uint64_t uid, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
         int r = uid == UINT64_MAX
-                        ? db_query(db, "SELECT count(*) FROM session WHERE state <> 2", NULL, 0, &query)
+                        ? db_query(db, "SELECT count(*) FROM session WHERE state <> 2", NULL, 0,
+                                   &query)
                         : db_query(db, "SELECT count(*) FROM session WHERE state <> 2 AND uid = ?1",
                                    DB_VALUES(DB_U64(uid)), &query);
 

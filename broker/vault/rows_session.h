@@ -9,7 +9,7 @@
 typedef struct GrantRecord {
         const char *profile;
         const char *secret;
-        Scope *scope; /* the profile's, narrowed; NULL: none */
+        Scope *scope;     /* the profile's, narrowed; NULL: none */
         uint32_t deliver; /* Delivery */
         uint64_t ttl;     /* seconds */
         const char *env;  /* NULL: none */
@@ -36,23 +36,26 @@ typedef struct SessionRecord {
 /* DB_E_EXISTS, DB_E_SEALED. Sets record->sequence. */
 int rows_session_insert(Db *db, SessionRecord *record) NODISCARD NONNULL(1, 2);
 /* With grants: DB_E_SEALED without the key. DB_E_NOT_FOUND, DB_E_DAMAGED, DB_E_NO_SPACE. */
-int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret) NODISCARD NONNULL(1, 2, 3, 4);
+int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret) NODISCARD
+        NONNULL(1, 2, 3, 4);
 /* OPENING to LIVE. DB_E_NOT_FOUND when it is not opening any more. */
 int rows_session_set_live(Db *db, const char *id) NODISCARD NONNULL(1, 2);
-/* To ENDED. DB_E_NOT_FOUND when there is none or it has ended, so that only one call ends it. A reason
- * that is too long is cut. */
-int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason) NODISCARD NONNULL(1, 2, 4);
+/* To ENDED. DB_E_NOT_FOUND when there is none or it has ended, so that only one call ends it. A
+ * reason that is too long is cut. */
+int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason) NODISCARD
+        NONNULL(1, 2, 4);
 /* All that have not ended, in one statement: another epoch. */
-int rows_session_end_all(Db *db, uint64_t now, const char *reason, uint64_t *ret_n)
-        NODISCARD NONNULL(1, 3, 4);
+int rows_session_end_all(Db *db, uint64_t now, const char *reason, uint64_t *ret_n) NODISCARD
+        NONNULL(1, 3, 4);
 /*
- * A page in order of creation, behind the sequence `after` (0: from the start), at most `max`; those
- * that have ended only with `all`. Zero rows is the end. Without the key of db_set_seal() the grants
- * are left empty; everything else is there.
+ * A page in order of creation, behind the sequence `after` (0: from the start), at most `max`;
+ * those that have ended only with `all`. Zero rows is the end. Without the key of db_set_seal() the
+ * grants are left empty; everything else is there.
  */
 int rows_session_list(Db *db, bool all, uint64_t after, size_t max, Pool *pool, SessionRecord **ret,
                       size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
 /* How many have not ended; of one uid, or with UINT64_MAX of all. */
 int rows_session_count(Db *db, uint64_t uid, uint64_t *ret) NODISCARD NONNULL(1, 3);
 /* Deletes what ended before `before` and has no lease left, at most `max` rows. */
-int rows_session_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD NONNULL(1, 4);
+int rows_session_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD
+        NONNULL(1, 4);

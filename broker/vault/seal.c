@@ -3,8 +3,8 @@
 #include <sodium.h>
 
 #define SEAL_VERSION 1U
-#define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-#define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES
+#define NONCE_SIZE   crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define TAG_SIZE     crypto_aead_xchacha20poly1305_ietf_ABYTES
 
 _Static_assert(SEAL_OVERHEAD == 1 + NONCE_SIZE + TAG_SIZE, "header says otherwise");
 _Static_assert(SEAL_ROOT_SIZE == crypto_kdf_KEYBYTES, "the root is a key of crypto_kdf");
@@ -114,9 +114,9 @@ int seal_encrypt(const Seal *seal, SealPlace place, Slice plain, Buf *out)
                 return r == -ENOBUFS ? SEAL_E_FULL : r;
         room[0] = SEAL_VERSION;
         randombytes_buf(room + 1, NONCE_SIZE);
-        (void)crypto_aead_xchacha20poly1305_ietf_encrypt(room + 1 + NONCE_SIZE, NULL, plain.data, plain.size,
-                                                         data.data, data.size, NULL, room + 1,
-                                                         seal_keys(seal)->column);
+        (void)crypto_aead_xchacha20poly1305_ietf_encrypt(room + 1 + NONCE_SIZE, NULL, plain.data,
+                                                         plain.size, data.data, data.size, NULL,
+                                                         room + 1, seal_keys(seal)->column);
         buf_commit(out, plain.size + SEAL_OVERHEAD);
         return 0;
 }
@@ -129,9 +129,9 @@ static int seal_open(const Seal *seal, SealPlace place, Slice sealed, uint8_t *o
 
         if (r < 0)
                 return r;
-        r = crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed.data + 1 + NONCE_SIZE,
-                                                       sealed.size - 1 - NONCE_SIZE, data.data, data.size,
-                                                       sealed.data + 1, seal_keys(seal)->column);
+        r = crypto_aead_xchacha20poly1305_ietf_decrypt(
+                out, NULL, NULL, sealed.data + 1 + NONCE_SIZE, sealed.size - 1 - NONCE_SIZE,
+                data.data, data.size, sealed.data + 1, seal_keys(seal)->column);
         return r == 0 ? 0 : SEAL_E_DAMAGED;
 }
 
@@ -176,9 +176,11 @@ int seal_decrypt_secret(const Seal *seal, SealPlace place, Slice sealed, Arena *
 }
 
 /* Cannot fail: sizes are within the function's range. */
-static void keyed_hash(const uint8_t key[crypto_generichash_KEYBYTES], Slice bytes, uint8_t *out, size_t size)
+static void keyed_hash(const uint8_t key[crypto_generichash_KEYBYTES], Slice bytes, uint8_t *out,
+                       size_t size)
 {
-        (void)crypto_generichash(out, size, bytes.data, bytes.size, key, crypto_generichash_KEYBYTES);
+        (void)crypto_generichash(out, size, bytes.data, bytes.size, key,
+                                 crypto_generichash_KEYBYTES);
 }
 
 void seal_token_hash(const Seal *seal, Slice token, uint8_t out[SEAL_HASH_SIZE])
@@ -196,7 +198,8 @@ int seal_token_hash_hex(const Seal *seal, const char *sha256_hex, uint8_t out[SE
         size_t size;
 
         if (strlen(sha256_hex) != 2 * sizeof(plain) ||
-            sodium_hex2bin(plain, sizeof(plain), sha256_hex, 2 * sizeof(plain), NULL, &size, NULL) != 0 ||
+            sodium_hex2bin(plain, sizeof(plain), sha256_hex, 2 * sizeof(plain), NULL, &size,
+                           NULL) != 0 ||
             size != sizeof(plain))
                 return SEAL_E_HEX;
         keyed_hash(seal_keys(seal)->token, slice(plain, sizeof(plain)), out, SEAL_HASH_SIZE);

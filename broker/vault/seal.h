@@ -10,9 +10,9 @@
 
 typedef struct Seal Seal;
 
-#define SEAL_ROOT_SIZE 32U
-#define SEAL_HASH_SIZE 32U
-#define SEAL_OVERHEAD 41U /* a version byte, the nonce, the tag */
+#define SEAL_ROOT_SIZE       32U
+#define SEAL_HASH_SIZE       32U
+#define SEAL_OVERHEAD        41U /* a version byte, the nonce, the tag */
 #define SEAL_SHA256_HEX_SIZE 65U
 #define SEAL_AUDIT_HASH_SIZE 41U /* "blake2b:", 32 digits and a NUL */
 
@@ -52,8 +52,8 @@ int seal_decrypt_secret(const Seal *seal, SealPlace place, Slice sealed, Arena *
  */
 void seal_token_hash(const Seal *seal, Slice token, uint8_t out[SEAL_HASH_SIZE]) NONNULL(1);
 /* The same from the hex SHA-256 (either case) that a report has. SEAL_E_HEX. */
-int seal_token_hash_hex(const Seal *seal, const char *sha256_hex, uint8_t out[SEAL_HASH_SIZE])
-        NODISCARD NONNULL(1, 2);
+int seal_token_hash_hex(const Seal *seal, const char *sha256_hex,
+                        uint8_t out[SEAL_HASH_SIZE]) NODISCARD NONNULL(1, 2);
 /* Plain SHA-256 of a token in lower case hex: what goes into Revoke{token_hash}. */
 void seal_sha256_hex(Slice token, char out[SEAL_SHA256_HEX_SIZE]);
 /* How a sensitive string is written in the audit log: "blake2b:" and 32 hex digits, keyed. */

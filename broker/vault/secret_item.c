@@ -8,7 +8,7 @@ static const char family[] = "mcpcred";
 
 #define PREFIX_LENGTH (sizeof(prefix) - 1)
 #define FAMILY_LENGTH (sizeof(family) - 1)
-#define BASE64 sodium_base64_VARIANT_ORIGINAL
+#define BASE64        sodium_base64_VARIANT_ORIGINAL
 
 static const Field schema_secret_binding_fields[] = {
         F(SecretBinding, provider, TEXT, 0, LIMIT_NAME, 0),
@@ -80,8 +80,8 @@ int secret_item_encode(const SecretItem *item, Arena *arena, Secret **ret)
         return 0;
 }
 
-/* The binary form. Only what sodium_bin2base64() writes: no white space, whole quartets, padding, and no
- * stray bits in the last digit. */
+/* The binary form. Only what sodium_bin2base64() writes: no white space, whole quartets, padding,
+ * and no stray bits in the last digit. */
 static int decode_base64(Slice text, Buf *out)
 {
         const char *end;
@@ -91,8 +91,8 @@ static int decode_base64(Slice text, Buf *out)
 
         if (r < 0)
                 return r == -ENOBUFS ? SECRET_ITEM_E_DAMAGED : r;
-        if (sodium_base642bin(room, text.size / 4 * 3 + 3, (const char *)text.data, text.size, NULL, &size, &end,
-                              BASE64) != 0 ||
+        if (sodium_base642bin(room, text.size / 4 * 3 + 3, (const char *)text.data, text.size, NULL,
+                              &size, &end, BASE64) != 0 ||
             end != (const char *)text.data + text.size)
                 return SECRET_ITEM_E_DAMAGED;
         buf_commit(out, size);
@@ -109,7 +109,8 @@ static int decode_text(Slice text, Buf *out)
                         return SECRET_ITEM_E_DAMAGED;
                 while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9')
                         at++;
-                return at > FAMILY_LENGTH && at < text.size && text.data[at] == ':' && text.data[FAMILY_LENGTH] != '0'
+                return at > FAMILY_LENGTH && at < text.size && text.data[at] == ':' &&
+                                       text.data[FAMILY_LENGTH] != '0'
                                ? SECRET_ITEM_E_NEWER
                                : SECRET_ITEM_E_DAMAGED;
         }
@@ -127,7 +128,9 @@ int secret_item_decode(const Secret *text, Arena *arena, Pool *pool, SecretItem 
                 return r;
         r = schema_decode(&schema_secret_item, buf_slice(&plain), arena, pool, ret, NULL);
         if (r)
-                return r == SCHEMA_E_NO_SPACE ? SECRET_ITEM_E_FULL : r > 0 ? SECRET_ITEM_E_DAMAGED : r;
+                return r == SCHEMA_E_NO_SPACE ? SECRET_ITEM_E_FULL
+                       : r > 0                ? SECRET_ITEM_E_DAMAGED
+                                              : r;
         r = check_item(ret);
         if (r) {
                 secret_item_clear(ret);

@@ -8,8 +8,8 @@
 #include "base/secret.h"
 #include "wire/schema.h"
 
-/* One value. Three of them and the binding, in base64, stay under SECRET_MAX; a 16384-bit RSA key in
- * PEM is 13 KiB. */
+/* One value. Three of them and the binding, in base64, stay under SECRET_MAX; a 16384-bit RSA key
+ * in PEM is 13 KiB. */
 #define SECRET_ITEM_VALUE_MAX (14U * 1024U)
 /* The encoded binding: what three values leave. */
 #define SECRET_ITEM_BINDING_MAX 6000U
@@ -39,10 +39,12 @@ enum {
 };
 
 /* The text to store. TOO_LONG, FULL; -EINVAL for an item without binding, value or generation. */
-int secret_item_encode(const SecretItem *item, Arena *arena, Secret **ret) NODISCARD NONNULL(1, 2, 3);
-/* Strict: what encode would not write is refused. `ret` is cleared on failure. DAMAGED, NEWER, FULL. */
-int secret_item_decode(const Secret *text, Arena *arena, Pool *pool, SecretItem *ret)
-        NODISCARD NONNULL(1, 2, 3, 4);
+int secret_item_encode(const SecretItem *item, Arena *arena, Secret **ret) NODISCARD
+        NONNULL(1, 2, 3);
+/* Strict: what encode would not write is refused. `ret` is cleared on failure. DAMAGED, NEWER,
+ * FULL. */
+int secret_item_decode(const Secret *text, Arena *arena, Pool *pool, SecretItem *ret) NODISCARD
+        NONNULL(1, 2, 3, 4);
 /* Frees the values and zeroes the struct. */
 void secret_item_clear(SecretItem *item);
 /* Whether a binding is within SECRET_ITEM_BINDING_MAX and the limits of its fields. TOO_LONG. */

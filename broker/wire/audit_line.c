@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define READ_SIZE 65536U
+#define READ_SIZE     65536U
 #define NAME_TEXT_MAX 64U
 
 _Static_assert(AUDIT_HASH_SIZE == crypto_hash_sha256_BYTES, "the chain is of SHA-256");
@@ -18,9 +18,10 @@ static const char key_hash[] = "\",\"hash\":\"";
 static const char line_end[] = "\"}";
 
 #define LENGTH(literal) (sizeof(literal) - 1)
-#define HEX_LENGTH (AUDIT_HASH_HEX_SIZE - 1)
+#define HEX_LENGTH      (AUDIT_HASH_HEX_SIZE - 1)
 /* From key_prev on every line has the same length. */
-#define TAIL_LENGTH (LENGTH(key_prev) + HEX_LENGTH + LENGTH(key_hash) + HEX_LENGTH + LENGTH(line_end))
+#define TAIL_LENGTH                                                                                \
+        (LENGTH(key_prev) + HEX_LENGTH + LENGTH(key_hash) + HEX_LENGTH + LENGTH(line_end))
 
 /* ---- writing ---- */
 
@@ -40,7 +41,8 @@ static bool is_control(const char *text, size_t size)
 {
         uint8_t first = (uint8_t)text[0];
 
-        return first < 0x20 || first == 0x7f || (size == 2 && first == 0xc2 && (uint8_t)text[1] < 0xa0);
+        return first < 0x20 || first == 0x7f ||
+               (size == 2 && first == 0xc2 && (uint8_t)text[1] < 0xa0);
 }
 
 static int append_character(Buf *out, const char *text, size_t size)
@@ -118,7 +120,8 @@ static int format_line(const AuditEvent *event, const uint8_t prev[AUDIT_HASH_SI
 
         text_time_usec(event->time, time);
         text_hex(slice(prev, AUDIT_HASH_SIZE), hex);
-        r = buf_printf(line, "%s%llu,\"time\":\"%s\"", key_sequence, (unsigned long long)event->sequence, time);
+        r = buf_printf(line, "%s%llu,\"time\":\"%s\"", key_sequence,
+                       (unsigned long long)event->sequence, time);
         if (r == 0)
                 r = append_fields(line, event);
         if (r == 0)
@@ -192,15 +195,16 @@ int audit_line_parse(Slice line, uint64_t *ret_sequence, uint8_t ret_prev[AUDIT_
         uint64_t sequence;
 
         if (line.size > AUDIT_LINE_MAX || !text_is_utf8(line) ||
-            !take_literal(&head, key_sequence, LENGTH(key_sequence)) || !take_sequence(head, &sequence) ||
-            head.size < TAIL_LENGTH)
+            !take_literal(&head, key_sequence, LENGTH(key_sequence)) ||
+            !take_sequence(head, &sequence) || head.size < TAIL_LENGTH)
                 return AUDIT_LINE_E_INVALID;
         tail = slice(line.data + (line.size - TAIL_LENGTH), TAIL_LENGTH);
         if (!take_literal(&tail, key_prev, LENGTH(key_prev)) || !take_hex(&tail, prev) ||
             !take_literal(&tail, key_hash, LENGTH(key_hash)) || !take_hex(&tail, hash) ||
             !take_literal(&tail, line_end, LENGTH(line_end)))
                 return AUDIT_LINE_E_INVALID;
-        chain(prev, slice(line.data, line.size - LENGTH(key_hash) - HEX_LENGTH - LENGTH(line_end)), computed);
+        chain(prev, slice(line.data, line.size - LENGTH(key_hash) - HEX_LENGTH - LENGTH(line_end)),
+              computed);
         if (memcmp(computed, hash, sizeof(hash)) != 0)
                 return AUDIT_LINE_E_HASH;
         *ret_sequence = sequence;
@@ -244,7 +248,8 @@ static void report_lines(AuditReport *report, Buf *buf)
         Slice left = buf_slice(buf);
         const uint8_t *newline;
 
-        while (!report->bad_line && left.size > 0 && (newline = memchr(left.data, '\n', left.size))) {
+        while (!report->bad_line && left.size > 0 &&
+               (newline = memchr(left.data, '\n', left.size))) {
                 size_t size = (size_t)(newline - left.data);
 
                 report_line(report, slice(left.data, size));
@@ -283,7 +288,8 @@ int audit_verify_file(int fd, AuditReport *ret)
         return 0;
 }
 
-void audit_report_expect(AuditReport *report, uint64_t sequence, const uint8_t head[AUDIT_HASH_SIZE])
+void audit_report_expect(AuditReport *report, uint64_t sequence,
+                         const uint8_t head[AUDIT_HASH_SIZE])
 {
         if (report->bad_line)
                 return;

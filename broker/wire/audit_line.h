@@ -10,12 +10,12 @@
  */
 #include "base/buf.h"
 
-#define AUDIT_HASH_SIZE 32U
+#define AUDIT_HASH_SIZE     32U
 #define AUDIT_HASH_HEX_SIZE 65U
 /* Longer texts are cut at a character's end, so that no event is too long to be written. */
 #define AUDIT_TEXT_MAX 512U
-/* A line with its newline: two texts of that size and eight of 64, each byte escaped in six at worst,
- * and what surrounds them. */
+/* A line with its newline: two texts of that size and eight of 64, each byte escaped in six at
+ * worst, and what surrounds them. */
 #define AUDIT_LINE_MAX 16384U
 
 typedef enum AuditVerdict {
@@ -28,19 +28,19 @@ extern const char *const audit_verdict_names[];
 
 /* Texts are borrowed; NULL and "" are left out. None may hold a secret: see seal_audit_hash(). */
 typedef struct AuditEvent {
-        uint64_t sequence;     /* from 1 */
-        uint64_t time;         /* wall time, microseconds */
-        const char *request;   /* request id */
-        bool has_principal;    /* false: the broker itself */
-        uint64_t principal;    /* uid */
+        uint64_t sequence;   /* from 1 */
+        uint64_t time;       /* wall time, microseconds */
+        const char *request; /* request id */
+        bool has_principal;  /* false: the broker itself */
+        uint64_t principal;  /* uid */
         const char *session;
         const char *profile;
-        const char *secret;    /* its name */
+        const char *secret; /* its name */
         const char *lease;
         const char *operation; /* "session.open", "token.mint", "lease.revoke" */
         AuditVerdict verdict;
         const char *reason;
-        const char *token;     /* keyed hash of a token */
+        const char *token; /* keyed hash of a token */
         const char *detail;
 } AuditEvent;
 
@@ -60,24 +60,24 @@ int audit_line_parse(Slice line, uint64_t *ret_sequence, uint8_t ret_prev[AUDIT_
                      uint8_t ret_hash[AUDIT_HASH_SIZE]) NODISCARD NONNULL(2);
 
 typedef struct AuditReport {
-        uint64_t lines;    /* that are good, from the start */
-        uint64_t bad_line; /* number of the first bad line, from 1; 0: none */
-        const char *reason; /* of it; a literal */
-        uint64_t sequence; /* of the last good line */
+        uint64_t lines;                /* that are good, from the start */
+        uint64_t bad_line;             /* number of the first bad line, from 1; 0: none */
+        const char *reason;            /* of it; a literal */
+        uint64_t sequence;             /* of the last good line */
         uint8_t head[AUDIT_HASH_SIZE]; /* its hash; zeros before the first */
 } AuditReport;
 
 /*
  * Reads a log from the descriptor's position to its end, line by line, in constant memory, and says
- * where it first goes wrong: a line that was edited, cut, left out, added, repeated or moved. 0 when
- * it was read, whatever the report says; -errno. A log that was cut at its end is only seen by
+ * where it first goes wrong: a line that was edited, cut, left out, added, repeated or moved. 0
+ * when it was read, whatever the report says; -errno. A log that was cut at its end is only seen by
  * whoever knows the head: audit_report_expect().
  */
 int audit_verify_file(int fd, AuditReport *ret) NODISCARD NONNULL(2);
 /*
- * Compares a good report with a head known from elsewhere (Status, the journal): too short, too long
- * or another chain becomes the report's bad line. A log may lag behind the head by lines that are
- * still in the state's outbox; the caller flushes or asks again.
+ * Compares a good report with a head known from elsewhere (Status, the journal): too short, too
+ * long or another chain becomes the report's bad line. A log may lag behind the head by lines that
+ * are still in the state's outbox; the caller flushes or asks again.
  */
-void audit_report_expect(AuditReport *report, uint64_t sequence, const uint8_t head[AUDIT_HASH_SIZE])
-        NONNULL(1);
+void audit_report_expect(AuditReport *report, uint64_t sequence,
+                         const uint8_t head[AUDIT_HASH_SIZE]) NONNULL(1);

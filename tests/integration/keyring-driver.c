@@ -139,8 +139,11 @@ static int start(Driver *driver)
         driver->pid = fork();
         if (driver->pid < 0)
                 return error_errno();
-        if (driver->pid > 0)
+        if (driver->pid > 0) {
+                /* Or the role's end would outlive it. */
+                other = fd_close(other);
                 return attach(driver);
+        }
         /* dup2() of a descriptor onto itself would leave it close-on-exec. */
         if (other == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(other, 3) < 0)
                 _exit(126);

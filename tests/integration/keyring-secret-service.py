@@ -2,7 +2,7 @@
 """The keyring role against a real gnome-keyring-daemon on a private bus, and against what can be
 wrong with one: absent, locked, killed, stopped.
 
-usage: keyring-secret-service.py DRIVER MCPCRED-KEYRING        prints TAP
+usage: keyring-secret-service.py DRIVER FAKE-SERVICE MCPCRED-KEYRING [TEST...]        prints TAP
 """
 import os
 import shutil
@@ -69,6 +69,14 @@ class World:
                                        stderr=subprocess.DEVNULL)
         self.daemon.stdin.write((password or "").encode())
         self.daemon.stdin.close()
+        self.wait_for_service()
+
+    def start_fake(self, mode):
+        """keyring-fake-service in the daemon's place."""
+        self.daemon = subprocess.Popen([FAKE, mode], env=self.env, stdout=subprocess.PIPE, text=True)
+        self.wait_for_service()
+
+    def wait_for_service(self):
         wait_for(lambda: self.bus_call("org.freedesktop.DBus", "/", "org.freedesktop.DBus.NameHasOwner",
                                        "org.freedesktop.secrets") == "(true,)", "the keyring daemon")
 
@@ -337,6 +345,76 @@ def nothing_secret_is_logged(w):
         raise AssertionError("the log says: " + w.log())
 
 
+def fake_unlocks_at_the_first_unlock(w):
+    w.start_fake("late")
+    expect(w.ask("open auto"), "ok secret-service")
+    expect(w.ask("load a"), "ok " + b"fake".hex())
+
+
+def fake_prompt_is_dismissed_unseen(w):
+    w.start_fake("prompt")
+    for line in ("open auto", "open secret-service"):
+        expect_fault(w.ask(line), "KeyringLocked")
+    w.daemon.terminate()
+    expect(w.daemon.communicate(timeout=10)[0].split(), ["dismiss", "dismiss"])
+
+
+def fake_duplicate_is_not_guessed_at(w):
+    w.start_fake("twice")
+    expect(w.ask("open auto"), "ok secret-service")
+    expect_fault(w.ask("load a"), "StoreDamaged")
+
+
+def fake_huge_item_is_refused(w):
+    w.start_fake("huge")
+    expect(w.ask("open auto"), "ok secret-service")
+    expect_fault(w.ask("load a"), "StoreDamaged")
+
+
+def fake_error_is_told_clean(w):
+    w.start_fake("error")
+    expect(w.ask("open auto"), "ok secret-service")
+    answer = w.ask("load a")
+    expect_fault(answer, "KeyringFailed")
+    if not answer.isprintable():
+        raise AssertionError("passed on raw: " + repr(answer))
+
+
+def no_copy_of_a_value_stays(w):
+    """Of what is stored and loaded, nothing is left in the memory that a debugger could read."""
+    w.start_daemon()
+    w.ask("open auto")
+    needle = os.urandom(24)
+    expect(w.ask("store a " + needle.hex()), "ok")
+    expect(w.ask("load a"), "ok " + needle.hex())
+    w.ask("open sealed-file")
+    w.ask("create pass")
+    expect(w.ask("store a " + needle.hex()), "ok")
+    pid = w.ask("pid").split()[1]
+    # The role wipes its receive buffer behind its answer.
+    wait_for(lambda: copies(pid, needle) == 0, "the last copy to go")
+
+
+def copies(pid, needle):
+    found = 0
+    try:
+        memory = open(f"/proc/{pid}/mem", "rb", buffering=0)
+        maps = open(f"/proc/{pid}/maps", encoding="ascii").read().splitlines()
+    except PermissionError:
+        return 0  # an undumpable process is closed to all but root
+    with memory:
+        for line in maps:
+            start, end = (int(word, 16) for word in line.split()[0].split("-"))
+            if end - start > 64 << 20:
+                continue  # reserved by a sanitizer
+            try:
+                memory.seek(start)
+                found += memory.read(end - start).count(needle)
+            except (OSError, OverflowError):
+                continue  # a guard page, or pages that the kernel itself does not map
+    return found
+
+
 TESTS = [
     (stored_loaded_replaced_removed, {}),
     (items_survive_the_role, {}),
@@ -356,6 +434,12 @@ TESTS = [
     (auto_is_never_silent, {}),
     (lock_leaves_the_keyring_alone, {}),
     (nothing_secret_is_logged, {}),
+    (fake_unlocks_at_the_first_unlock, {}),
+    (fake_prompt_is_dismissed_unseen, {}),
+    (fake_duplicate_is_not_guessed_at, {}),
+    (fake_huge_item_is_refused, {}),
+    (fake_error_is_told_clean, {}),
+    (no_copy_of_a_value_stays, {}),
 ]
 
 
@@ -364,7 +448,7 @@ def main():
         if not shutil.which(program):
             print(f"1..0 # SKIP {program} is not installed", flush=True)
             return 77
-    chosen = [test for test in TESTS if len(sys.argv) < 4 or test[0].__name__ in sys.argv[3:]]
+    chosen = [test for test in TESTS if len(sys.argv) < 5 or test[0].__name__ in sys.argv[4:]]
     print(f"1..{len(chosen)}", flush=True)
     failed = 0
     for number, (test, how) in enumerate(chosen, 1):
@@ -385,7 +469,7 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    DRIVER, ROLE = sys.argv[1:3]
+    DRIVER, FAKE, ROLE = sys.argv[1:4]
     sys.exit(main())

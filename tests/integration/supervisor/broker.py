@@ -50,6 +50,7 @@ class Broker:
             shutil.copy(FAKE_ROLE, self.executable(role))
         for role, mode in (modes or {}).items():
             self.set_mode(role, mode)
+        self.extra = []
         self.process = None
         self.number = 0
 
@@ -70,7 +71,7 @@ class Broker:
 
     def arguments(self):
         return [MCPCREDD, "--foreground", "--runtime", self.runtime, "--state", self.state,
-                "--config", self.config, "--libexec", self.libexec]
+                "--config", self.config, "--libexec", self.libexec] + self.extra
 
     def spawn(self, **options):
         with open(self.log_path(), "ab") as log:

@@ -288,6 +288,8 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
                                   : strcmp(words[2], "lifetime") == 0 ? LIFELINE_LIFETIME
                                                                       : LIFELINE_DESCRIPTOR;
                 create.want_descriptor = words[3] && strcmp(words[3], "fd") == 0;
+                if (words[3] && words[3][0] >= '0' && words[3][0] <= '9')
+                        create.uid = strtoull(words[3], NULL, 10);
                 call(fake, VAULT_CREATE_SESSION, &create, packet, on_created);
         } else if (strcmp(words[0], "end") == 0)
                 call(fake, VAULT_END_SESSION, &end, packet, on_done);

@@ -196,6 +196,19 @@ class Sessions(BrokerTest):
         broker.tell("vault", "restart-keyring", answered=False)
         wait_for(lambda: len(broker.pids("keyring")) == 2)
 
+    def test_system_mode_reaches_other_users(self):
+        broker = self.broker("[broker]\ngroup = root\n", start=False)
+        broker.extra = ["--system"]
+        broker.start()
+        self.assertEqual(stat.S_IMODE(os.stat(broker.runtime).st_mode), 0o711)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(broker.runtime, "broker.sock")).st_mode), 0o666)
+        path, _ = self.create(broker, want="12345")
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode), 0o711)
+        # The broker has no privilege left to give the socket away: it is open, and who connects is asked
+        # by the session process.
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o666)
+        self.assertTrue(broker.tell("vault", f"write {SESSION} token x")[0].startswith("fault Unsupported"))
+
     def test_sessions_end_with_the_broker(self):
         broker = self.broker()
         path, _ = self.create(broker)

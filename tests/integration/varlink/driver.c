@@ -7,7 +7,8 @@
  * PATH is bound and handed over listening; FD (session) is handed over connected. Lines on stdin steer
  * it, and what happens is said on stdout, one line each:
  *   attest ok|no|hang    how the supervisor answers from now on
- *   vault ok|hold|fault  how the vault answers; "release" answers what is held
+ *   vault ok|hold|fault  how the vault answers
+ *   release [hold]       answers what the vault holds; what comes next is held again or not
  *   detach, attach       the vault goes away, a new one comes
  *   restart              the process is killed and started again, and adopts what was held
  */
@@ -54,8 +55,11 @@ typedef struct Driver {
         Mood attest, answer;
         Request *held[HELD_MAX];
         size_t n_held;
+        Request *hung[HELD_MAX]; /* never answered */
+        size_t n_hung;
         int lifelines[HELD_MAX];
-        Source *watches[HELD_MAX];
+        Source *sources[HELD_MAX];
+        struct Watch *watches[HELD_MAX];
         size_t n_lifelines;
         unsigned n_sessions;
         bool restarting;
@@ -87,9 +91,8 @@ static int on_lifeline(void *userdata, UNUSED uint32_t events)
         Driver *driver = watch->driver;
 
         say("lifeline gone %zu", watch->i);
-        driver->watches[watch->i] = source_free(driver->watches[watch->i]);
+        driver->sources[watch->i] = source_free(driver->sources[watch->i]);
         driver->lifelines[watch->i] = fd_close(driver->lifelines[watch->i]);
-        free(watch);
         return 0;
 }
 
@@ -105,7 +108,8 @@ static int keep_lifeline(Driver *driver, Request *request)
         *watch = (Watch){ driver, driver->n_lifelines++ };
         driver->lifelines[watch->i] = take_fd(&request->fds[0]);
         request->n_fds = 0;
-        return source_new(&driver->watches[watch->i], driver->loop, driver->lifelines[watch->i], 0, on_lifeline, watch);
+        driver->watches[watch->i] = watch;
+        return source_new(&driver->sources[watch->i], driver->loop, driver->lifelines[watch->i], 0, on_lifeline, watch);
 }
 
 static int answer_open(Driver *driver, Request *request)
@@ -289,8 +293,10 @@ static int on_role_call(void *userdata, UNUSED Channel *channel, Request *reques
                 return 0;
         }
         say("attest uid=%" PRIu64 " pid=%" PRIu64 " fds=%zu", asked->uid, asked->pid, request->n_fds);
-        if (driver->attest == MOOD_HANG)
-                return 0; /* leaked on purpose: it is never answered */
+        if (driver->attest == MOOD_HANG && driver->n_hung < HELD_MAX) {
+                driver->hung[driver->n_hung++] = request;
+                return 0;
+        }
         if (driver->attest == MOOD_NO)
                 return request_fail(request, FAULT_NOT_ALLOWED, "You are in a session.");
         return request_reply(request, &reply, NULL, 0);
@@ -432,8 +438,10 @@ static int obey(Driver *driver, const char *line)
                 driver->attest = mood_of(line + 7);
         else if (strncmp(line, "vault ", 6) == 0)
                 driver->answer = mood_of(line + 6);
-        else if (strcmp(line, "release") == 0)
+        else if (strncmp(line, "release", 7) == 0) {
                 r = release(driver);
+                driver->answer = strcmp(line, "release hold") == 0 ? MOOD_HOLD : MOOD_OK;
+        }
         else if (strcmp(line, "detach") == 0)
                 driver->vault = channel_free(driver->vault);
         else if (strcmp(line, "attach") == 0)
@@ -477,6 +485,31 @@ static int bind_listener(const char *path)
         return fd;
 }
 
+/* The role must end by itself, and in order, when its supervisor is gone. */
+static int finish(Driver *driver, Source *input, int r)
+{
+        int status = 0;
+
+        for (size_t i = 0; i < driver->n_hung; i++)
+                request_done(driver->hung[i]);
+        for (size_t i = 0; i < driver->n_held; i++)
+                request_done(driver->held[i]);
+        driver->vault = channel_free(driver->vault);
+        driver->role = channel_free(driver->role);
+        for (size_t i = 0; i < driver->n_lifelines; i++) {
+                free(driver->watches[i]);
+                driver->sources[i] = source_free(driver->sources[i]);
+                fd_close(driver->lifelines[i]);
+        }
+        source_free(input);
+        loop_free(driver->loop);
+        arena_free(driver->arena);
+        if (driver->child > 0 && waitpid(driver->child, &status, 0) < 0)
+                r = error_errno();
+        say("ends %d, role %d", r, status);
+        return r == 0 && status == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
         Driver driver = { .connected = -1 };
@@ -504,8 +537,5 @@ int main(int argc, char **argv)
                 r = start(&driver);
         if (r == 0)
                 r = loop_run(driver.loop);
-        say("ends %d", r);
-        if (driver.child > 0)
-                (void)kill(driver.child, SIGKILL);
-        return r == 0 ? 0 : 1;
+        return finish(&driver, input, r);
 }

@@ -57,10 +57,12 @@ class Driver:
 
     def stop(self):
         self.process.stdin.close()
-        self.process.wait(WAIT)
+        status = self.process.wait(WAIT)
         self.reader.join(WAIT)
         self.process.stdout.close()
         self.directory.cleanup()
+        if status != 0:
+            raise AssertionError(f"driver or role failed with {status}")
 
 
 class Client:

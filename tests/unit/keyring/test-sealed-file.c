@@ -663,7 +663,7 @@ static void add_cases(Suite *suite)
         for (size_t i = 0; i < ARRAY_SIZE(empty_tests); i++)
                 tcase_add_test(empty, empty_tests[i]);
         tcase_add_checked_fixture(filled, setup_filled, teardown);
-        tcase_set_timeout(filled, 30);
+        tcase_set_timeout(filled, 60);
         for (size_t i = 0; i < ARRAY_SIZE(filled_tests); i++)
                 tcase_add_test(filled, filled_tests[i]);
         suite_add_tcase(suite, empty);

@@ -1,5 +1,6 @@
 #pragma once
-/* What the tests of the store share: a directory of their own, a moved clock, a database with a key. */
+/* What the tests of the store share: a directory of their own, a moved clock, a database with a
+ * key. */
 #include "base/clock.h"
 #include "vault/db.h"
 #include <check.h>
@@ -32,9 +33,9 @@ static inline uint64_t test_clock_wall(const Clock *clock)
         return ((const TestClock *)(const void *)clock)->wall;
 }
 
-#define TEST_CLOCK(now)                                                                       \
-        ((TestClock){ .clock = { .boot_usec = test_clock_boot, .wall_usec = test_clock_wall }, \
-                      .boot = USEC_PER_SEC,                                                    \
+#define TEST_CLOCK(now)                                                                            \
+        ((TestClock){ .clock = { .boot_usec = test_clock_boot, .wall_usec = test_clock_wall },     \
+                      .boot = USEC_PER_SEC,                                                        \
                       .wall = (now) })
 
 static inline void fixture_make_directory(Fixture *f)

@@ -50,9 +50,12 @@ static AuditReport verify(Slice log)
 START_TEST(line_has_its_form)
 {
         static const char expected[] =
-                "{\"sequence\":1,\"time\":\"2023-11-14T22:13:20.000001Z\",\"request\":\"r-0123456789abcdef\","
-                "\"principal\":1000,\"session\":\"s-0123456789abcdef\",\"profile\":\"github-triage\","
-                "\"secret\":\"github\",\"operation\":\"token.mint\",\"verdict\":\"allow\",\"prev\":\""
+                "{\"sequence\":1,\"time\":\"2023-11-14T22:13:20.000001Z\",\"request\":\"r-"
+                "0123456789abcdef\","
+                "\"principal\":1000,\"session\":\"s-0123456789abcdef\",\"profile\":\"github-"
+                "triage\","
+                "\"secret\":\"github\",\"operation\":\"token.mint\",\"verdict\":\"allow\",\"prev\":"
+                "\""
                 "0000000000000000000000000000000000000000000000000000000000000000\",\"hash\":\"";
         _cleanup_(buf_deinit) Buf log = BUF_NULL(AUDIT_LINE_MAX);
         uint8_t head[AUDIT_HASH_SIZE] = { 0 };
@@ -68,7 +71,10 @@ END_TEST
 START_TEST(strange_text_stays_one_line)
 {
         char detail[] = "a\"b\\c\nd\x1b[31m\x7f\xc2\x9b\xff\xc3\xa9", reason[2000];
-        AuditEvent event = { .sequence = 1, .operation = "x", .verdict = AUDIT_ERROR, .reason = reason,
+        AuditEvent event = { .sequence = 1,
+                             .operation = "x",
+                             .verdict = AUDIT_ERROR,
+                             .reason = reason,
                              .detail = detail };
         _cleanup_(buf_deinit) Buf log = BUF_NULL(AUDIT_LINE_MAX);
         uint8_t head[AUDIT_HASH_SIZE] = { 0 };
@@ -95,9 +101,20 @@ START_TEST(longest_event_fits)
 {
         char text[AUDIT_TEXT_MAX + 1];
         AuditEvent event = {
-                .sequence = UINT64_MAX, .time = UINT64_MAX, .request = text, .has_principal = true,
-                .principal = UINT64_MAX, .session = text, .profile = text, .secret = text, .lease = text,
-                .operation = text, .verdict = AUDIT_DENY, .reason = text, .token = text, .detail = text,
+                .sequence = UINT64_MAX,
+                .time = UINT64_MAX,
+                .request = text,
+                .has_principal = true,
+                .principal = UINT64_MAX,
+                .session = text,
+                .profile = text,
+                .secret = text,
+                .lease = text,
+                .operation = text,
+                .verdict = AUDIT_DENY,
+                .reason = text,
+                .token = text,
+                .detail = text,
         };
         _cleanup_(buf_deinit) Buf log = BUF_NULL(AUDIT_LINE_MAX);
         uint8_t head[AUDIT_HASH_SIZE] = { 0 };
@@ -150,12 +167,14 @@ START_TEST(edit_is_found_in_its_line)
 }
 END_TEST
 
-static void take_lines(Buf *out, const Buf *log, const size_t starts[N_LINES + 1], const size_t *lines, size_t n)
+static void take_lines(Buf *out, const Buf *log, const size_t starts[N_LINES + 1],
+                       const size_t *lines, size_t n)
 {
         buf_clear(out);
         for (size_t i = 0; i < n; i++)
                 ck_assert_int_eq(buf_append(out, log->data + starts[lines[i] - 1],
-                                            starts[lines[i]] - starts[lines[i] - 1]), 0);
+                                            starts[lines[i]] - starts[lines[i] - 1]),
+                                 0);
 }
 
 START_TEST(lines_out_of_place_are_found)

@@ -11,14 +11,21 @@
 
 static void insert_one(const Fixture *f, Audit *audit, uint64_t number)
 {
-        LeaseRecord record = { .session = "s-1", .profile = "p", .secret = "github", .provider = "github-app",
-                               .state = LEASE_INTENT, .on_end = OUTCOME_PENDING, .expires = 1 };
+        LeaseRecord record = { .session = "s-1",
+                               .profile = "p",
+                               .secret = "github",
+                               .provider = "github-app",
+                               .state = LEASE_INTENT,
+                               .on_end = OUTCOME_PENDING,
+                               .expires = 1 };
         LeaseUpstream upstream = { 0 };
-        AuditEvent event = { .operation = "lease.intent", .verdict = AUDIT_ALLOW, .lease = record.id };
+        AuditEvent event = { .operation = "lease.intent",
+                             .verdict = AUDIT_ALLOW,
+                             .lease = record.id };
 
         (void)snprintf(record.id, sizeof(record.id), "l-%016llu", (unsigned long long)number);
-        if (db_begin(f->db) || rows_lease_insert(f->db, &record, &upstream, NULL) || audit_append(audit, &event) ||
-            db_commit(f->db))
+        if (db_begin(f->db) || rows_lease_insert(f->db, &record, &upstream, NULL) ||
+            audit_append(audit, &event) || db_commit(f->db))
                 _exit(1);
 }
 
@@ -75,8 +82,8 @@ static uint64_t check_state(Fixture *f, uint64_t acknowledged)
 
         fixture_open(f);
         ck_assert_int_eq(rows_lease_count(f->db, &all, &rows), 0);
-        ck_assert_msg(rows == acknowledged || rows == acknowledged + 1, "%u rows, %u acknowledged", (unsigned)rows,
-                      (unsigned)acknowledged);
+        ck_assert_msg(rows == acknowledged || rows == acknowledged + 1, "%u rows, %u acknowledged",
+                      (unsigned)rows, (unsigned)acknowledged);
         ck_assert_int_eq(audit_new(&audit, f->db, f->directory, &clock_system), 0);
         ck_assert_str_eq(audit_state(audit), "ready");
         ck_assert_int_eq(audit_head(audit, &sequence, hash), 0);
@@ -87,7 +94,8 @@ static uint64_t check_state(Fixture *f, uint64_t acknowledged)
         (void)close(fd);
         ck_assert_int_eq(rows_meta_get_bytes(f->db, META_AUDIT_HEAD, head, sizeof(head)), 0);
         audit_report_expect(&report, sequence, head);
-        ck_assert_msg(report.bad_line == 0, "line %u: %s", (unsigned)report.bad_line, report.reason);
+        ck_assert_msg(report.bad_line == 0, "line %u: %s", (unsigned)report.bad_line,
+                      report.reason);
         audit = audit_free(audit);
         fixture_close(f);
         return rows;

@@ -117,7 +117,8 @@ static void change(const Fixture *f, const char *sql)
         char path[128];
         sqlite3 *sqlite;
 
-        ck_assert_int_eq(sqlite3_open(fixture_path(f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_open(fixture_path(f, "state.db", path, sizeof(path)), &sqlite),
+                         SQLITE_OK);
         ck_assert_int_eq(sqlite3_exec(sqlite, sql, NULL, NULL, NULL), SQLITE_OK);
         ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
 }
@@ -135,7 +136,8 @@ START_TEST(strange_files_are_refused)
         ck_assert_int_eq(open_and_close(&f), DB_E_DAMAGED);
         change(&f, "PRAGMA user_version = 1; PRAGMA application_id = 7");
         ck_assert_int_eq(open_and_close(&f), DB_E_DAMAGED);
-        write_file(fixture_path(&f, "state.db", path, sizeof(path)), slice_text("this is no database, is it?"));
+        write_file(fixture_path(&f, "state.db", path, sizeof(path)),
+                   slice_text("this is no database, is it?"));
         ck_assert_int_eq(open_and_close(&f), DB_E_DAMAGED);
         ck_assert_int_eq(unlink(path), 0);
         ck_assert_int_eq(symlink(fixture_path(&f, "elsewhere", target, sizeof(target)), path), 0);

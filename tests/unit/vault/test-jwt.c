@@ -1,7 +1,7 @@
 #include "support.h"
 #include "vault/jwt.h"
 
-#define NOW (UINT64_C(1700000000) * USEC_PER_SEC)
+#define NOW    (UINT64_C(1700000000) * USEC_PER_SEC)
 #define ISSUER "Iv1.0123"
 
 static Secret *key_read(const Fixture *f, const char *name)
@@ -102,8 +102,10 @@ END_TEST
 
 START_TEST(issuers_are_checked)
 {
-        static const char *const bad[] = { "", "a b", "1\",\"x\":\"", "\xc3\xa9",
-                                           "0123456789012345678901234567890123456789012345678901234567890123456789" };
+        static const char *const bad[] = {
+                "", "a b", "1\",\"x\":\"", "\xc3\xa9",
+                "0123456789012345678901234567890123456789012345678901234567890123456789"
+        };
         Secret *pem, *token = NULL;
         Fixture f;
 

@@ -70,15 +70,18 @@ END_TEST
 /* Each step can be taken once, and only after the one before it. */
 START_TEST(rotation_steps_are_compare_and_set)
 {
-        static const RotationStep steps[] = { ROTATION_PLANNED, ROTATION_STORED, ROTATION_VERIFIED,
-                                              ROTATION_SWITCHED, ROTATION_OLD_REVOKED, ROTATION_NONE };
+        static const RotationStep steps[] = { ROTATION_PLANNED,     ROTATION_STORED,
+                                              ROTATION_VERIFIED,    ROTATION_SWITCHED,
+                                              ROTATION_OLD_REVOKED, ROTATION_NONE };
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
         SecretRecord record = example_secret("s");
         Fixture f;
 
         fixture_start(&f);
         ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
-        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_STORED, 1), DB_E_NOT_FOUND);
+        ck_assert_int_eq(
+                rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_STORED, 1),
+                DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 50), 0);
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 50), DB_E_NOT_FOUND);
         for (size_t i = 1; i < ARRAY_SIZE(steps); i++) {
@@ -88,22 +91,29 @@ START_TEST(rotation_steps_are_compare_and_set)
                 ck_assert_int_eq(record.step, steps[i - 1]);
                 ck_assert_uint_eq(record.generation, switched ? 2 : 1);
                 ck_assert_uint_eq(record.next_generation, 2);
-                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i), 0);
-                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i), DB_E_NOT_FOUND);
+                ck_assert_int_eq(
+                        rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i),
+                        0);
+                ck_assert_int_eq(
+                        rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 100 + i),
+                        DB_E_NOT_FOUND);
         }
         ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &record), 0);
         ck_assert_int_eq(record.step, ROTATION_NONE);
         ck_assert_uint_eq(record.generation, 2);
         ck_assert_uint_eq(record.next_generation, 0);
         ck_assert_uint_eq(record.rotated, 103);
-        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_SWITCHED, 1), -EINVAL);
+        ck_assert_int_eq(
+                rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_SWITCHED, 1),
+                -EINVAL);
         /* Given up before the switch, never after it. */
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 60), 0);
         ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), 0);
         ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 62), 0);
         for (size_t i = 1; i < 4; i++)
-                ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 70), 0);
+                ck_assert_int_eq(
+                        rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 70), 0);
         ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 71), DB_E_NOT_FOUND);
         fixture_stop(&f);
 }
@@ -130,8 +140,13 @@ static SessionRecord example_session(char last, GrantRecord *grant, Scope *scope
         };
 
         *scope = (Scope){ .repositories = { repositories, 1 }, .permissions = { permissions, 1 } };
-        *grant = (GrantRecord){ .profile = "triage", .secret = "github", .scope = scope, .deliver = DELIVER_ENV,
-                                .ttl = 60, .env = "GITHUB_TOKEN", .command = { command, 2 } };
+        *grant = (GrantRecord){ .profile = "triage",
+                                .secret = "github",
+                                .scope = scope,
+                                .deliver = DELIVER_ENV,
+                                .ttl = 60,
+                                .env = "GITHUB_TOKEN",
+                                .command = { command, 2 } };
         (void)snprintf(record.id, sizeof(record.id), "s-000000000000000%c", last);
         return record;
 }
@@ -208,7 +223,8 @@ END_TEST
 
 /* ---- leases ---- */
 
-static LeaseRecord example_lease(unsigned number, const char *session, const char *profile, const char *secret)
+static LeaseRecord example_lease(unsigned number, const char *session, const char *profile,
+                                 const char *secret)
 {
         LeaseRecord record = {
                 .provider = "github-app",
@@ -228,8 +244,8 @@ static LeaseRecord example_lease(unsigned number, const char *session, const cha
 
 static const LeaseUpstream upstream = { "https://api.github.com", { parameters, 2 } };
 
-static LeaseRecord insert_lease(const Fixture *f, unsigned number, const char *session, const char *profile,
-                                const char *secret)
+static LeaseRecord insert_lease(const Fixture *f, unsigned number, const char *session,
+                                const char *profile, const char *secret)
 {
         LeaseRecord record = example_lease(number, session, profile, secret);
 
@@ -242,7 +258,9 @@ static void make_live(const Fixture *f, const char *id)
 {
         _cleanup_(secret_freep) Secret *value = NULL;
         uint8_t hash[SEAL_HASH_SIZE];
-        LeaseToken token = { .hash = { hash, sizeof(hash) }, .upstream_id = "up-1", .expires = 4000 };
+        LeaseToken token = { .hash = { hash, sizeof(hash) },
+                             .upstream_id = "up-1",
+                             .expires = 4000 };
 
         ck_assert_int_eq(secret_from_bytes(&value, f->arena, slice_text(id)), 0);
         seal_token_hash(f->seal, slice_text(id), hash);
@@ -312,8 +330,12 @@ START_TEST(lease_lives_and_is_revoked)
         ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
         ck_assert_uint_eq(wake, 2500);
         ck_assert_int_eq(token_code(&f, record.id), 0);
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600, "confirmed"), 0);
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600, "x"), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600,
+                                           "confirmed"),
+                         0);
+        ck_assert_int_eq(
+                rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600, "x"),
+                DB_E_NOT_FOUND);
         ck_assert_int_eq(token_code(&f, record.id), DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_lease_upstream(f.db, record.id, &pool, &back), DB_E_NOT_FOUND);
         record = get_lease(&f, record.id);
@@ -336,7 +358,9 @@ START_TEST(lost_reply_stays_on_record)
 
         fixture_start(&f);
         record = insert_lease(&f, 1, "s-1", "p", "github");
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_UNRECOVERABLE, OUTCOME_NONE, 1100, "reply lost"), 0);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_UNRECOVERABLE, OUTCOME_NONE, 1100,
+                                           "reply lost"),
+                         0);
         ck_assert_int_eq(rows_lease_set_live(f.db, record.id, &token), DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_lease_list_expired(f.db, 4999, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 0);
@@ -346,18 +370,24 @@ START_TEST(lost_reply_stays_on_record)
         /* It does come, late: kept for its revocation alone. */
         ck_assert_int_eq(secret_from_bytes(&value, f.arena, slice_text("late")), 0);
         token.value = value;
-        ck_assert_int_eq(rows_lease_set_token(f.db, record.id, &token, 1200, "came after its session"), 0);
+        ck_assert_int_eq(
+                rows_lease_set_token(f.db, record.id, &token, 1200, "came after its session"), 0);
         ck_assert_int_eq(get_lease(&f, record.id).state, LEASE_REVOKING);
         ck_assert_int_eq(token_code(&f, record.id), 0);
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_EXPIRED, OUTCOME_NONE, 4500, "expired"), 0);
-        ck_assert_int_eq(rows_lease_set_token(f.db, record.id, &token, 1200, "too late"), DB_E_NOT_FOUND);
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_LIVE, OUTCOME_NONE, 1, ""), -EINVAL);
+        ck_assert_int_eq(
+                rows_lease_finish(f.db, record.id, LEASE_EXPIRED, OUTCOME_NONE, 4500, "expired"),
+                0);
+        ck_assert_int_eq(rows_lease_set_token(f.db, record.id, &token, 1200, "too late"),
+                         DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_LIVE, OUTCOME_NONE, 1, ""),
+                         -EINVAL);
         value = secret_free(value);
         fixture_stop(&f);
 }
 END_TEST
 
-/* Promise 5's other half: an attacker with the file cannot move a sealed value to a row of theirs. */
+/* Promise 5's other half: an attacker with the file cannot move a sealed value to a row of theirs.
+ */
 START_TEST(values_are_bound_to_their_row)
 {
         char path[128];
@@ -369,11 +399,15 @@ START_TEST(values_are_bound_to_their_row)
         make_live(&f, insert_lease(&f, 2, "s-2", "p", "github").id);
         ck_assert_int_eq(token_code(&f, "l-0000000000000001"), 0);
         fixture_close(&f);
-        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
-        ck_assert_int_eq(sqlite3_exec(sqlite,
-                                      "UPDATE lease SET token = (SELECT token FROM lease WHERE sequence = 2)"
-                                      " WHERE sequence = 1; UPDATE lease SET token = upstream WHERE sequence = 2",
-                                      NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite),
+                         SQLITE_OK);
+        ck_assert_int_eq(
+                sqlite3_exec(
+                        sqlite,
+                        "UPDATE lease SET token = (SELECT token FROM lease WHERE sequence = 2)"
+                        " WHERE sequence = 1; UPDATE lease SET token = upstream WHERE sequence = 2",
+                        NULL, NULL, NULL),
+                SQLITE_OK);
         ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
         fixture_open(&f);
         ck_assert_int_eq(token_code(&f, "l-0000000000000001"), DB_E_DAMAGED);
@@ -393,7 +427,8 @@ START_TEST(values_do_not_stand_in_the_file)
         fixture_start(&f);
         ck_assert_int_eq(secret_from_bytes(&value, f.arena, slice_text("canary-in-the-token")), 0);
         token.value = value;
-        ck_assert_int_eq(rows_lease_set_live(f.db, insert_lease(&f, 1, "s-1", "p", "github").id, &token), 0);
+        ck_assert_int_eq(
+                rows_lease_set_live(f.db, insert_lease(&f, 1, "s-1", "p", "github").id, &token), 0);
         value = secret_free(value);
         read_file(fixture_path(&f, "state.db-wal", path, sizeof(path)), &bytes);
         fixture_close(&f);
@@ -425,13 +460,15 @@ START_TEST(leases_are_listed_by_pages_and_filters)
         fixture_start(&f);
         ck_assert_int_eq(db_begin(f.db), 0);
         for (unsigned i = 1; i <= 200; i++) {
-                LeaseRecord record = insert_lease(&f, i, i % 2 ? "s-odd" : "s-even", i % 4 ? "p" : "four",
-                                                  i % 5 ? "github" : "five");
+                LeaseRecord record = insert_lease(&f, i, i % 2 ? "s-odd" : "s-even",
+                                                  i % 4 ? "p" : "four", i % 5 ? "github" : "five");
 
                 if (i <= 100)
                         make_live(&f, record.id);
                 if (i <= 10)
-                        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, i, "x"), 0);
+                        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED,
+                                                           OUTCOME_CONFIRMED, i, "x"),
+                                         0);
         }
         ck_assert_int_eq(db_commit(f.db), 0);
         do {
@@ -447,7 +484,8 @@ START_TEST(leases_are_listed_by_pages_and_filters)
         ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-odd" }), 100);
         ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .profile = "four" }), 50);
         ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .secret = "five" }), 20);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .secret = "five", .states = 1U << LEASE_LIVE }), 18);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .secret = "five", .states = 1U << LEASE_LIVE }),
+                          18);
         ck_assert_uint_eq(count(&f, (LeaseFilter){ .profile = "four", .up_to = 8 }), 2);
         ck_assert_int_eq(rows_lease_count_states(f.db, counts), 0);
         ck_assert_uint_eq(counts[LEASE_INTENT], 100);
@@ -474,7 +512,8 @@ static CutoffRecord insert_cutoff(const Fixture *f, CutoffKind kind, const char 
 
 static bool is_cut(const Fixture *f, const LeaseRecord *lease)
 {
-        int r = rows_cutoff_covers(f->db, lease->session, lease->profile, lease->secret, lease->sequence, NULL);
+        int r = rows_cutoff_covers(f->db, lease->session, lease->profile, lease->secret,
+                                   lease->sequence, NULL);
 
         ck_assert(r == 0 || r == DB_E_NOT_FOUND);
         return r == 0;
@@ -588,7 +627,9 @@ START_TEST(cutoff_is_worked_off_in_pages)
         next = insert_cutoff(&f, CUTOFF_ALL, "");
         ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 64, &n), 0);
         ck_assert_uint_eq(n, 1);
-        ck_assert_int_eq(rows_lease_finish(f.db, "l-0000000000000010", LEASE_FAILED, OUTCOME_NONE, 1, "x"), 0);
+        ck_assert_int_eq(
+                rows_lease_finish(f.db, "l-0000000000000010", LEASE_FAILED, OUTCOME_NONE, 1, "x"),
+                0);
         ck_assert_int_eq(rows_cutoff_prune(f.db, &n), 0);
         ck_assert_uint_eq(n, 1); /* the others are not worked off */
         fixture_stop(&f);
@@ -607,7 +648,8 @@ START_TEST(long_reasons_are_cut_at_a_character)
                 memcpy(reason + i, "\xc3\xa9", 2);
         reason[sizeof(reason) - 1] = '\0';
         record = insert_lease(&f, 1, "s-1", "p", "github");
-        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_FAILED, OUTCOME_NONE, 1, reason), 0);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_FAILED, OUTCOME_NONE, 1, reason),
+                         0);
         ck_assert_uint_eq(strlen(get_lease(&f, record.id).reason), LIMIT_TEXT - 1);
         fixture_stop(&f);
 }

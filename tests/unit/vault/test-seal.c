@@ -19,7 +19,8 @@ START_TEST(value_comes_back)
         ck_assert_uint_eq(sealed.size, 5 + SEAL_OVERHEAD);
         ck_assert_int_eq(seal_decrypt(f.seal, place, buf_slice(&sealed), &plain), 0);
         ck_assert(slice_is_text(buf_slice(&plain), "value"));
-        ck_assert_int_eq(seal_decrypt_secret(f.seal, place, buf_slice(&sealed), f.arena, &secret), 0);
+        ck_assert_int_eq(seal_decrypt_secret(f.seal, place, buf_slice(&sealed), f.arena, &secret),
+                         0);
         ck_assert(secret_equal(secret, slice_text("value")));
         secret = secret_free(secret);
         fixture_stop(&f);
@@ -40,7 +41,8 @@ START_TEST(moved_value_does_not_open)
         fixture_start(&f);
         seal_text(&f, "value", &sealed);
         for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-                ck_assert_int_eq(seal_decrypt(f.seal, others[i], buf_slice(&sealed), &plain), SEAL_E_DAMAGED);
+                ck_assert_int_eq(seal_decrypt(f.seal, others[i], buf_slice(&sealed), &plain),
+                                 SEAL_E_DAMAGED);
         ck_assert_uint_eq(plain.size, 0);
         fixture_stop(&f);
 }
@@ -56,12 +58,14 @@ START_TEST(any_change_does_not_open)
         seal_text(&f, "some longer value", &sealed);
         for (size_t i = 0; i < sealed.size * 8; i++) {
                 sealed.data[i / 8] ^= (uint8_t)(1U << i % 8);
-                ck_assert_int_eq(seal_decrypt(f.seal, place, buf_slice(&sealed), &plain), SEAL_E_DAMAGED);
+                ck_assert_int_eq(seal_decrypt(f.seal, place, buf_slice(&sealed), &plain),
+                                 SEAL_E_DAMAGED);
                 sealed.data[i / 8] ^= (uint8_t)(1U << i % 8);
         }
         for (size_t n = 0; n < sealed.size; n++)
-                ck_assert_int_eq(seal_decrypt_secret(f.seal, place, slice(sealed.data, n), f.arena, &secret),
-                                 SEAL_E_DAMAGED);
+                ck_assert_int_eq(
+                        seal_decrypt_secret(f.seal, place, slice(sealed.data, n), f.arena, &secret),
+                        SEAL_E_DAMAGED);
         ck_assert_ptr_null(secret);
         fixture_stop(&f);
 }
@@ -120,7 +124,8 @@ END_TEST
 /* The format, computed apart: what is stored must mean the same in the next version. */
 START_TEST(hashes_are_as_documented)
 {
-        uint8_t root[SEAL_ROOT_SIZE] = { 1, 2, 3 }, key[32], sha[32], expected[32], got[32], audit[16];
+        uint8_t root[SEAL_ROOT_SIZE] = { 1, 2, 3 }, key[32], sha[32], expected[32], got[32],
+                audit[16];
         char text[SEAL_AUDIT_HASH_SIZE], hex[33];
         Fixture f;
 

@@ -155,7 +155,8 @@ START_TEST(cut_and_altered_text_is_refused)
         used = arena_used(f.arena);
         for (size_t n = 0; n < size; n++)
                 ck_assert_int_ne(decode_text(&f, slice(copy, n)), 0);
-        /* A bit may turn one value into another valid one; nothing may be read that is not whole. */
+        /* A bit may turn one value into another valid one; nothing may be read that is not whole.
+         */
         for (size_t i = 0; i < size * 8; i++) {
                 copy[i / 8] ^= (uint8_t)(1U << i % 8);
                 ck_assert_int_ge(decode_text(&f, slice(copy, size)), 0);
@@ -184,7 +185,8 @@ START_TEST(versions_are_told_apart)
         ck_assert_int_eq(decode_text(&f, slice_text("mcpcred0:AAAA")), SECRET_ITEM_E_DAMAGED);
         ck_assert_int_eq(decode_text(&f, slice_text("mcpcred:AAAA")), SECRET_ITEM_E_DAMAGED);
         ck_assert_int_eq(decode_text(&f, slice_text("mcpcred1:")), SECRET_ITEM_E_DAMAGED);
-        ck_assert_int_eq(decode_text(&f, slice_text("something else altogether")), SECRET_ITEM_E_DAMAGED);
+        ck_assert_int_eq(decode_text(&f, slice_text("something else altogether")),
+                         SECRET_ITEM_E_DAMAGED);
         ck_assert_int_eq(decode_text(&f, SLICE_NULL), SECRET_ITEM_E_DAMAGED);
         fixture_stop(&f);
 }
