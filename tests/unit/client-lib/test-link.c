@@ -54,7 +54,8 @@ START_TEST(test_endless_message)
         int peer, r = LINK_E_DEADLINE;
 
         make(&link, &peer);
-        for (unsigned i = 0; i < 2 * LINK_MESSAGE_MAX / sizeof(chunk) && r == LINK_E_DEADLINE; i++) {
+        for (unsigned i = 0; i < 2 * LINK_MESSAGE_MAX / sizeof(chunk) && r == LINK_E_DEADLINE;
+             i++) {
                 ck_assert_int_eq(write(peer, chunk, sizeof(chunk)), sizeof(chunk));
                 r = link_receive(&link, clock_boot(&clock_system) + USEC_PER_MSEC, &message);
         }
@@ -71,7 +72,8 @@ START_TEST(test_full_socket_is_a_deadline)
         int peer;
 
         make(&link, &peer);
-        ck_assert_int_eq(link_send(&link, slice(chunk, sizeof(chunk)), -1, soon()), LINK_E_DEADLINE);
+        ck_assert_int_eq(link_send(&link, slice(chunk, sizeof(chunk)), -1, soon()),
+                         LINK_E_DEADLINE);
         (void)close(peer);
         ck_assert_int_eq(link_send(&link, slice(chunk, 1), -1, soon()), LINK_E_CLOSED);
         link_close(&link);

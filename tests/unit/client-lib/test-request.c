@@ -139,7 +139,8 @@ START_TEST(test_mark_cannot_be_taken_off)
         if (pid == 0) {
                 struct rlimit limit;
 
-                if (mcpcred_is_marked() || mcpcred_child_mark() || !mcpcred_is_marked() || mcpcred_child_mark())
+                if (mcpcred_is_marked() || mcpcred_child_mark() || !mcpcred_is_marked() ||
+                    mcpcred_child_mark())
                         _exit(1);
                 if (getrlimit(RLIMIT_RTTIME, &limit) < 0 || limit.rlim_max == RLIM_INFINITY ||
                     limit.rlim_max < (rlim_t)1 << 60)

@@ -6,8 +6,12 @@ START_TEST(test_getters_by_kind)
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(65536);
         const char *hosts[] = { "a", "b" };
         TextPair parameters[] = { { "k", "v" } };
-        const SecretRow body = { .name = "n", .provider = "p", .hosts = { hosts, 2 },
-                                 .parameters = { parameters, 1 }, .generation = 7, .added = 9 };
+        const SecretRow body = { .name = "n",
+                                 .provider = "p",
+                                 .hosts = { hosts, 2 },
+                                 .parameters = { parameters, 1 },
+                                 .generation = 7,
+                                 .added = 9 };
         const mcpcred_row row = { &schema_secret_row, &body, &pool };
 
         ck_assert_str_eq(mcpcred_row_text(&row, "name"), "n");
@@ -32,8 +36,9 @@ START_TEST(test_nested_records)
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(65536);
         const char *repositories[] = { "o/n" };
         Scope scope = { .repositories = { repositories, 1 } };
-        const ProfileRow body = { .name = "p", .secret = "s", .scope = &scope, .source = "f:1",
-                                  .deliver = DELIVER_ENV };
+        const ProfileRow body = {
+                .name = "p", .secret = "s", .scope = &scope, .source = "f:1", .deliver = DELIVER_ENV
+        };
         const mcpcred_row row = { &schema_profile_row, &body, &pool };
         const mcpcred_row *nested = mcpcred_row_record(&row, "scope", 0);
 
