@@ -64,8 +64,8 @@ static int on_overdue(void *userdata)
 {
         Provider *provider = userdata;
 
-        log_line(provider->providers->config.context->log, LOG_LEVEL_WARNING, child_name(provider->child),
-                 "has run for too long; it is killed");
+        log_line(provider->providers->config.context->log, LOG_LEVEL_WARNING,
+                 child_name(provider->child), "has run for too long; it is killed");
         child_kill(provider->child);
         return 0;
 }
@@ -92,7 +92,8 @@ static int provider_new(Provider **ret, Providers *providers)
         provider->providers = providers;
         r = child_new(&provider->child, &config);
         if (r == 0)
-                r = timer_new(&provider->timer, providers->config.context->loop, on_overdue, provider);
+                r = timer_new(&provider->timer, providers->config.context->loop, on_overdue,
+                              provider);
         if (r < 0)
                 return r;
         *ret = take_ptr(provider);
@@ -129,7 +130,8 @@ int providers_start(Providers *providers, pid_t *ret_pid, int *ret_fd)
 
 void providers_stop(Providers *providers, pid_t pid)
 {
-        LIST_FOREACH(node, &providers->running) {
+        LIST_FOREACH(node, &providers->running)
+        {
                 Provider *provider = container_of(node, Provider, link);
 
                 if (child_pid(provider->child) == pid)
@@ -140,5 +142,5 @@ void providers_stop(Providers *providers, pid_t pid)
 void providers_stop_all(Providers *providers)
 {
         LIST_FOREACH(node, &providers->running)
-                child_end(container_of(node, Provider, link)->child);
+        child_end(container_of(node, Provider, link)->child);
 }

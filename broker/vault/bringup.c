@@ -17,6 +17,8 @@ typedef struct Opening {
         Vault *vault;
         Request *request; /* an Unlock that waits for it, or NULL */
         Secret *root;     /* freshly made, while it is being stored */
+        Failure locked;   /* what Open said, while a delivered credential is tried */
+        bool creating;    /* the credential is to make the file */
 } Opening;
 
 /* ---- the store ---- */
@@ -188,6 +190,27 @@ static int on_unlocked(void *userdata, Secret *value, const Failure *failure)
         return load_root(opening);
 }
 
+/* A new state, that no root key was ever made for. */
+static bool is_new_state(Vault *vault)
+{
+        uint8_t check[SEAL_HASH_SIZE];
+
+        return rows_meta_get_bytes(vault->db, META_ROOT_CHECK, check, sizeof(check)) == DB_E_NOT_FOUND;
+}
+
+/* A sealed file opens by itself where the service manager delivered its key, and is made with it on a
+ * machine that has none yet. Without such a credential the answer stays what Open said. */
+static int on_credential_tried(void *userdata, Secret *value, const Failure *failure)
+{
+        Opening *opening = userdata;
+
+        if (failed(failure) && !opening->creating && is_new_state(opening->vault)) {
+                opening->creating = true;
+                return keyring_client_unlock(opening->vault->keyring, NULL, NULL, true, on_credential_tried, opening);
+        }
+        return failed(failure) ? open_failed(opening, &opening->locked) : on_unlocked(opening, value, failure);
+}
+
 static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
 {
         Opening *opening = userdata;
@@ -195,6 +218,11 @@ static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
 
         if (failure->fault == FAULT_KEYRING_LOCKED && store->key)
                 return keyring_client_unlock(opening->vault->keyring, NULL, store->key, false, on_unlocked, opening);
+        if ((failure->fault == FAULT_KEYRING_LOCKED || failure->fault == FAULT_KEYRING_ABSENT) &&
+            policy_settings(opening->vault->policy)->store == STORE_SEALED_FILE) {
+                opening->locked = *failure;
+                return keyring_client_unlock(opening->vault->keyring, NULL, NULL, false, on_credential_tried, opening);
+        }
         if (failed(failure))
                 return open_failed(opening, failure);
         store->kind = kind;

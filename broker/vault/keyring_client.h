@@ -23,7 +23,7 @@ bool keyring_client_is_attached(const KeyringClient *client) NONNULL(1);
 
 int keyring_client_open(KeyringClient *client, StoreKind kind, StoreKind resume, KeyringOpenDone done,
                         void *userdata) NODISCARD NONNULL(1, 4);
-/* Exactly one of passphrase and key; borrowed. `value` of the callback is the file's key. */
+/* At most one of passphrase and key, borrowed; with neither, a delivered credential is used. `value` of the callback is the file's key. */
 int keyring_client_unlock(KeyringClient *client, Secret *passphrase, Secret *key, bool create,
                           KeyringItemDone done, void *userdata) NODISCARD NONNULL(1, 5);
 int keyring_client_lock(KeyringClient *client, KeyringItemDone done, void *userdata) NODISCARD NONNULL(1, 2);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #define CREATE_USEC (10 * USEC_PER_SEC)
+/* The gate has told the client by then that it took too long, and soon forgets the call. */
+#define OPEN_USEC (90 * USEC_PER_SEC)
 
 /* What one grant of the session came to. */
 typedef struct OpenGrant {
@@ -26,6 +28,7 @@ typedef struct OpenOp {
         SessionRecord session;
         OpenGrant grants[LIMIT_GRANTS];
         size_t n_grants;
+        uint64_t started; /* boot clock */
         unsigned waiting; /* for the supervisor and for upstreams */
         Failure failure;  /* the first one */
         Secret *session_secret;
@@ -303,6 +306,8 @@ static int advance(OpenOp *op)
                 return 0;
         if (!failed(&op->failure) && !request_is_live(op->request))
                 failure_set(&op->failure, FAULT_UNAVAILABLE, "The client was gone before its session was open.");
+        if (!failed(&op->failure) && vault_boot(op->vault) - op->started > OPEN_USEC)
+                failure_set(&op->failure, FAULT_TIMEOUT, "The session took too long to open.");
         return failed(&op->failure) ? undo(op) : write_files(op);
 }
 
@@ -449,6 +454,7 @@ int op_open_session(Vault *vault, Request *request)
         op->request_id = ident_new('r');
         op->pool = POOL_NULL(CHANNEL_FRAME_MAX);
         op->descriptor = -1;
+        op->started = vault_boot(vault);
         (void)snprintf(op->session.id, sizeof(op->session.id), "%s", ident_new('s').text);
         (void)snprintf(op->session.label, sizeof(op->session.label), "%s", body->label ? body->label : "");
         op->session.uid = body->caller->uid;

@@ -79,9 +79,10 @@ class Client:
         extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             sent = self.socket.sendmsg([data], extra)
-            self.socket.sendall(data[sent:])
+            if sent < len(data):
+                self.socket.sendall(data[sent:])
         except (BrokenPipeError, ConnectionResetError):
-            raise Closed() from None
+            pass  # whoever is turned away at the door was told why already: see receive()
 
     def receive_message(self):
         while True:

@@ -53,6 +53,7 @@ class Broker:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.interface = interface
         self.calls = []      # (method, parameters, [bytes read from each descriptor])
+        self.accepted = 0
         self.lifelines = []  # sockets that came with OpenSession
         self.handlers = handlers or {}
         self.path = self.directory / name
@@ -73,6 +74,7 @@ class Broker:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
