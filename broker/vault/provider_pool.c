@@ -24,7 +24,7 @@ struct ProviderJob {
         Pool memory;
         uint64_t pid; /* 0: not started */
         Channel *channel;
-        Call *starting; /* of the supervisor */
+        Call *call; /* of the supervisor to start it, then of the process */
         ProviderDone done;
         void *userdata;
 };
@@ -61,8 +61,8 @@ static void job_release_process(ProviderJob *job)
 static void job_free(ProviderJob *job)
 {
         list_remove(&job->link);
-        if (job->starting)
-                call_cancel(job->starting);
+        if (job->call)
+                call_cancel(job->call);
         job_release_process(job);
         if (job->body)
                 schema_clear(request_schema(job->method), job->body);
@@ -102,6 +102,7 @@ static int on_answer(void *userdata, const Reply *reply)
         ProviderJob *job = userdata;
         Failure failure = { 0 };
 
+        job->call = NULL;
         if (reply->fault == FAULT_UNAVAILABLE || reply->fault == FAULT_TIMEOUT)
                 failure_set(&failure, FAULT_UPSTREAM_UNKNOWN,
                             "The provider process ended without an answer from the upstream.");
@@ -123,7 +124,7 @@ static int on_started(void *userdata, const Reply *reply)
         Failure failure;
         int r;
 
-        job->starting = NULL;
+        job->call = NULL;
         job->pid = started ? started->pid : 0;
         if (reply->fault != FAULT_NONE || reply->n_fds != 1) {
                 failure_set(&failure, FAULT_UNAVAILABLE, "The provider process could not be started.");
@@ -133,7 +134,7 @@ static int on_started(void *userdata, const Reply *reply)
         r = channel_new(&job->channel, &config);
         if (r < 0)
                 return r;
-        return channel_call(job->channel, job->method, job->body, NULL, 0, JOB_USEC, on_answer, job, NULL);
+        return channel_call(job->channel, job->method, job->body, NULL, 0, JOB_USEC, on_answer, job, &job->call);
 }
 
 static int start_waiting(ProviderPool *pool)
@@ -149,7 +150,7 @@ static int start_waiting(ProviderPool *pool)
                 list_append(&pool->running, &job->link);
                 pool->n_running++;
                 r = channel_call(*pool->config.supervisor, VAULT_START_PROVIDER, &request, NULL, 0, START_USEC,
-                                 on_started, job, &job->starting);
+                                 on_started, job, &job->call);
         }
         return r;
 }

@@ -146,8 +146,8 @@ START_TEST(test_broken_answers)
         static const char *const replies[] = {
                 "{\"parameters\":{}}",
                 "{\"parameters\":{\"session\":5}}",
-                "{\"parameters\":{\"session\":\"s\",\"environment\":[{\"name\":\"A\",\"value\":"
-                "\"x\"},{}]}}",
+                ("{\"parameters\":{\"session\":\"s\",\"environment\":[{\"name\":\"A\",\"value\":"
+                 "\"x\"},{}]}}"),
                 "{\"error\":\"io.mcpcred.Broker.PolicyDenied\"}",
                 "[]",
         };
