@@ -69,7 +69,10 @@ static int open_failed(Opening *opening, const Failure *failure)
                 role_log(&opening->vault->role, LOG_LEVEL_WARNING, "store: %s", failure->message);
         store->opening = false;
         store->ready = false;
-        store->problem = *failure;
+        if (failure->fault != FAULT_UNAVAILABLE)
+                store->problem = *failure;
+        else
+                store->problem = (Failure){ 0 }; /* the role is restarting, and then it is tried again */
         for (uint64_t i = 0; i < store->retries && wait < RETRY_MOST_USEC; i++)
                 wait *= 2;
         store->retries++;

@@ -9,6 +9,8 @@ struct KeyringClient {
         Arena *arena;
         Channel **supervisor;
         Channel *channel;
+        void (*closed)(void *userdata); /* may be NULL */
+        void *userdata;
 };
 
 /* One call under way. */
@@ -46,10 +48,19 @@ static int on_closed(void *userdata, Channel *channel, UNUSED const char *reason
 {
         KeyringClient *client = userdata;
 
-        if (client->channel == channel)
+        if (client->channel == channel) {
                 client->channel = NULL;
+                if (client->closed)
+                        client->closed(client->userdata);
+        }
         channel_free(channel);
         return 0;
+}
+
+void keyring_client_watch(KeyringClient *client, void (*closed)(void *userdata), void *userdata)
+{
+        client->closed = closed;
+        client->userdata = userdata;
 }
 
 int keyring_client_attach(KeyringClient *client, int fd)
