@@ -214,11 +214,15 @@ static int on_credential_tried(void *userdata, Secret *value, const Failure *fai
         return failed(failure) ? open_failed(opening, &opening->locked) : on_unlocked(opening, value, failure);
 }
 
-static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
+static int on_opened(void *userdata, StoreKind kind, Secret *key, const Failure *failure)
 {
         Opening *opening = userdata;
         VaultStore *store = &opening->vault->store;
 
+        if (key) {
+                secret_free(store->key);
+                store->key = key;
+        }
         if (failure->fault == FAULT_KEYRING_LOCKED && store->key)
                 return keyring_client_unlock(opening->vault->keyring, NULL, store->key, false, on_unlocked, opening);
         if ((failure->fault == FAULT_KEYRING_LOCKED || failure->fault == FAULT_KEYRING_ABSENT) &&

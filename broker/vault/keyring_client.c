@@ -88,7 +88,7 @@ static int finish(Asked *asked, Secret *value, StoreKind kind, const Failure *fa
         Asked copy = *asked;
 
         free(asked);
-        return copy.open_done ? copy.open_done(copy.userdata, kind, failure)
+        return copy.open_done ? copy.open_done(copy.userdata, kind, value, failure)
                               : copy.item_done(copy.userdata, value, failure);
 }
 
@@ -116,6 +116,7 @@ static int on_reply(void *userdata, const Reply *reply)
                 value = take_ptr(((KeyringUnlockReply *)reply->body)->key);
         } else if (asked->method == KEYRING_OPEN) {
                 kind = ((KeyringOpenReply *)reply->body)->kind;
+                value = take_ptr(((KeyringOpenReply *)reply->body)->key);
         }
         return finish(asked, value, kind, &failure);
 }

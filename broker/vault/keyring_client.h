@@ -12,7 +12,8 @@ typedef struct KeyringClient KeyringClient;
 
 /* `value` belongs to the callee; NULL with a failure, or when there is no such item. */
 typedef int (*KeyringItemDone)(void *userdata, Secret *value, const Failure *failure);
-typedef int (*KeyringOpenDone)(void *userdata, StoreKind kind, const Failure *failure);
+/* `key` is a sealed file's and belongs to the callee; NULL: there is none, or it failed. */
+typedef int (*KeyringOpenDone)(void *userdata, StoreKind kind, Secret *key, const Failure *failure);
 
 int keyring_client_new(KeyringClient **ret, Loop *loop, Arena *arena, Channel **supervisor) NODISCARD
         NONNULL(1, 2, 3, 4);
