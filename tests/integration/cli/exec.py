@@ -213,19 +213,12 @@ def start(home, *arguments, **options):
                             stderr=subprocess.PIPE, env=home.environment(), **options)
 
 
-def default_signals():
-    """The test's own parent may have ignored some (nohup, a job in the background), and exec keeps that."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def test_signals_are_forwarded():
     with home_for_exec() as home:
         for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH"):
             number = getattr(signal, "SIG" + name)
             process = start(home, "exec", "p", "--", "sh", "-c",
-                            f"trap 'echo got; exit 7' {name}; echo ready; while :; do sleep 0.01; done",
-                            preexec_fn=default_signals, **STANDALONE)
+                            f"trap 'echo got; exit 7' {name}; echo ready; while :; do sleep 0.01; done", **STANDALONE)
             equal(process.stdout.readline(), b"ready\n")
             process.send_signal(number)
             equal((process.wait(10), process.stdout.read()), (7, b"got\n"), name)
