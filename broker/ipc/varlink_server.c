@@ -428,13 +428,15 @@ int varlink_fail_text(VarlinkRequest *request, Fault fault, const char *message)
         return varlink_fail(request, &body);
 }
 
-/* A reply that cannot be written as JSON is the broker's fault, and is said to be. */
-static int write_reply(RequestBox *box, Buf *out, const void *body, bool continues)
+/* A reply that cannot be written as JSON is the broker's fault, and is said to be. `ret_failed`: that is
+ * what is in `out`. */
+static int write_reply(RequestBox *box, Buf *out, const void *body, bool continues, bool *ret_failed)
 {
         const Schema *schema = box->request.method->reply;
         FaultBody fault = { .fault = FAULT_INTERNAL };
         int r;
 
+        *ret_failed = box->too_long;
         if (box->too_long) {
                 fault.message = "It is done, but the answer is too long for one message: ask with \"more\".";
                 return varlink_error_write(out, box->interface->name, &fault);
@@ -443,6 +445,7 @@ static int write_reply(RequestBox *box, Buf *out, const void *body, bool continu
                                    : varlink_join_write(&box->join, out, schema, body);
         if (r != -EINVAL && r != -ENOBUFS)
                 return r;
+        *ret_failed = true;
         buf_clear(out);
         fault.message = "It is done, but the answer cannot be written as JSON.";
         return varlink_error_write(out, box->interface->name, &fault);
@@ -453,10 +456,17 @@ int varlink_reply(VarlinkRequest *request, const void *body, const int *fds, siz
 {
         RequestBox *box = box_of(request);
         Buf message = BUF_NULL(JSON_REPLY_MAX);
+        bool failed = false;
         int r = 0;
 
         if (box->connection && !box->oneway)
-                r = write_reply(box, &message, body, false);
+                r = write_reply(box, &message, body, false, &failed);
+        /* What the peer gets is not the reply, so that never arrives, and nor do its descriptors. */
+        if (r == 0 && failed) {
+                r = sent ? sent(userdata, false) : 0;
+                sent = NULL;
+                n_fds = 0;
+        }
         if (r == 0)
                 r = finish(box, &message, fds, MIN(n_fds, VARLINK_FDS_MAX), sent, userdata);
         else
@@ -470,6 +480,7 @@ int varlink_reply_more(VarlinkRequest *request, const void *body)
         RequestBox *box = box_of(request);
         Connection *connection = box->connection;
         Buf message = BUF_NULL(JSON_REPLY_MAX);
+        bool failed;
         int r;
 
         if (!connection || box->oneway)
@@ -480,7 +491,7 @@ int varlink_reply_more(VarlinkRequest *request, const void *body)
                 return r == -ENOBUFS ? 0 : r;
         }
         connection->depth++;
-        r = write_reply(box, &message, body, true);
+        r = write_reply(box, &message, body, true, &failed);
         if (r == 0)
                 r = connection_send(connection, &message, NULL, 0);
         if (r >= 0)

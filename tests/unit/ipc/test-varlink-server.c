@@ -40,6 +40,7 @@ static struct {
         VarlinkRequest *held;
         unsigned calls;
         size_t rows;           /* of the listings */
+        bool garbled;          /* they are no UTF-8 */
         int delivered, lost;   /* what VarlinkSent said */
         char note[128];
 } t = { .clock = { { fake_now, fake_now }, 1000 } };
@@ -63,7 +64,7 @@ static int answer(VarlinkRequest *request)
         if (request->id == BROKER_RELOAD)
                 return varlink_reply(request, &reply, request->fds, request->n_fds, on_sent, NULL);
         for (size_t i = 0; i < LIMIT_PAGE; i++)
-                rows[i] = (LeaseRow){ .lease = "l", .session = "s", .profile = "p", .secret = "x", .created = 1 };
+                rows[i] = (LeaseRow){ .lease = t.garbled ? "\xff" : "l", .session = "s", .profile = "p", .secret = "x", .created = 1 };
         for (size_t i = 0; r == 0 && i < t.rows / LIMIT_PAGE; i++)
                 r = varlink_reply_more(request, &leases);
         leases.leases.n = t.rows % LIMIT_PAGE;
@@ -452,6 +453,20 @@ START_TEST(test_sweep)
 }
 END_TEST
 
+START_TEST(test_unwritable_reply_is_not_delivered)
+{
+        int fd = client();
+
+        t.garbled = true;
+        t.rows = 1;
+        say(fd, "{\"method\":\"io.mcpcred.Broker.ListLeases\"}");
+        ck_assert_ptr_nonnull(strstr(hear(fd), "Internal"));
+        ck_assert_int_eq(t.delivered, 0);
+        ck_assert_int_eq(t.lost, 1);
+        fd_close(fd);
+}
+END_TEST
+
 START_TEST(test_log_is_bounded)
 {
         unsigned n = 0;
@@ -495,6 +510,7 @@ int main(void)
         tcase_add_test(tcase, test_reply_carries_a_descriptor);
         tcase_add_test(tcase, test_out_of_descriptors);
         tcase_add_test(tcase, test_sweep);
+        tcase_add_test(tcase, test_unwritable_reply_is_not_delivered);
         tcase_add_test(tcase, test_log_is_bounded);
         suite_add_tcase(suite, tcase);
         r = srunner_create(suite);
