@@ -47,6 +47,7 @@ int gate_start(RoleProcess *role, void *userdata)
                 .note = note,
                 .userdata = gate,
                 .check_sender = true,
+                .makes_room = true,
                 .max_connections = CONNECTIONS_MAX,
                 .max_per_uid = CONNECTIONS_PER_UID,
         };

@@ -2,6 +2,8 @@
 """Clients, sandboxes and upstreams that mean harm, each costing nobody but themselves."""
 
 import os
+import subprocess
+import sys
 
 from harness import BUILD, Case, main
 from varlink import CallError, Closed
@@ -23,6 +25,37 @@ class Revoking(Case):
             with session.connect() as client:
                 client.call("GetToken", {"session": session.secret})
         self.wait_all_dead()
+
+
+# Argument: the control socket. Takes all connections it can get, and keeps them.
+CROWD = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_RTTIME, (1 << 60, 1 << 60))
+kept = []
+for i in range(300):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(sys.argv[1])
+    connection.sendall(b'{"method":"org.varlink.service.GetInfo"}\\0')
+    connection.recv(4096)
+    kept.append(connection)
+print("all", flush=True)
+sys.stdin.read()
+"""
+
+
+class Control(Case):
+    def test_marked_process_keeps_nobody_out(self):
+        broker = self.ready()
+        command = [sys.executable, "-c", CROWD, broker.socket]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+            self.assertEqual(crowd.stdout.readline(), b"all\n")
+            holder = broker.keep(broker.client())
+            session = broker.open("gh", client=holder)
+            for _ in range(300):
+                broker.status()
+            self.assertEqual(broker.sessions()[session.id]["state"], "live")
+            self.assertEqual(broker.revoke(all=True)["sessions"], 1)
+            crowd.stdin.close()
 
 
 class Upstream(Case):

@@ -41,6 +41,7 @@ static struct {
         unsigned calls;
         size_t rows;           /* of the listings */
         bool garbled;          /* they are no UTF-8 */
+        bool makes_room;
         int delivered, lost;   /* what VarlinkSent said */
         char note[128];
 } t = { .clock = { { fake_now, fake_now }, 1000 } };
@@ -96,6 +97,7 @@ static void setup(void)
                 .check_sender = true,
                 .max_connections = 2 * PER_UID,
                 .max_per_uid = PER_UID,
+                .makes_room = t.makes_room,
         };
 
         t.address.sun_family = AF_UNIX; /* the kernel picks an abstract name */
@@ -108,6 +110,12 @@ static void setup(void)
         ck_assert_int_eq(getsockname(t.listener, (void *)&t.address, &t.address_size), 0);
         ck_assert_int_eq(listen(t.listener, 128), 0);
         ck_assert_int_eq(varlink_server_listen(t.server, t.listener), 0);
+}
+
+static void setup_with_room(void)
+{
+        t.makes_room = true;
+        setup();
 }
 
 static void teardown(void)
@@ -229,6 +237,35 @@ START_TEST(test_slots_of_a_uid)
         fds[0] = client();
         say(fds[0], STATUS);
         ck_assert_ptr_nonnull(strstr(hear(fds[0]), "profiles"));
+        fd_close_all(fds, PER_UID);
+}
+END_TEST
+
+START_TEST(test_trusted_clients_keep_their_slots)
+{
+        int fds[PER_UID], more;
+
+        t.hold = true;
+        for (unsigned i = 0; i < PER_UID; i++)
+                fds[i] = client();
+        /* The first one is trusted, the second is the oldest of the rest. */
+        say(fds[0], STATUS);
+        varlink_request_trust(t.held);
+        ck_assert_int_eq(answer(take_ptr(t.held)), 0);
+        ck_assert_ptr_nonnull(strstr(hear(fds[0]), "profiles"));
+        more = client();
+        ck_assert(ended(fds[1]));
+        fd_close(fds[1]);
+        fds[1] = more;
+        for (unsigned i = 0; i < PER_UID; i++) {
+                say(fds[i], STATUS);
+                varlink_request_trust(t.held);
+                ck_assert_int_eq(answer(take_ptr(t.held)), 0);
+                ck_assert_ptr_nonnull(strstr(hear(fds[i]), "profiles"));
+        }
+        more = client();
+        ck_assert_ptr_nonnull(strstr(hear(more), "io.mcpcred.Broker.Busy"));
+        fd_close(more);
         fd_close_all(fds, PER_UID);
 }
 END_TEST
@@ -488,6 +525,7 @@ int main(void)
 {
         Suite *suite = suite_create("varlink-server");
         TCase *tcase = tcase_create("varlink-server");
+        TCase *room = tcase_create("with room");
         SRunner *r;
         int failed;
 
@@ -513,6 +551,9 @@ int main(void)
         tcase_add_test(tcase, test_unwritable_reply_is_not_delivered);
         tcase_add_test(tcase, test_log_is_bounded);
         suite_add_tcase(suite, tcase);
+        tcase_add_checked_fixture(room, setup_with_room, teardown);
+        tcase_add_test(room, test_trusted_clients_keep_their_slots);
+        suite_add_tcase(suite, room);
         r = srunner_create(suite);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);
