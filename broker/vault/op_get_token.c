@@ -19,6 +19,9 @@ static int finish(TokenOp *op, Secret *token, uint64_t expires, const Failure *f
         int r;
 
         if (failed(failure)) {
+                /* Any text can be asked for; a session is one that exists. */
+                if (!op->session.id[0])
+                        op->event.session = NULL;
                 r = vault_refuse(op->vault, op->request, op->event, failure);
         } else {
                 reply.profile = op->grant->profile;

@@ -54,7 +54,8 @@ static AuditEvent event_of(const OpenOp *op)
         AuditEvent event = vault_event(body->caller, "session.open");
 
         event.request = op->request_id.text;
-        event.session = op->session.id;
+        /* One that is not in the state never was: lines about it are those of its caller alone. */
+        event.session = op->session.sequence > 0 ? op->session.id : NULL;
         return event;
 }
 
@@ -422,6 +423,7 @@ static int insert(OpenOp *op)
 
         event.verdict = AUDIT_ALLOW;
         event.reason = "opening";
+        event.session = op->session.id;
         event.profile = op->grants[0].record->profile;
         event.detail = body->label;
         r = ident_token_new(&op->session_secret, op->vault->role.arena, IDENT_SESSION_PREFIX);

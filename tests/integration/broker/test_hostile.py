@@ -58,6 +58,22 @@ class Control(Case):
             crowd.stdin.close()
 
 
+class Audit(Case):
+    def test_refused_calls_fill_no_disk(self):
+        broker = self.ready()
+        session = broker.open("gh-socket", "gh")
+        before = broker.status()["audit_sequence"]
+        with session.connect() as client:
+            for _ in range(200):
+                self.fails("InvalidParameter", client.call, "GetToken", {"session": session.secret})
+        with broker.client() as client:
+            for i in range(100):
+                self.fails("NotFound", client.call, "GetToken", {"session": f"s-{i:016}"})
+            for _ in range(100):
+                self.fails("NotFound", client.call, "OpenSession", {"grants": [{"profile": "none"}], "lifeline": "lifetime"})
+        self.assertLessEqual(broker.status()["audit_sequence"] - before, 2 * 20)
+
+
 class Upstream(Case):
     def test_expired_token_is_revoked(self):
         broker = self.ready()
