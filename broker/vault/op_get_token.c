@@ -1,4 +1,4 @@
-#include "vault/mint.h"
+#include "vault/token_turn.h"
 #include "vault/vault.h"
 #include <sodium.h>
 #include <stdio.h>
@@ -90,7 +90,7 @@ static int answer(TokenOp *op)
         r = mint_find(op->vault, op->session.id, op->grant->profile, &token, &expires);
         if (vault_db_failed(op->vault, r, &failure) || token)
                 return finish(op, token, expires, &failure);
-        return mint_start(op->vault, &ask, on_token, op);
+        return token_turn_take(op->vault->turns, &ask, on_token, op);
 }
 
 static TokenOp *op_new(Vault *vault, Request *request, const char *session, AuditEvent event)

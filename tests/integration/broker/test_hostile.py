@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from harness import BUILD, Case, main
 from varlink import CallError, Closed
@@ -91,6 +92,51 @@ class Upstream(Case):
         self.github.wait("revoke")
         [event] = [item for item in broker.audit() if item["operation"] == "token.mint"]
         self.assertEqual((event["verdict"], event["detail"]), ("deny", "it has expired already"))
+
+
+    def _ask_at_once(self, session, n):
+        clients = [session.connect() for _ in range(n)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.send("GetToken", {"session": session.secret})
+        return clients
+
+    def test_many_at_once_mint_one(self):
+        broker = self.ready()
+        session = broker.open("gh-socket")
+        self.github.fault("mint", "delay")
+        clients = self._ask_at_once(session, 50)
+        self.github.wait("mint")
+        self.github.release()
+        self.assertEqual(len({client.receive()["token"] for client in clients}), 1)
+        self.assertEqual(len(self.github.tokens()), 1)
+
+    def test_failing_upstream_is_left_alone(self):
+        broker = self.ready()
+        session, other = broker.open("gh-socket"), broker.open("gh-socket")
+        self.github.fault("mint", "status", status=403, count=4, body={"message": "no"})
+        with session.connect() as client:
+            for _ in range(50):
+                error = self.fails("UpstreamDenied", client.call, "GetToken", {"session": session.secret})
+            self.assertEqual(self.github.count("mint"), 4)
+            self.assertGreater(error.parameters["retry_after"], 0)
+            with other.connect() as another:
+                self.assert_alive(another.call("GetToken", {"session": other.secret})["token"])
+            time.sleep(error.parameters["retry_after"] + 0.1)
+            self.assert_alive(client.call("GetToken", {"session": session.secret})["token"])
+
+    def test_revoked_meanwhile_reaches_nobody(self):
+        broker = self.ready()
+        session = broker.open("gh-socket")
+        self.github.fault("mint", "delay", when="after")
+        clients = self._ask_at_once(session, 5)
+        self.github.wait("mint")
+        broker.revoke(session=session.id)
+        self.github.release()
+        for client in clients:
+            with self.assertRaises((CallError, Closed, OSError)):
+                client.receive()
+        self.wait_all_dead()
 
 
 class Provider(Case):
