@@ -139,6 +139,25 @@ class Upstream(Case):
         self.wait_all_dead()
 
 
+class Values(Case):
+    """Stored keys that are handed out raw, too long for one answer together."""
+
+    config = "".join(
+        f"\n[profile key{i}]\nsecret = key{i}\ndeliver = env\nenv = KEY{i}\nexpose_secret = yes\ncommand = /x\n"
+        for i in range(9)
+    )
+
+    def test_too_long_for_one_answer(self):
+        broker = self.broker()
+        for i in range(9):
+            broker.add(f"key{i}", "static", b"k" * (14 * 1024), hosts=["h.example"])
+        names = [f"key{i}" for i in range(9)]
+        self.fails("InvalidParameter", broker.open, *names, command=["/x"])
+        self.assertEqual({row["state"] for row in broker.sessions().values()}, {"ended"})
+        self.assertEqual(self.count_open(broker, "live"), 0)
+        self.assertEqual(len(broker.open(*names[:5], command=["/x"]).environment), 5 + 2)
+
+
 class Provider(Case):
     """A provider process that its upstream has taken over."""
 
