@@ -10,11 +10,12 @@ static int fail_link(mcpcred *client, int r, const char *doing)
         case LINK_E_CLOSED:
                 return client_fail(client, MCPCRED_E_DROPPED, "The broker closed the connection.");
         case LINK_E_DEADLINE:
-                return client_fail(client, MCPCRED_E_DEADLINE, "The broker did not answer within %u ms.",
-                                   client->deadline_ms);
+                return client_fail(client, MCPCRED_E_DEADLINE,
+                                   "The broker did not answer within %u ms.", client->deadline_ms);
         case LINK_E_INVALID:
-                return client_fail(client, MCPCRED_E_PROTOCOL,
-                                   "The broker sent a message that is too long, or stray descriptors.");
+                return client_fail(
+                        client, MCPCRED_E_PROTOCOL,
+                        "The broker sent a message that is too long, or stray descriptors.");
         default:
                 return client_fail_errno(client, r, doing);
         }
@@ -34,10 +35,12 @@ static int send_call(mcpcred *client, Link *link, const Call *call, uint64_t unt
         const Method *method = &call->interface->methods[call->method];
         int r;
 
-        r = varlink_call_write(&message, call->interface->name, method, call->request, method->streams, false);
+        r = varlink_call_write(&message, call->interface->name, method, call->request,
+                               method->streams, false);
         if (r == -EINVAL)
-                return client_fail(client, MCPCRED_E_MISUSE,
-                                   "A text of the request is too long or not UTF-8, or there are too many.");
+                return client_fail(
+                        client, MCPCRED_E_MISUSE,
+                        "A text of the request is too long or not UTF-8, or there are too many.");
         if (r == -ENOBUFS)
                 return client_fail(client, MCPCRED_E_MISUSE, "The request is longer than %u bytes.",
                                    JSON_REQUEST_MAX);
@@ -71,14 +74,16 @@ static int take_descriptor(mcpcred *client, Link *link, const Call *call)
         if (link->received < 0)
                 return 0;
         if (!call->ret_fd)
-                return client_fail(client, MCPCRED_E_PROTOCOL, "The broker sent a descriptor unasked.");
+                return client_fail(client, MCPCRED_E_PROTOCOL,
+                                   "The broker sent a descriptor unasked.");
         (void)fd_close(*call->ret_fd);
         *call->ret_fd = take_fd(&link->received);
         return 0;
 }
 
 /* One reply. `ret_more`: another one follows. */
-static int receive_reply(mcpcred *client, Link *link, const Call *call, uint64_t until, bool *ret_more)
+static int receive_reply(mcpcred *client, Link *link, const Call *call, uint64_t until,
+                         bool *ret_more)
 {
         _cleanup_(varlink_reply_clearp) VarlinkReply reply = { 0 };
         _cleanup_(pool_deinit) Pool own = POOL_NULL(CLIENT_POOL_MAX);
@@ -100,7 +105,8 @@ static int receive_reply(mcpcred *client, Link *link, const Call *call, uint64_t
                 return client_fail_fault(client, &reply.details);
         }
         if (reply.continues && !call->interface->methods[call->method].streams)
-                return client_fail(client, MCPCRED_E_PROTOCOL, "The broker announced a second answer.");
+                return client_fail(client, MCPCRED_E_PROTOCOL,
+                                   "The broker announced a second answer.");
         *ret_more = reply.continues;
         return deliver(client, call, &reply, call->pool ? call->pool : &own);
 }
@@ -119,6 +125,7 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
                 /* A long operation that shows progress is not a silent broker. */
                 until = clock_boot(&clock_system) + client->deadline_ms * USEC_PER_MSEC;
         }
+        link_forget(link);
         return r;
 }
 
@@ -135,7 +142,10 @@ int call_run(mcpcred *client, const Call *call)
         bool answered = false;
         int r = MCPCRED_E_DROPPED;
 
-        /* A connection may have died since the last call, or be lost to a restart of the gate. */
+        /* One that the broker gave up in the meantime has seen nothing of this call. */
+        if (client->link.fd >= 0 && !link_is_idle(&client->link))
+                mcpcred_disconnect(client);
+        /* It may also be lost to a restart of the gate, and then who knows. */
         for (unsigned attempt = 0; attempt < (call->reads_only ? 2U : 1U); attempt++) {
                 if (r != MCPCRED_E_DROPPED || answered)
                         break;

@@ -10,7 +10,7 @@
 /* A session's or token's secrets: room for one value of the largest size and its copy. */
 #define CLIENT_ARENA_SIZE (3U * SECRET_MAX)
 /* What one reply, or one request under construction, may make the library allocate. */
-#define CLIENT_POOL_MAX (4U * 1024U * 1024U)
+#define CLIENT_POOL_MAX    (4U * 1024U * 1024U)
 #define CLIENT_DEADLINE_MS 30000U
 
 struct mcpcred {
@@ -58,10 +58,10 @@ typedef struct Call {
         int request_fd;  /* borrowed; -1: none */
         bool reads_only; /* may be asked twice */
         Arena *arena;    /* for secrets of the reply; NULL: it has none */
-        Pool *pool;      /* what the reply points at, kept for the caller; NULL: freed after `reply` */
+        Pool *pool; /* what the reply points at, kept for the caller; NULL: freed after `reply` */
         CallReply reply;
         void *userdata;
-        int *ret_fd;     /* takes a descriptor that comes with the reply; NULL: none may come */
+        int *ret_fd; /* takes a descriptor that comes with the reply; NULL: none may come */
 } Call;
 
 #define CALL(id) .interface = &interface_broker, .method = (id), .request_fd = -1
@@ -76,7 +76,7 @@ typedef struct RowTarget {
         const Schema *schema; /* of the row */
         mcpcred_row_fn row;   /* may be NULL */
         void *userdata;
-        mcpcred_ended ended;  /* summed by row_target_ended() */
+        mcpcred_ended ended; /* summed by row_target_ended() */
 } RowTarget;
 int row_target_whole(mcpcred *client, void *body, Pool *pool, bool more, void *userdata);
 /* The same for each record of the reply's only list. */
@@ -87,7 +87,8 @@ int row_target_ended(mcpcred *client, void *body, Pool *pool, bool more, void *u
 /* ---- value.c ---- */
 
 /* A socket from which the value can be read to its end, and nothing else. */
-int value_socket(mcpcred *client, const mcpcred_value *value, int *ret_fd) NODISCARD NONNULL(1, 2, 3);
+int value_socket(mcpcred *client, const mcpcred_value *value, int *ret_fd) NODISCARD
+        NONNULL(1, 2, 3);
 
 /* ---- request.c ---- */
 

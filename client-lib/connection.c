@@ -38,7 +38,8 @@ int mcpcred_set_runtime(mcpcred *client, const char *directory)
 
         client_clear_error(client);
         if (!directory || directory[0] != '/')
-                return client_fail(client, MCPCRED_E_MISUSE, "The runtime directory is not an absolute path.");
+                return client_fail(client, MCPCRED_E_MISUSE,
+                                   "The runtime directory is not an absolute path.");
         copy = strdup(directory);
         if (!copy)
                 return client_fail_errno(client, -ENOMEM, "keep the runtime directory");
@@ -58,7 +59,8 @@ int mcpcred_set_deadline(mcpcred *client, unsigned milliseconds)
 {
         client_clear_error(client);
         if (milliseconds == 0)
-                return client_fail(client, MCPCRED_E_MISUSE, "A deadline of 0 would refuse everything.");
+                return client_fail(client, MCPCRED_E_MISUSE,
+                                   "A deadline of 0 would refuse everything.");
         client->deadline_ms = milliseconds;
         return MCPCRED_OK;
 }
@@ -76,7 +78,8 @@ int mcpcred_fd(const mcpcred *client)
 static int find_runtime(mcpcred *client)
 {
         char *found = NULL;
-        int r = client->chosen ? (found = strdup(client->chosen)) ? 0 : -ENOMEM : runtime_find(&found);
+        int r = client->chosen ? (found = strdup(client->chosen)) ? 0 : -ENOMEM
+                               : runtime_find(&found);
 
         if (r < 0)
                 return client_fail_errno(client, r, "find the runtime directory");
@@ -101,16 +104,22 @@ int mcpcred_connect(mcpcred *client)
         r = find_runtime(client);
         if (r)
                 return r;
-        r = runtime_connect(client->runtime, &fd);
+        r = runtime_connect(client->runtime, client->deadline_ms, &fd);
         if (r == RUNTIME_E_FOREIGN_DIRECTORY)
                 return client_fail(client, MCPCRED_E_UNTRUSTED,
-                                   "%s belongs to another user, or others may write to it.", client->runtime);
+                                   "%s belongs to another user, or others may write to it.",
+                                   client->runtime);
         if (r == RUNTIME_E_FOREIGN_SERVER)
                 return client_fail(client, MCPCRED_E_UNTRUSTED,
-                                   "What listens in %s is the process of another user.", client->runtime);
+                                   "What listens in %s is the process of another user.",
+                                   client->runtime);
         if (r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR)
                 return client_fail(client, MCPCRED_E_UNREACHABLE, "No broker is running in %s.",
                                    client->runtime);
+        if (r == -EAGAIN)
+                return client_fail(client, MCPCRED_E_DEADLINE,
+                                   "The broker did not take the connection within %u ms.",
+                                   client->deadline_ms);
         if (r == -EACCES || r == -EPERM)
                 return client_fail(client, MCPCRED_E_UNREACHABLE, "%s: %s.", client->runtime,
                                    strerrordesc_np(-r));

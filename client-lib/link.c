@@ -26,7 +26,8 @@ static int wait_for(int fd, short events, uint64_t until)
 
 static int closed_or_errno(void)
 {
-        return errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN ? LINK_E_CLOSED : error_errno();
+        return errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN ? LINK_E_CLOSED
+                                                                          : error_errno();
 }
 
 static ssize_t send_some(int fd, Slice bytes, int attach)
@@ -103,7 +104,9 @@ static int receive_some(Link *link)
                 char space[CMSG_SPACE(4 * sizeof(int))];
         } control;
         struct iovec iov = { .iov_len = READ_SIZE };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+        struct msghdr message = { .msg_iov = &iov,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &control,
                                   .msg_controllen = sizeof(control.space) };
         uint8_t *at;
         ssize_t n;
@@ -129,12 +132,12 @@ int link_receive(Link *link, uint64_t until, Slice *ret)
         size_t searched = 0;
         int r;
 
-        buf_consume(&link->in, link->consumed);
-        link->consumed = 0;
+        link_forget(link);
         for (;;) {
                 Slice all = buf_slice(&link->in);
-                const uint8_t *end = all.size > searched ? memchr(all.data + searched, 0, all.size - searched)
-                                                         : NULL;
+                const uint8_t *end = all.size > searched
+                                             ? memchr(all.data + searched, 0, all.size - searched)
+                                             : NULL;
 
                 if (end) {
                         *ret = slice(all.data, (size_t)(end - all.data));
@@ -148,6 +151,21 @@ int link_receive(Link *link, uint64_t until, Slice *ret)
                 if (r)
                         return r;
         }
+}
+
+bool link_is_idle(const Link *link)
+{
+        char byte;
+
+        return link->in.size == link->consumed && link->received < 0 &&
+               recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+               (errno == EAGAIN || errno == EINTR);
+}
+
+void link_forget(Link *link)
+{
+        buf_consume(&link->in, link->consumed);
+        link->consumed = 0;
 }
 
 void link_close(Link *link)

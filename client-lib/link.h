@@ -21,9 +21,9 @@ typedef struct Link {
 
 enum {
         _LINK_E_SUCCESS,
-        LINK_E_CLOSED,   /* the other side is gone */
+        LINK_E_CLOSED, /* the other side is gone */
         LINK_E_DEADLINE,
-        LINK_E_INVALID,  /* too long, or with descriptors that were not expected */
+        LINK_E_INVALID, /* too long, or with descriptors that were not expected */
 };
 
 /* Sends bytes that end in NUL, with a descriptor unless it is -1. `until` is on the boot clock. */
@@ -31,5 +31,10 @@ int link_send(Link *link, Slice message, int fd, uint64_t until) NODISCARD NONNU
 /* The next message without its NUL, valid until the next call. A descriptor that came with it is in
  * link->received. */
 int link_receive(Link *link, uint64_t until, Slice *ret) NODISCARD NONNULL(1, 3);
+/* Whether the link can take a call: the other side is there, and nothing is left of an earlier one.
+ */
+bool link_is_idle(const Link *link) NONNULL(1);
+/* Wipes the message that was given out last. */
+void link_forget(Link *link) NONNULL(1);
 /* Closes and wipes; the link can be used again. */
 void link_close(Link *link) NONNULL(1);

@@ -13,7 +13,7 @@
  *             abort();
  *     mcpcred_open_grant(request, "github-triage");
  *     if (mcpcred_session_open(client, request, &session)) {
- *             fprintf(stderr, "%s %s\n", mcpcred_error_message(client), mcpcred_error_remedy(client));
+ *             fprintf(stderr, "%s\n", mcpcred_error_message(client));
  *             exit(mcpcred_error_exit_status(client));
  *     }
  *     for (i = 0; i < mcpcred_session_environment_count(session); i++)
@@ -32,7 +32,8 @@
  * - Secrets are kept in locked memory that is absent in forked children, and are wiped by the free
  *   functions. A forked child must not use handles of its parent.
  * - Every descriptor that the library makes is close-on-exec.
- * - Every call has a deadline. A call that only reads is tried once more if the connection drops.
+ * - Every call has a deadline, which begins anew with each row of a long answer. A call that only
+ *   reads is tried once more if the connection drops.
  * - A session is opened only from outside: a process that carries the mark of mcpcred_child_mark()
  *   is refused by the broker on the control socket.
  */
@@ -98,7 +99,7 @@ typedef enum mcpcred_code {
         MCPCRED_E_CONFIG_INVALID = 32,
 
         MCPCRED_E_UNREACHABLE = 1000,     /* no broker answers at the socket */
-        MCPCRED_E_UNTRUSTED = 1001,       /* what answers there, or its directory, is of another user */
+        MCPCRED_E_UNTRUSTED = 1001,       /* what answers, or its directory, is of another user */
         MCPCRED_E_PROTOCOL = 1002,        /* the broker's answer does not fit the protocol */
         MCPCRED_E_DEADLINE = 1003,        /* the broker did not answer in time; it may have acted */
         MCPCRED_E_DROPPED = 1004,         /* the broker closed the connection; it may have acted */
@@ -111,19 +112,21 @@ typedef enum mcpcred_code {
 /* ---- the client handle ---- */
 
 /*
- * Optional, once a process, in main before anything else uses jansson: what the JSON library frees is
- * wiped from then on, so that a token that was received leaves no copy in freed memory. It is the one
- * function here that changes something process-wide, which is why no other calls it. 0 or -errno.
+ * Optional, once a process, in main before anything else uses jansson: what the JSON library frees
+ * is wiped from then on, so that a token that was received leaves no copy in freed memory. It is
+ * the one function here that changes something process-wide, which is why no other calls it. 0 or
+ * -errno.
  */
 MCPCRED_API int mcpcred_process_setup(void);
 /* A handle; nothing is connected yet. MCPCRED_E_NO_MEMORY. */
 MCPCRED_API int mcpcred_new(mcpcred **ret);
-/* Closes the connection. Returns NULL. Sessions that were opened with MCPCRED_LIFELINE_CONNECTION end. */
+/* Closes the connection. Returns NULL. Sessions that were opened with MCPCRED_LIFELINE_CONNECTION
+ * end. */
 MCPCRED_API mcpcred *mcpcred_free(mcpcred *client);
 /*
  * Where the broker's runtime directory is. Without this call: $XDG_RUNTIME_DIR/mcpcred, else
- * /run/user/<effective uid>/mcpcred, else run/ below the state directory ($XDG_STATE_HOME/mcpcred or
- * ~/.local/state/mcpcred); the first one that holds a socket.
+ * /run/user/<effective uid>/mcpcred, else run/ below the state directory ($XDG_STATE_HOME/mcpcred
+ * or ~/.local/state/mcpcred); the first one that holds a socket.
  */
 MCPCRED_API int mcpcred_set_runtime(mcpcred *client, const char *directory);
 /* The system's broker in /run/mcpcred instead of the user's own. */
@@ -131,16 +134,17 @@ MCPCRED_API int mcpcred_set_system(mcpcred *client);
 /* For each call from now on; 30000 at first. 0 is refused. */
 MCPCRED_API int mcpcred_set_deadline(mcpcred *client, unsigned milliseconds);
 /*
- * Connects, if it is not connected. Calls do so by themselves. The server must run as this process's
- * effective user or as root, and its directory must belong to one of the two and be writable to no
- * other. MCPCRED_E_UNREACHABLE, MCPCRED_E_UNTRUSTED.
+ * Connects, if it is not connected. Calls do so by themselves. The server must run as this
+ * process's effective user or as root, and its directory must belong to one of the two and be
+ * writable to no other. MCPCRED_E_UNREACHABLE, MCPCRED_E_UNTRUSTED.
  */
 MCPCRED_API int mcpcred_connect(mcpcred *client);
 /* Closes the connection; a later call connects again. */
 MCPCRED_API void mcpcred_disconnect(mcpcred *client);
 /* The connection's descriptor, for watching it; -1 if there is none. The library keeps it. */
 MCPCRED_API int mcpcred_fd(const mcpcred *client);
-/* The broker's directory by the rules above, whether or not a broker is there. NULL: none was found. */
+/* The broker's directory by the rules above, whether or not a broker is there. NULL: none was
+ * found. */
 MCPCRED_API const char *mcpcred_runtime(mcpcred *client);
 
 /* ---- what went wrong in the last call that took this handle ---- */
@@ -155,16 +159,17 @@ MCPCRED_API const char *mcpcred_error_name(const mcpcred *client);
 MCPCRED_API const char *mcpcred_error_field(const mcpcred *client);
 /* When asking again makes sense; 0 if it is not known. */
 MCPCRED_API uint64_t mcpcred_error_retry_after_ms(const mcpcred *client);
-/* As the mcpcred command exits: 1 failed, 2 usage, 4 keyring, 5 denied, 6 no such thing, 7 unreachable. */
+/* As the mcpcred command exits: 1 failed, 2 usage, 4 keyring, 5 denied, 6 no such thing, 7
+ * unreachable. */
 MCPCRED_API int mcpcred_error_exit_status(const mcpcred *client);
 
 /* ---- records ---- */
 
 /*
  * A row is one record that the broker sent: a secret, a session, a status. The fields are those of
- * io.mcpcred.Broker.varlink, under the same names. A getter with a name that the row has not, or that
- * is of another kind, returns NULL or 0. A row lives as long as the callback that it is passed to, or
- * as the session that it was asked of. No row holds a secret.
+ * io.mcpcred.Broker.varlink, under the same names. A getter with a name that the row has not, or
+ * that is of another kind, returns NULL or 0. A row lives as long as the callback that it is
+ * passed to, or as the session that it was asked of. No row holds a secret.
  */
 typedef enum mcpcred_kind {
         MCPCRED_KIND_FLAG,
@@ -192,7 +197,8 @@ MCPCRED_API size_t mcpcred_row_count(const mcpcred_row *row, const char *field);
 MCPCRED_API const char *mcpcred_row_item(const mcpcred_row *row, const char *field, size_t index);
 MCPCRED_API const char *mcpcred_row_key(const mcpcred_row *row, const char *field, size_t index);
 /* Lives as long as `row`. NULL: absent, or no memory. */
-MCPCRED_API const mcpcred_row *mcpcred_row_record(const mcpcred_row *row, const char *field, size_t index);
+MCPCRED_API const mcpcred_row *mcpcred_row_record(const mcpcred_row *row, const char *field,
+                                                  size_t index);
 /* All fields in the order of the interface, for generic output. Name is NULL behind the last. */
 MCPCRED_API const char *mcpcred_row_field_name(const mcpcred_row *row, size_t index);
 MCPCRED_API mcpcred_kind mcpcred_row_field_kind(const mcpcred_row *row, size_t index);
@@ -200,8 +206,8 @@ MCPCRED_API mcpcred_kind mcpcred_row_field_kind(const mcpcred_row *row, size_t i
 /* ---- sessions ---- */
 
 typedef enum mcpcred_lifeline {
-        MCPCRED_LIFELINE_SOCKET,     /* the library keeps one end of a socket in the mcpcred_session: it
-                                        ends when that is freed or this process ends. The default. */
+        MCPCRED_LIFELINE_SOCKET,     /* the default: the library keeps one end of a socket in the
+                                        mcpcred_session; it ends when that is freed or we end */
         MCPCRED_LIFELINE_CONNECTION, /* it ends with the client handle's connection */
         MCPCRED_LIFELINE_DESCRIPTOR, /* it ends with what mcpcred_open_lifeline_fd() was given */
         MCPCRED_LIFELINE_LIFETIME    /* it ends when its lifetime is over, or when it is closed */
@@ -217,7 +223,8 @@ MCPCRED_API mcpcred_open *mcpcred_open_free(mcpcred_open *request);
  */
 /* One more profile; at least one is needed. */
 MCPCRED_API int mcpcred_open_grant(mcpcred_open *request, const char *profile);
-/* Narrows the grant that was added last: "owner/name", and "contents" to "read", "write" or "admin". */
+/* Narrows the grant that was added last: "owner/name", and "contents" to "read", "write" or
+ * "admin". */
 MCPCRED_API int mcpcred_open_repository(mcpcred_open *request, const char *repository);
 MCPCRED_API int mcpcred_open_permission(mcpcred_open *request, const char *name, const char *level);
 /* What a person will see in listings and in the audit log. */
@@ -229,12 +236,13 @@ MCPCRED_API int mcpcred_open_lifeline(mcpcred_open *request, mcpcred_lifeline li
 MCPCRED_API int mcpcred_open_lifeline_fd(mcpcred_open *request, int fd);
 /* Asks for a connected socket to the session, for sandboxes in which none can be made. */
 MCPCRED_API int mcpcred_open_want_descriptor(mcpcred_open *request);
-/* What will run in it, for profiles that demand a certain command. One that is longer than a profile can
- * demand (32 words) is left out, so that such profiles refuse it. */
+/* What will run in it, for profiles that demand a certain command. One that is longer than a
+ * profile can demand (32 words) is left out, so that such profiles refuse it. */
 MCPCRED_API int mcpcred_open_command(mcpcred_open *request, size_t argc, const char *const *argv);
 
 /* Opens the session. The request can be used again. */
-MCPCRED_API int mcpcred_session_open(mcpcred *client, const mcpcred_open *request, mcpcred_session **ret);
+MCPCRED_API int mcpcred_session_open(mcpcred *client, const mcpcred_open *request,
+                                     mcpcred_session **ret);
 /* Wipes, and closes the descriptors that are still the session's: an automatic lifeline ends it. */
 MCPCRED_API mcpcred_session *mcpcred_session_free(mcpcred_session *session);
 MCPCRED_API const char *mcpcred_session_id(const mcpcred_session *session);
@@ -242,8 +250,10 @@ MCPCRED_API const char *mcpcred_session_id(const mcpcred_session *session);
 MCPCRED_API uint64_t mcpcred_session_expires(const mcpcred_session *session);
 /* MCPCRED_SOCK and MCPCRED_SESSION are among the variables. Values may be secret. */
 MCPCRED_API size_t mcpcred_session_environment_count(const mcpcred_session *session);
-MCPCRED_API const char *mcpcred_session_environment_name(const mcpcred_session *session, size_t index);
-MCPCRED_API const char *mcpcred_session_environment_value(const mcpcred_session *session, size_t index);
+MCPCRED_API const char *mcpcred_session_environment_name(const mcpcred_session *session,
+                                                         size_t index);
+MCPCRED_API const char *mcpcred_session_environment_value(const mcpcred_session *session,
+                                                          size_t index);
 /* Rows with profile, deliver, expires, path; NULL behind the last. `path` is the file of a profile
  * that is delivered as a file. */
 MCPCRED_API const mcpcred_row *mcpcred_session_grant(const mcpcred_session *session, size_t index);
@@ -275,9 +285,9 @@ MCPCRED_API int mcpcred_close_session(mcpcred *client, const char *session, mcpc
 MCPCRED_API int mcpcred_token_get(mcpcred *client, const char *session, const char *profile,
                                   mcpcred_token **ret);
 /*
- * The same inside a session, as MCPCRED_FD, or MCPCRED_SOCK with MCPCRED_SESSION, of the environment
- * say. The handle is used for its deadline and for the error alone. Processes that share one
- * MCPCRED_FD must not ask at the same time. MCPCRED_E_UNREACHABLE outside a session.
+ * The same inside a session, as MCPCRED_FD, or MCPCRED_SOCK with MCPCRED_SESSION, of the
+ * environment say. The handle is used for its deadline and for the error alone. Processes that
+ * share one MCPCRED_FD must not ask at the same time. MCPCRED_E_UNREACHABLE outside a session.
  */
 MCPCRED_API int mcpcred_session_token(mcpcred *client, const char *profile, mcpcred_token **ret);
 /* Whether the environment says that this is a session. */
@@ -302,7 +312,8 @@ MCPCRED_API int mcpcred_value_new(mcpcred_value **ret);
 MCPCRED_API mcpcred_value *mcpcred_value_free(mcpcred_value *value);
 /* The caller wipes its own copy. MCPCRED_E_MISUSE beyond MCPCRED_VALUE_MAX. */
 MCPCRED_API int mcpcred_value_append(mcpcred_value *value, const void *data, size_t size);
-/* Reads a descriptor to its end. MCPCRED_E_SYSTEM with errno set, MCPCRED_E_MISUSE when it is too long. */
+/* Reads a descriptor to its end. MCPCRED_E_SYSTEM with errno set, MCPCRED_E_MISUSE when it is too
+ * long. */
 MCPCRED_API int mcpcred_value_read_fd(mcpcred_value *value, int fd);
 /* Drops one newline at the end. */
 MCPCRED_API void mcpcred_value_trim_newline(mcpcred_value *value);
@@ -312,26 +323,31 @@ MCPCRED_API void mcpcred_value_truncate(mcpcred_value *value, size_t size);
 MCPCRED_API const void *mcpcred_value_data(const mcpcred_value *value);
 MCPCRED_API size_t mcpcred_value_size(const mcpcred_value *value);
 
-/* MCPCRED_E_MISUSE when a name is not one ([a-z0-9][a-z0-9._-]*, at most 64). The functions below are
- * like those of mcpcred_open: they copy, and mcpcred_secret_add() refuses what one of them failed on. */
-MCPCRED_API int mcpcred_addition_new(mcpcred_addition **ret, const char *name, const char *provider);
+/* MCPCRED_E_MISUSE when a name is not one ([a-z0-9][a-z0-9._-]*, at most 64). The functions below
+ * are like those of mcpcred_open: they copy, and mcpcred_secret_add() refuses what one of them
+ * failed on. */
+MCPCRED_API int mcpcred_addition_new(mcpcred_addition **ret, const char *name,
+                                     const char *provider);
 MCPCRED_API mcpcred_addition *mcpcred_addition_free(mcpcred_addition *addition);
 MCPCRED_API int mcpcred_addition_base_url(mcpcred_addition *addition, const char *url);
 MCPCRED_API int mcpcred_addition_host(mcpcred_addition *addition, const char *host);
 /* The provider's own settings: app_id, installation_id. */
-MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key, const char *value);
+MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key,
+                                           const char *value);
 /* Ask the upstream before it is stored. */
 MCPCRED_API int mcpcred_addition_verify(mcpcred_addition *addition, int verify);
 MCPCRED_API int mcpcred_addition_replace(mcpcred_addition *addition, int replace);
 
 /*
- * Stores a secret. The value goes to the broker through a socket of its own and is in no message. The
- * row has identity (what the upstream says the secret is) and generation.
+ * Stores a secret. The value goes to the broker through a socket of its own and is in no message.
+ * The row has identity (what the upstream says the secret is) and generation.
  */
 MCPCRED_API int mcpcred_secret_add(mcpcred *client, const mcpcred_addition *addition,
                                    const mcpcred_value *value, mcpcred_row_fn row, void *userdata);
-/* Ends what lives of it, then deletes it; with dry_run only says what would end. `ret` may be NULL. */
-MCPCRED_API int mcpcred_secret_remove(mcpcred *client, const char *name, int dry_run, mcpcred_ended *ret);
+/* Ends what lives of it, then deletes it; with dry_run only says what would end. `ret` may be
+ * NULL. */
+MCPCRED_API int mcpcred_secret_remove(mcpcred *client, const char *name, int dry_run,
+                                      mcpcred_ended *ret);
 
 typedef enum mcpcred_rotation {
         MCPCRED_ROTATION_PLAN,  /* say what to do upstream; no value */
@@ -341,7 +357,8 @@ typedef enum mcpcred_rotation {
 
 /* Rows with step, message and generation, as the steps are done. */
 MCPCRED_API int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation rotation,
-                                      const mcpcred_value *value, mcpcred_row_fn row, void *userdata);
+                                      const mcpcred_value *value, mcpcred_row_fn row,
+                                      void *userdata);
 
 /* ---- revocation ---- */
 
@@ -356,7 +373,8 @@ typedef enum mcpcred_select {
 MCPCRED_API int mcpcred_selector_new(mcpcred_selector **ret);
 MCPCRED_API mcpcred_selector *mcpcred_selector_free(mcpcred_selector *selector);
 /* Several narrow each other down. */
-MCPCRED_API int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what, const char *text);
+MCPCRED_API int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what,
+                                     const char *text);
 /* Selects by a token's value, of which only the hash is sent. */
 MCPCRED_API int mcpcred_selector_token(mcpcred_selector *selector, const mcpcred_value *token);
 /*
@@ -373,8 +391,8 @@ typedef enum mcpcred_list {
                                   rotation leases */
         MCPCRED_LIST_SESSIONS, /* session label uid profiles state opened expires ended end_reason
                                   lifeline */
-        MCPCRED_LIST_LEASES,   /* lease session profile secret generation state outcome created expires
-                                  attempts reason */
+        MCPCRED_LIST_LEASES,   /* lease session profile secret generation state outcome created
+                                  expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit source problem */
         MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
@@ -383,8 +401,8 @@ typedef enum mcpcred_list {
 /* One call of `row` for each. `all`: what is over too. */
 MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_fn row,
                                   void *userdata);
-/* One row: version started store store_state secrets profiles sessions leases pending audit_sequence
- * audit_head audit_path audit_state roles. */
+/* One row: version started store store_state secrets profiles sessions leases pending
+ * audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
 /* ---- the broker itself ---- */
@@ -408,10 +426,10 @@ typedef struct mcpcred_audit {
 } mcpcred_audit;
 
 /*
- * Reads a log to its end and checks its chain: a line that was edited, cut, left out, added, repeated or
- * moved is named. Needs no broker. `head`: the chain's hash after line `sequence`, as Status or the
- * journal have it; without it (NULL) lines that were cut off at the end are not missed. 0 when the log was
- * read, whatever it is like; MCPCRED_E_SYSTEM.
+ * Reads a log to its end and checks its chain: a line that was edited, cut, left out, added,
+ * repeated or moved is named. Needs no broker. `head`: the chain's hash after line `sequence`, as
+ * Status or the journal have it; without it (NULL) lines that were cut off at the end are not
+ * missed. 0 when the log was read, whatever it is like; MCPCRED_E_SYSTEM.
  */
 MCPCRED_API int mcpcred_audit_verify(mcpcred *client, int fd, uint64_t sequence, const char *head,
                                      mcpcred_audit *ret);
@@ -420,9 +438,9 @@ MCPCRED_API int mcpcred_audit_verify(mcpcred *client, int fd, uint64_t sequence,
 
 /*
  * Marks the calling process and all its descendants for ever as part of a session: the broker's
- * control socket refuses them. Call it between fork and exec; it only makes system calls. The mark is
- * a hard RLIMIT_RTTIME that is finite, and so large that it limits nothing. A limit that is finite
- * already is a mark as it is. 0 or -errno.
+ * control socket refuses them. Call it between fork and exec; it only makes system calls. The mark
+ * is a hard RLIMIT_RTTIME that is finite, and so large that it limits nothing. A limit that is
+ * finite already is a mark as it is. 0 or -errno.
  */
 MCPCRED_API int mcpcred_child_mark(void);
 /* Whether the calling process carries the mark. */

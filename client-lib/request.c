@@ -62,7 +62,9 @@ int map_append(Pool *pool, TextMap *map, const char *key, const char *value, siz
 /* The first thing that went wrong while a request was made. */
 static int remember(int *failed, int r)
 {
-        int code = r == 0 ? MCPCRED_OK : r == -ENOMEM || r == -ENOBUFS ? MCPCRED_E_NO_MEMORY : MCPCRED_E_MISUSE;
+        int code = r == 0                          ? MCPCRED_OK
+                   : r == -ENOMEM || r == -ENOBUFS ? MCPCRED_E_NO_MEMORY
+                                                   : MCPCRED_E_MISUSE;
 
         if (*failed == MCPCRED_OK)
                 *failed = code;
@@ -141,7 +143,8 @@ int mcpcred_open_repository(mcpcred_open *request, const char *repository)
         int r = repository && *repository ? last_scope(request, &scope) : -EINVAL;
 
         if (r == 0)
-                r = texts_append(&request->pool, &scope->repositories, repository, LIMIT_REPOSITORIES);
+                r = texts_append(&request->pool, &scope->repositories, repository,
+                                 LIMIT_REPOSITORIES);
         return remember(&request->failed, r);
 }
 
@@ -159,7 +162,8 @@ int mcpcred_open_label(mcpcred_open *request, const char *label)
 {
         if (!label || strlen(label) > LIMIT_LABEL || !text_is_printable(label))
                 return remember(&request->failed, -EINVAL);
-        return remember(&request->failed, pool_text(&request->pool, slice_text(label), &request->body.label));
+        return remember(&request->failed,
+                        pool_text(&request->pool, slice_text(label), &request->body.label));
 }
 
 int mcpcred_open_lifetime(mcpcred_open *request, uint64_t seconds)
@@ -226,7 +230,8 @@ int open_request_get(const mcpcred_open *request, OpenRequest *ret)
                 return request->failed;
         if (request->body.grants.n == 0)
                 return MCPCRED_E_MISUSE;
-        *ret = (OpenRequest){ .body = request->body, .lifeline = request->lifeline,
+        *ret = (OpenRequest){ .body = request->body,
+                              .lifeline = request->lifeline,
                               .lifeline_fd = request->lifeline_fd };
         return MCPCRED_OK;
 }
@@ -287,8 +292,8 @@ int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key, cons
 {
         if (!key || !*key || !value || !text_is_printable(key) || !text_is_printable(value))
                 return remember(&addition->failed, -EINVAL);
-        return remember(&addition->failed,
-                        map_append(&addition->pool, &addition->body.parameters, key, value, LIMIT_PARAMETERS));
+        return remember(&addition->failed, map_append(&addition->pool, &addition->body.parameters,
+                                                      key, value, LIMIT_PARAMETERS));
 }
 
 int mcpcred_addition_verify(mcpcred_addition *addition, int verify)
@@ -303,13 +308,14 @@ int mcpcred_addition_replace(mcpcred_addition *addition, int replace)
         return MCPCRED_OK;
 }
 
-int mcpcred_secret_add(mcpcred *client, const mcpcred_addition *addition, const mcpcred_value *value,
-                       mcpcred_row_fn row, void *userdata)
+int mcpcred_secret_add(mcpcred *client, const mcpcred_addition *addition,
+                       const mcpcred_value *value, mcpcred_row_fn row, void *userdata)
 {
-        RowTarget target = { .schema = interface_broker.methods[BROKER_ADD_SECRET].reply, .row = row,
+        RowTarget target = { .schema = interface_broker.methods[BROKER_ADD_SECRET].reply,
+                             .row = row,
                              .userdata = userdata };
-        Call call = { CALL(BROKER_ADD_SECRET), .request = &addition->body, .reply = row_target_whole,
-                      .userdata = &target };
+        Call call = { CALL(BROKER_ADD_SECRET), .request = &addition->body,
+                      .reply = row_target_whole, .userdata = &target };
         _cleanup_(fd_closep) int fd = -1;
         int r;
 

@@ -122,19 +122,21 @@ const char *mcpcred_row_field_name(const mcpcred_row *row, size_t index)
 mcpcred_kind mcpcred_row_field_kind(const mcpcred_row *row, size_t index)
 {
         static const mcpcred_kind kinds[] = {
-                [FIELD_BOOL] = MCPCRED_KIND_FLAG,     [FIELD_U64] = MCPCRED_KIND_NUMBER,
-                [FIELD_TIME] = MCPCRED_KIND_TIME,     [FIELD_ENUM] = MCPCRED_KIND_TEXT,
-                [FIELD_TEXT] = MCPCRED_KIND_TEXT,     [FIELD_TEXTS] = MCPCRED_KIND_TEXTS,
-                [FIELD_MAP] = MCPCRED_KIND_MAP,       [FIELD_RECORD] = MCPCRED_KIND_RECORD,
+                [FIELD_BOOL] = MCPCRED_KIND_FLAG,       [FIELD_U64] = MCPCRED_KIND_NUMBER,
+                [FIELD_TIME] = MCPCRED_KIND_TIME,       [FIELD_ENUM] = MCPCRED_KIND_TEXT,
+                [FIELD_TEXT] = MCPCRED_KIND_TEXT,       [FIELD_TEXTS] = MCPCRED_KIND_TEXTS,
+                [FIELD_MAP] = MCPCRED_KIND_MAP,         [FIELD_RECORD] = MCPCRED_KIND_RECORD,
                 [FIELD_RECORDS] = MCPCRED_KIND_RECORDS,
         };
 
-        return index < row->schema->n_fields ? kinds[row->schema->fields[index].kind] : MCPCRED_KIND_TEXT;
+        return index < row->schema->n_fields ? kinds[row->schema->fields[index].kind]
+                                             : MCPCRED_KIND_TEXT;
 }
 
 /* ---- replies as rows ---- */
 
-static int give(mcpcred *client, RowTarget *target, const Schema *schema, const void *body, Pool *pool)
+static int give(mcpcred *client, RowTarget *target, const Schema *schema, const void *body,
+                Pool *pool)
 {
         mcpcred_row row = { .schema = schema, .body = body, .pool = pool };
 

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CANDIDATES 3U
+#define CANDIDATES  3U
 #define SOCKET_NAME "broker.sock"
 /* What the kernel calls a user who is not mapped here, unless an administrator changed it. */
 #define OVERFLOW_UID 65534U
@@ -31,7 +31,8 @@ static int home_directory(char **ret)
         struct passwd entry, *found = NULL;
         char space[4096];
 
-        if (!is_absolute(home) && getpwuid_r(geteuid(), &entry, space, sizeof(space), &found) == 0 && found)
+        if (!is_absolute(home) &&
+            getpwuid_r(geteuid(), &entry, space, sizeof(space), &found) == 0 && found)
                 home = found->pw_dir;
         if (!is_absolute(home))
                 return -ENOENT;
@@ -133,12 +134,16 @@ static int address_of(const char *path, struct sockaddr_un *address, int *ret_di
         *ret_directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (*ret_directory < 0)
                 return error_errno();
-        n = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s", *ret_directory, name);
+        n = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s",
+                     *ret_directory, name);
         return n < 0 || (size_t)n >= sizeof(address->sun_path) ? -ENAMETOOLONG : 0;
 }
 
-int runtime_connect_path(const char *path, bool lax, int *ret_fd)
+int runtime_connect_path(const char *path, unsigned timeout_ms, bool lax, int *ret_fd)
 {
+        /* Also of connect(), which waits where the queue of a server that is stuck is full. */
+        const struct timeval timeout = { timeout_ms / 1000,
+                                         (suseconds_t)(timeout_ms % 1000) * 1000 };
         _cleanup_(fd_closep) int fd = -1;
         _cleanup_(fd_closep) int directory = -1;
         struct sockaddr_un address;
@@ -149,7 +154,8 @@ int runtime_connect_path(const char *path, bool lax, int *ret_fd)
         if (r < 0)
                 return r;
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (const void *)&address, sizeof(address)) < 0 ||
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+            connect(fd, (const void *)&address, sizeof(address)) < 0 ||
             getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
                 return error_errno();
         if (!is_trusted(peer.uid) && !(lax && peer.uid == OVERFLOW_UID))
@@ -158,7 +164,7 @@ int runtime_connect_path(const char *path, bool lax, int *ret_fd)
         return 0;
 }
 
-int runtime_connect(const char *directory, int *ret_fd)
+int runtime_connect(const char *directory, unsigned timeout_ms, int *ret_fd)
 {
         _cleanup_(freep) char *path = NULL;
         struct stat st;
@@ -169,5 +175,5 @@ int runtime_connect(const char *directory, int *ret_fd)
         if (!is_trusted(st.st_uid) || (st.st_mode & (S_IWGRP | S_IWOTH)))
                 return RUNTIME_E_FOREIGN_DIRECTORY;
         r = format(&path, directory, SOCKET_NAME);
-        return r < 0 ? r : runtime_connect_path(path, false, ret_fd);
+        return r < 0 ? r : runtime_connect_path(path, timeout_ms, false, ret_fd);
 }

@@ -68,13 +68,15 @@ static int keep(mcpcred *client, void *body, Pool *pool, bool more UNUSED, void 
         for (size_t i = 0; r == 0 && i < session->body.environment.n; i++)
                 r = terminate(&entries[i].value, session->arena);
         if (r == -EINVAL)
-                return client_fail(client, MCPCRED_E_PROTOCOL, "A variable of the session contains a NUL.");
+                return client_fail(client, MCPCRED_E_PROTOCOL,
+                                   "A variable of the session contains a NUL.");
         session->grants = calloc(session->body.grants.n + 1, sizeof(*session->grants));
         if (r < 0 || !session->grants)
                 return client_fail_errno(client, -ENOMEM, "keep the session");
         for (size_t i = 0; i < session->body.grants.n; i++)
-                session->grants[i] = (mcpcred_row){ &schema_grant_reply,
-                                                    (const GrantReply *)session->body.grants.items + i, pool };
+                session->grants[i] =
+                        (mcpcred_row){ &schema_grant_reply,
+                                       (const GrantReply *)session->body.grants.items + i, pool };
         return 0;
 }
 
@@ -117,9 +119,11 @@ int mcpcred_session_open(mcpcred *client, const mcpcred_open *request, mcpcred_s
         client_clear_error(client);
         r = open_request_get(request, &open);
         if (r)
-                return client_fail(client, r, "%s", r == MCPCRED_E_MISUSE
-                                                            ? "The session has no profile, or one of its parts is not valid."
-                                                            : "");
+                return client_fail(
+                        client, r, "%s",
+                        r == MCPCRED_E_MISUSE
+                                ? "The session has no profile, or one of its parts is not valid."
+                                : "");
         session = session_new();
         if (!session)
                 return client_fail(client, MCPCRED_E_NO_MEMORY, "%s", "");
@@ -139,8 +143,9 @@ int mcpcred_session_open(mcpcred *client, const mcpcred_open *request, mcpcred_s
         if (r)
                 return r;
         if (open.body.want_descriptor && session->fd < 0)
-                return client_fail(client, MCPCRED_E_PROTOCOL,
-                                   "The broker opened the session without the socket that was asked for.");
+                return client_fail(
+                        client, MCPCRED_E_PROTOCOL,
+                        "The broker opened the session without the socket that was asked for.");
         *ret = take_ptr(session);
         return 0;
 }
@@ -211,8 +216,8 @@ int mcpcred_close_session(mcpcred *client, const char *session, mcpcred_row_fn r
 {
         const CloseSessionRequest request = { .session = session };
         RowTarget target = { .row = row, .userdata = userdata };
-        const Call call = { CALL(BROKER_CLOSE_SESSION), .request = &request, .reply = row_target_ended,
-                            .userdata = &target };
+        const Call call = { CALL(BROKER_CLOSE_SESSION), .request = &request,
+                            .reply = row_target_ended, .userdata = &target };
         int r = call_run(client, &call);
 
         if (r == 0 && ret)

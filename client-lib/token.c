@@ -50,17 +50,19 @@ static int keep(mcpcred *client, void *body, Pool *pool UNUSED, bool more UNUSED
         token->body = *(TokenReply *)body;
         *(TokenReply *)body = (TokenReply){ 0 };
         bytes = secret_slice(token->body.token);
-        if (secret_new(&token->value, token->arena, bytes.size + 1) || secret_append(token->value, bytes) ||
-            secret_append(token->value, slice("", 1)))
+        if (secret_new(&token->value, token->arena, bytes.size + 1) ||
+            secret_append(token->value, bytes) || secret_append(token->value, slice("", 1)))
                 return client_fail(client, MCPCRED_E_NO_MEMORY, "%s", "");
         return 0;
 }
 
-int mcpcred_token_get(mcpcred *client, const char *session, const char *profile, mcpcred_token **ret)
+int mcpcred_token_get(mcpcred *client, const char *session, const char *profile,
+                      mcpcred_token **ret)
 {
         _cleanup_(token_freep) mcpcred_token *token = token_new();
         const GetTokenRequest request = { .session = session, .profile = profile };
-        Call call = { CALL(BROKER_GET_TOKEN), .request = &request, .reply = keep, .userdata = token };
+        Call call = { CALL(BROKER_GET_TOKEN), .request = &request, .reply = keep,
+                      .userdata = token };
         int r;
 
         client_clear_error(client);
@@ -99,7 +101,8 @@ static bool inherited_socket(int *ret)
 /* Connects `link`, and sets the secret that a path asks for. */
 static int reach_session(mcpcred *client, Link *link, Arena *arena, Secret **ret_secret)
 {
-        const char *path = secure_getenv("MCPCRED_SOCK"), *secret = secure_getenv("MCPCRED_SESSION");
+        const char *path = secure_getenv("MCPCRED_SOCK"),
+                   *secret = secure_getenv("MCPCRED_SESSION");
         int r;
 
         if (inherited_socket(&link->fd)) {
@@ -108,22 +111,30 @@ static int reach_session(mcpcred *client, Link *link, Arena *arena, Secret **ret
         }
         if (!path || !secret)
                 return client_fail(client, MCPCRED_E_UNREACHABLE,
-                                   "This is not a session: MCPCRED_FD, or MCPCRED_SOCK with MCPCRED_SESSION, is not set.");
-        r = runtime_connect_path(path, true, &link->fd);
+                                   "This is not a session: MCPCRED_FD, or MCPCRED_SOCK with "
+                                   "MCPCRED_SESSION, is not set.");
+        r = runtime_connect_path(path, client->deadline_ms, true, &link->fd);
         if (r == RUNTIME_E_FOREIGN_SERVER)
                 return client_fail(client, MCPCRED_E_UNTRUSTED,
                                    "What listens at %s is the process of another user.", path);
         if (r)
-                return client_fail(client, MCPCRED_E_UNREACHABLE, "%s: %s.", path, strerrordesc_np(-r));
+                return client_fail(client, MCPCRED_E_UNREACHABLE, "%s: %s.", path,
+                                   strerrordesc_np(-r));
         r = secret_from_bytes(ret_secret, arena, slice_text(secret));
         return r ? client_fail_errno(client, r, "keep the session's secret") : 0;
 }
 
-static int ask_session(mcpcred *client, Link *link, SessionTokenRequest *request, mcpcred_token *token)
+static int ask_session(mcpcred *client, Link *link, SessionTokenRequest *request,
+                       mcpcred_token *token)
 {
-        const Call call = { .interface = &interface_session, .method = SESSION_GET_TOKEN,
-                            .request = request, .request_fd = -1, .arena = token->arena,
-                            .pool = &token->pool, .reply = keep, .userdata = token };
+        const Call call = { .interface = &interface_session,
+                            .method = SESSION_GET_TOKEN,
+                            .request = request,
+                            .request_fd = -1,
+                            .arena = token->arena,
+                            .pool = &token->pool,
+                            .reply = keep,
+                            .userdata = token };
         int r = reach_session(client, link, token->arena, &request->session);
 
         return r ? r : call_on_link(client, link, &call);

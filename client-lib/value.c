@@ -10,7 +10,8 @@ int mcpcred_value_new(mcpcred_value **ret)
 
         if (!value)
                 return MCPCRED_E_NO_MEMORY;
-        if (arena_new(&value->arena, SECRET_MAX) || secret_new(&value->secret, value->arena, SECRET_MAX)) {
+        if (arena_new(&value->arena, SECRET_MAX) ||
+            secret_new(&value->secret, value->arena, SECRET_MAX)) {
                 mcpcred_value_free(value);
                 return MCPCRED_E_NO_MEMORY;
         }
@@ -65,7 +66,8 @@ size_t mcpcred_value_size(const mcpcred_value *value)
         return secret_size(value->secret);
 }
 
-/* All of it at once: the socket's buffer is made large enough, and the reader may not be there yet. */
+/* All of it at once: the socket's buffer is made large enough, and the reader may not be there yet.
+ */
 static int fill(int fd, Slice bytes)
 {
         int room = (int)(4 * SECRET_MAX);

@@ -11,7 +11,9 @@ static const Schema *reply_of(BrokerMethod method)
 /* A call whose reply is one row. */
 static int call_for_row(mcpcred *client, Call call, mcpcred_row_fn row, void *userdata)
 {
-        RowTarget target = { .schema = reply_of((BrokerMethod)call.method), .row = row, .userdata = userdata };
+        RowTarget target = { .schema = reply_of((BrokerMethod)call.method),
+                             .row = row,
+                             .userdata = userdata };
 
         call.reply = row_target_whole;
         call.userdata = &target;
@@ -20,7 +22,8 @@ static int call_for_row(mcpcred *client, Call call, mcpcred_row_fn row, void *us
 
 /* ---- secrets ---- */
 
-static int keep_removal(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED, void *userdata)
+static int keep_removal(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED,
+                        void *userdata)
 {
         const RemoveSecretReply *reply = body;
         mcpcred_ended *ended = userdata;
@@ -54,7 +57,8 @@ int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation ro
 
         client_clear_error(client);
         if ((rotation == MCPCRED_ROTATION_RUN) != (value != NULL))
-                return client_fail(client, MCPCRED_E_MISUSE, "A rotation takes a value, a plan takes none.");
+                return client_fail(client, MCPCRED_E_MISUSE,
+                                   "A rotation takes a value, a plan takes none.");
         if (value) {
                 r = value_socket(client, value, &fd);
                 if (r)
@@ -140,8 +144,8 @@ int mcpcred_selector_token(mcpcred_selector *selector, const mcpcred_value *toke
         return mcpcred_selector_set(selector, MCPCRED_SELECT_TOKEN_HASH, hex);
 }
 
-int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_run, mcpcred_row_fn row,
-                   void *userdata, mcpcred_ended *ret)
+int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_run,
+                   mcpcred_row_fn row, void *userdata, mcpcred_ended *ret)
 {
         RevokeRequest request = selector->body;
         RowTarget target = { .row = row, .userdata = userdata };
@@ -151,7 +155,8 @@ int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_ru
 
         client_clear_error(client);
         if (selector->failed || !selector->selects)
-                return client_fail(client, MCPCRED_E_MISUSE, "Nothing is selected, or a selector is empty.");
+                return client_fail(client, MCPCRED_E_MISUSE,
+                                   "Nothing is selected, or a selector is empty.");
         request.dry_run = dry_run != 0;
         r = call_run(client, &call);
         if (r == 0 && ret)
@@ -161,7 +166,8 @@ int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_ru
 
 /* ---- what there is ---- */
 
-int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_fn row, void *userdata)
+int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_fn row,
+                      void *userdata)
 {
         static const struct {
                 BrokerMethod method;
@@ -176,8 +182,11 @@ int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_f
         const ListRequest list_request = { .all = all != 0 };
         const StatusRequest status_request = { 0 };
         RowTarget target = { .row = row, .userdata = userdata };
-        Call call = { .interface = &interface_broker, .request_fd = -1, .reads_only = true,
-                      .reply = row_target_list, .userdata = &target };
+        Call call = { .interface = &interface_broker,
+                      .request_fd = -1,
+                      .reads_only = true,
+                      .reply = row_target_list,
+                      .userdata = &target };
 
         client_clear_error(client);
         if ((size_t)what >= ARRAY_SIZE(lists))
@@ -192,13 +201,15 @@ int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata)
 {
         const StatusRequest request = { 0 };
 
-        return call_for_row(client, (Call){ CALL(BROKER_STATUS), .request = &request, .reads_only = true }, row,
-                            userdata);
+        return call_for_row(client,
+                            (Call){ CALL(BROKER_STATUS), .request = &request, .reads_only = true },
+                            row, userdata);
 }
 
 /* ---- the broker itself ---- */
 
-static int keep_reload(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED, void *userdata)
+static int keep_reload(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED,
+                       void *userdata)
 {
         *(uint64_t *)userdata = ((const ReloadReply *)body)->profiles;
         return 0;
@@ -221,7 +232,8 @@ int mcpcred_lock(mcpcred *client, mcpcred_row_fn row, void *userdata)
 {
         const StatusRequest request = { 0 };
 
-        return call_for_row(client, (Call){ CALL(BROKER_LOCK), .request = &request }, row, userdata);
+        return call_for_row(client, (Call){ CALL(BROKER_LOCK), .request = &request }, row,
+                            userdata);
 }
 
 int mcpcred_unlock(mcpcred *client, const mcpcred_value *passphrase, int create, mcpcred_row_fn row,

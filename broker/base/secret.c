@@ -1,5 +1,6 @@
 #include "base/secret.h"
 #include <sodium.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct Secret {
@@ -58,7 +59,12 @@ int secret_append(Secret *secret, Slice bytes)
         return 0;
 }
 
-int secret_read_fd(Secret *secret, int fd)
+static ssize_t read_some(int fd, bool is_socket, void *out, size_t size)
+{
+        return is_socket ? recv(fd, out, size, MSG_DONTWAIT) : read(fd, out, size);
+}
+
+static int read_all(Secret *secret, int fd, bool is_socket)
 {
         for (;;) {
                 size_t room = secret->capacity - secret->size;
@@ -66,7 +72,8 @@ int secret_read_fd(Secret *secret, int fd)
                 ssize_t n;
 
                 /* With no room left, one byte more tells "just fits" from "too long". */
-                n = room > 0 ? read(fd, secret->data + secret->size, room) : read(fd, &extra, 1);
+                n = room > 0 ? read_some(fd, is_socket, secret->data + secret->size, room)
+                             : read_some(fd, is_socket, &extra, 1);
                 if (n == 0)
                         return 0;
                 if (n < 0 && errno == EINTR)
@@ -79,6 +86,16 @@ int secret_read_fd(Secret *secret, int fd)
                 }
                 secret->size += (size_t)n;
         }
+}
+
+int secret_read_fd(Secret *secret, int fd)
+{
+        return read_all(secret, fd, false);
+}
+
+int secret_receive(Secret *secret, int fd)
+{
+        return read_all(secret, fd, true);
 }
 
 void secret_trim_newline(Secret *secret)

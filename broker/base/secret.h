@@ -32,6 +32,8 @@ int secret_append(Secret *secret, Slice bytes) NODISCARD NONNULL(1);
  * SECRET_E_FULL when there is more than fits, or -errno.
  */
 int secret_read_fd(Secret *secret, int fd) NODISCARD NONNULL(1);
+/* The same from a socket, and never blocking: a peer that shares the descriptor can take O_NONBLOCK off. */
+int secret_receive(Secret *secret, int fd) NODISCARD NONNULL(1);
 /* Drops one "\n" or "\r\n" at the end, as a shell's $(...) would. */
 void secret_trim_newline(Secret *secret) NONNULL(1);
 

@@ -35,6 +35,20 @@ bool text_is_utf8(Slice text)
         return true;
 }
 
+void text_mend_end(char *text)
+{
+        Slice left = slice_text(text);
+
+        while (left.size > 0) {
+                size_t n = utf8_sequence(left);
+
+                if (n == 0)
+                        break;
+                left = slice(left.data + n, left.size - n);
+        }
+        text[strlen(text) - left.size] = '\0';
+}
+
 static bool is_digit(char c)
 {
         return c >= '0' && c <= '9';

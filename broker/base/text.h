@@ -15,6 +15,9 @@ enum {
 
 /* Well-formed UTF-8 (RFC 3629) without NUL. */
 bool text_is_utf8(Slice text);
+/* After a snprintf() that may have cut a character in two: drops bytes off the end until the text is
+ * whole. Text that was not UTF-8 before is cut where it stops being it. */
+void text_mend_end(char *text) NONNULL(1);
 /* [a-z0-9][a-z0-9._-]*, at most 64: names of secrets, profiles and providers. */
 bool text_is_name(const char *name);
 /* [A-Za-z_][A-Za-z0-9_]*, at most 128: an environment variable. */

@@ -228,8 +228,7 @@ static int on_attested(void *userdata, const Reply *reply)
         const AttestReply *body = reply->body;
 
         if (reply->fault != FAULT_NONE) {
-                role_log(&operation->gate->role, LOG_LEVEL_WARNING, "control client, uid %u, pid %u: not attested",
-                         (unsigned)operation->caller.uid, (unsigned)operation->caller.pid);
+                varlink_request_note(operation->request, "is not attested");
                 return operation_refuse(operation, reply);
         }
         if (body->unit) {

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,9 +14,10 @@
 #define CAPABILITIES_MAX 64U
 
 /* Everything that could give capabilities back: switched off, and the switch locked. */
-#define SECUREBITS                                                                              \
-        (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | \
-         SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+#define SECUREBITS                                                                                 \
+        (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                           \
+         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |   \
+         SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 static int has_setpcap(bool *ret)
 {
@@ -107,6 +109,10 @@ int harden_confine(const HardenProfile *profile, const HardenPath *paths, size_t
 {
         int r;
 
+        if (!harden_has_seccomp())
+                fprintf(stderr,
+                        "mcpcred-%s: AddressSanitizer build: RUNS WITHOUT SECCOMP, not for use\n",
+                        profile->role);
         /* Changes nothing in a process with one thread, and is refused in any other. */
         if (unshare(CLONE_THREAD) < 0)
                 return errno == EINVAL ? HARDEN_E_THREADS : error_errno();

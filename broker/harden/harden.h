@@ -27,8 +27,8 @@ typedef struct HardenCall {
         HardenMatch matches[HARDEN_MATCH_MAX];
 } HardenCall;
 
-/* What Landlock leaves reachable: best a directory and what is below it, since a rule on a file dies
- * when the file is replaced by rename(). */
+/* What Landlock leaves reachable: best a directory and what is below it, since a rule on a file
+ * dies when the file is replaced by rename(). */
 typedef struct HardenPath {
         const char *path;
         bool write;    /* create, write, truncate, remove and rename files; otherwise read alone */
@@ -36,7 +36,8 @@ typedef struct HardenPath {
 } HardenPath;
 
 typedef enum HardenFiles {
-        HARDEN_FILES_NONE,  /* open() fails, and nothing can be written to a file that was handed over */
+        HARDEN_FILES_NONE,  /* open() fails, and nothing can be written to a file that was handed
+                               over */
         HARDEN_FILES_READ,  /* what Landlock leaves reachable, for reading */
         HARDEN_FILES_WRITE, /* also created, locked, renamed and removed, where Landlock lets it */
 } HardenFiles;
@@ -45,7 +46,8 @@ typedef struct HardenProfile {
         const char *role;
         const HardenCall *calls; /* beside the common ones that every role needs */
         size_t n_calls;
-        const HardenPath *paths; /* that the role needs wherever it runs; others come as arguments */
+        const HardenPath
+                *paths; /* that the role needs wherever it runs; others come as arguments */
         size_t n_paths;
         HardenFiles files;
         bool threads;       /* clone() of threads */
@@ -77,8 +79,8 @@ int harden_process(void) NODISCARD;
  * thread. Cannot be undone; after a failure the process is partly confined and must end.
  * HARDEN_E_*.
  *
- * Programs built with AddressSanitizer get no seccomp, and say so on stderr: its run-time calls what
- * no role may.
+ * Programs built with AddressSanitizer get no seccomp, and say so on stderr: its run-time calls
+ * what no role may.
  */
 int harden_confine(const HardenProfile *profile, const HardenPath *paths, size_t n_paths,
                    bool require_landlock) NODISCARD NONNULL(1);

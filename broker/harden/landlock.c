@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 /*
- * The kernel's interface, spelled out here up to ABI 7, since the headers we build with may be older
- * than the kernel we run on. Names differ from <linux/landlock.h> on purpose.
+ * The kernel's interface, spelled out here up to ABI 7, since the headers we build with may be
+ * older than the kernel we run on. Names differ from <linux/landlock.h> on purpose.
  */
 enum {
         FS_EXECUTE = 1 << 0,
@@ -47,8 +47,8 @@ _Static_assert(sizeof(PathBeneathAttr) == 12, "as the kernel has it");
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
+#define SYS_landlock_add_rule       445
+#define SYS_landlock_restrict_self  446
 #endif
 
 /* What may be done to a file itself; a rule on anything but a directory may name nothing else. */
@@ -76,11 +76,13 @@ static RulesetAttr handled(const HardenProfile *profile, int abi)
                 attr.fs |= FS_IOCTL_DEV;
         /* A session bus may listen on an abstract socket, so the keyring must reach those. */
         if (abi >= 6)
-                attr.scoped = SCOPE_SIGNAL | (profile->unix_sockets ? 0 : SCOPE_ABSTRACT_UNIX_SOCKET);
+                attr.scoped =
+                        SCOPE_SIGNAL | (profile->unix_sockets ? 0 : SCOPE_ABSTRACT_UNIX_SOCKET);
         return attr;
 }
 
-/* The kernel takes a longer struct only if what it does not know is zero; older ones want it short. */
+/* The kernel takes a longer struct only if what it does not know is zero; older ones want it short.
+ */
 static size_t attr_size(int abi)
 {
         return abi < 4 ? sizeof(uint64_t) : abi < 6 ? 2 * sizeof(uint64_t) : sizeof(RulesetAttr);

@@ -4,20 +4,29 @@
 
 /*
  * Loads and stores secrets: in the sealed file, and over D-Bus through libsecret, which brings
- * GLib's threads. GLib's modules and those of the name service it does without: they are refused, and
- * not killed for, since both libraries look for some whatever one tells them. The one role that may connect to path sockets, since that is what
- * a session bus is.
+ * GLib's threads. It does without GLib's modules and those of the name service: both libraries look
+ * for some whatever one tells them, so they are refused and not killed for. The one role that may
+ * connect to path sockets, since that is what a session bus is.
  */
 static const HardenCall calls[] = {
         FAIL_FILE_AS_CODE(EACCES),
-        /* GLib: wake-ups of its main loops, and the scheduler settings that it copies to threads. */
-        ALLOW(eventfd2), ALLOW(pipe2), ALLOW(uname), ALLOW(getresuid), ALLOW(getresgid), ALLOW(getppid),
-        FAIL(sched_getattr, ENOSYS), FAIL(sched_setattr, ENOSYS),
-        FAIL(inotify_init1, ENOSYS), FAIL(statfs, ENOSYS),
+        /* GLib: wake-ups of its main loops, and the scheduler settings that it copies to threads.
+         */
+        ALLOW(eventfd2),
+        ALLOW(pipe2),
+        ALLOW(uname),
+        ALLOW(getresuid),
+        ALLOW(getresgid),
+        ALLOW(getppid),
+        FAIL(sched_getattr, ENOSYS),
+        FAIL(sched_setattr, ENOSYS),
+        FAIL(inotify_init1, ENOSYS),
+        FAIL(statfs, ENOSYS),
         ALLOW_OPTION(SOL_SOCKET, SO_KEEPALIVE),
         ALLOW_IF(getrusage, 0, RUSAGE_SELF), /* libgcrypt stirs it into its random numbers */
         /* libgcrypt and libsecret lock the pages of the transfer's session key. */
-        ALLOW(mlock), ALLOW(munlock),
+        ALLOW(mlock),
+        ALLOW(munlock),
 };
 
 /* Single files of /etc: a user list that is replaced later is no loss, the rest never changes. */

@@ -4,23 +4,32 @@
 #include <sys/socket.h>
 
 /*
- * Speaks with one upstream for one operation: out to the network, through libcurl, whose resolver is
- * a thread that may load name service modules. Writes no file, reads those of the resolver and the
- * certificates.
+ * Speaks with one upstream for one operation: out to the network, through libcurl, whose resolver
+ * is a thread that may load name service modules. Writes no file, reads those of the resolver and
+ * the certificates.
  */
 static const HardenCall calls[] = {
-        ALLOW(socketpair), ALLOW(pipe2), ALLOW(eventfd2), ALLOW(sendmmsg), ALLOW(uname),
-        ALLOW_OPTION(IPPROTO_TCP, TCP_NODELAY), ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
-        ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPINTVL), ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPCNT),
-        ALLOW_OPTION(IPPROTO_TCP, TCP_FASTOPEN_CONNECT), ALLOW_OPTION(SOL_SOCKET, SO_KEEPALIVE),
-        ALLOW_OPTION(IPPROTO_IP, IP_RECVERR), ALLOW_OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
-        ALLOW_OPTION(IPPROTO_IPV6, IPV6_RECVERR), ALLOW_OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
+        ALLOW(socketpair),
+        ALLOW(pipe2),
+        ALLOW(eventfd2),
+        ALLOW(sendmmsg),
+        ALLOW(uname),
+        ALLOW_OPTION(IPPROTO_TCP, TCP_NODELAY),
+        ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
+        ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
+        ALLOW_OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+        ALLOW_OPTION(IPPROTO_TCP, TCP_FASTOPEN_CONNECT),
+        ALLOW_OPTION(SOL_SOCKET, SO_KEEPALIVE),
+        ALLOW_OPTION(IPPROTO_IP, IP_RECVERR),
+        ALLOW_OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
+        ALLOW_OPTION(IPPROTO_IPV6, IPV6_RECVERR),
+        ALLOW_OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
         ALLOW_OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
 };
 
 /*
- * Single files of /etc, since the rest of it is nobody's business here. Such a rule is lost when the
- * file is replaced, but this process lives for one operation.
+ * Single files of /etc, since the rest of it is nobody's business here. Such a rule is lost when
+ * the file is replaced, but this process lives for one operation.
  */
 static const HardenPath paths[] = {
         { .path = "/etc/resolv.conf", .optional = true }, /* wherever it points */

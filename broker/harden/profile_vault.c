@@ -7,7 +7,8 @@ static const HardenCall calls[] = {
 };
 
 static const HardenPath paths[] = {
-        { .path = "/dev/urandom", .optional = true }, /* SQLite's salts would else come from the clock */
+        { .path = "/dev/urandom",
+          .optional = true }, /* SQLite's salts would else come from the clock */
 };
 
 const HardenProfile harden_profile_vault = {

@@ -11,6 +11,8 @@
 #define HEADER_SIZE 8U
 /* Frames handled before other sources get their turn. */
 #define ROUND_MAX 16
+/* What a peer that does not take frames any more may still have sent: read for so long. */
+#define LINGER_USEC USEC_PER_SEC
 
 enum { KIND_REQUEST, KIND_REPLY, KIND_MORE, KIND_FAULT };
 
@@ -24,11 +26,16 @@ typedef struct Outgoing {
 struct Channel {
         ChannelConfig config;
         Source *source;
+        Timer *farewell; /* closes the channel from the loop, for what a sender found out */
+        const char *reason; /* of that */
+        bool mute;     /* nothing is sent any more */
         List requests; /* RequestBox: asked by the peer, not answered yet */
         List calls;    /* Call: asked by us */
         List outgoing; /* Outgoing: waiting for the peer to read */
         size_t outgoing_size;
         size_t n_calls;
+        size_t n_requests;
+        size_t requests_size; /* of their frames */
         uint32_t last_serial;
         bool closed;
         unsigned depth; /* how often this file is on the stack: freed only when it is not */
@@ -40,6 +47,7 @@ typedef struct RequestBox {
         List link;
         Channel *channel; /* NULL once it is closed */
         uint32_t serial;
+        size_t size; /* of its frame */
         Pool pool;
 } RequestBox;
 
@@ -78,12 +86,18 @@ static int update_events(Channel *channel)
         return source_set_events(channel->source, list_empty(&channel->outgoing) ? EPOLLIN : EPOLLIN | EPOLLOUT);
 }
 
+/* What a waiting frame is charged: many small ones take more room beside themselves than in them. */
+static size_t cost_of(const Buf *frame)
+{
+        return sizeof(Outgoing) + frame->size;
+}
+
 /* Keeps the frame until the peer reads; duplicates of the descriptors wait with it. */
 static int enqueue(Channel *channel, Buf *frame, const int *fds, size_t n_fds)
 {
         Outgoing *outgoing;
 
-        if (frame->size > CHANNEL_QUEUE_MAX - channel->outgoing_size)
+        if (cost_of(frame) > CHANNEL_QUEUE_MAX - channel->outgoing_size)
                 return -ENOBUFS;
         outgoing = calloc(1, sizeof(*outgoing));
         if (!outgoing)
@@ -92,15 +106,17 @@ static int enqueue(Channel *channel, Buf *frame, const int *fds, size_t n_fds)
         for (size_t i = 0; i < n_fds; i++) {
                 outgoing->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
                 if (outgoing->fds[i] < 0) {
+                        int r = error_errno();
+
                         outgoing->n_fds = i;
                         outgoing_free(outgoing);
-                        return error_errno();
+                        return r;
                 }
         }
         outgoing->n_fds = n_fds;
         outgoing->frame = *frame;
         *frame = BUF_NULL(CHANNEL_FRAME_MAX);
-        channel->outgoing_size += outgoing->frame.size;
+        channel->outgoing_size += cost_of(&outgoing->frame);
         list_append(&channel->outgoing, &outgoing->link);
         return update_events(channel);
 }
@@ -113,6 +129,8 @@ static int send_frame(Channel *channel, unsigned method, unsigned kind, uint32_t
 
         if (n_fds > CHANNEL_FDS_MAX)
                 return -EINVAL;
+        if (channel->mute)
+                return 0;
         r = buf_append_u16(&frame, (uint16_t)method);
         if (r == 0)
                 r = buf_append_u8(&frame, (uint8_t)kind);
@@ -122,6 +140,8 @@ static int send_frame(Channel *channel, unsigned method, unsigned kind, uint32_t
                 r = buf_append_u32(&frame, serial);
         if (r == 0)
                 r = schema_encode(schema, body, &frame);
+        if (r == -ENOBUFS)
+                r = -EMSGSIZE; /* not to be mistaken for a peer that does not read */
         if (r == 0)
                 r = list_empty(&channel->outgoing)
                             ? packet_send(channel->config.fd, buf_slice(&frame), fds, n_fds, NULL)
@@ -143,7 +163,7 @@ static int flush(Channel *channel)
                         return 0;
                 if (r < 0)
                         return r;
-                channel->outgoing_size -= outgoing->frame.size;
+                channel->outgoing_size -= cost_of(&outgoing->frame);
                 outgoing_free(outgoing);
         }
         return update_events(channel);
@@ -179,6 +199,12 @@ static void channel_leave(Channel *channel)
         free(channel);
 }
 
+static void drop_outgoing(Channel *channel)
+{
+        while (!list_empty(&channel->outgoing))
+                outgoing_free(container_of(channel->outgoing.next, Outgoing, link));
+}
+
 /* Stops all traffic. Each waiting call is answered from here, so callbacks run. */
 static int channel_shut(Channel *channel)
 {
@@ -188,13 +214,13 @@ static int channel_shut(Channel *channel)
                 return 0;
         channel->closed = true;
         channel->source = source_free(channel->source);
+        channel->farewell = timer_free(channel->farewell);
         channel->config.fd = fd_close(channel->config.fd);
         LIST_FOREACH(node, &channel->requests) {
                 container_of(node, RequestBox, link)->channel = NULL;
                 list_remove(node);
         }
-        while (!list_empty(&channel->outgoing))
-                outgoing_free(container_of(channel->outgoing.next, Outgoing, link));
+        drop_outgoing(channel);
         while (!list_empty(&channel->calls)) {
                 int q = call_finish(container_of(channel->calls.next, Call, link), FAULT_UNAVAILABLE, NULL);
 
@@ -213,6 +239,45 @@ static int channel_refuse(Channel *channel, const char *reason)
         return channel->config.closed ? channel->config.closed(channel->config.userdata, channel, reason) : 0;
 }
 
+static int on_farewell(void *userdata)
+{
+        Channel *channel = userdata;
+        int r;
+
+        channel->depth++;
+        r = channel_refuse(channel, channel->reason);
+        channel_leave(channel);
+        return r;
+}
+
+/*
+ * A frame that could not be sent because of the peer, or for want of room, is the end of the channel;
+ * but senders are called from anywhere, so the end comes from the loop. What the peer sent before it
+ * went is read until then.
+ */
+static int after_send(Channel *channel, int r)
+{
+        bool gone = r == -EPIPE || r == -ECONNRESET;
+
+        if (!gone && r != -ENOBUFS && r != -ETOOMANYREFS && r != -EMFILE && r != -ENFILE)
+                return r;
+        channel->mute = true;
+        channel->reason = gone ? "is gone" : "does not read";
+        drop_outgoing(channel);
+        timer_arm_after(channel->farewell, gone ? LINGER_USEC : 0);
+        return update_events(channel);
+}
+
+int channel_close(Channel *channel)
+{
+        int r;
+
+        channel->depth++;
+        r = channel_shut(channel);
+        channel_leave(channel);
+        return r;
+}
+
 Channel *channel_free(Channel *channel)
 {
         if (!channel)
@@ -229,11 +294,26 @@ Channel *channel_free(Channel *channel)
 static void box_free(RequestBox *box)
 {
         list_remove(&box->link);
+        if (box->channel) {
+                box->channel->n_requests--;
+                box->channel->requests_size -= box->size;
+        }
         if (box->request.body)
                 schema_clear(box->request.method->request, box->request.body);
         pool_deinit(&box->pool);
         fd_close_all(box->request.fds, box->request.n_fds);
         free(box);
+}
+
+/* No room for it: the arena is everybody's, so it need not be this peer's fault. */
+static int take_too_much(RequestBox *box)
+{
+        Channel *channel = box->channel;
+
+        if (box->request.method->reply)
+                return request_fail(&box->request, FAULT_BUSY, NULL);
+        box_free(box);
+        return channel_refuse(channel, "sent more than there is room for");
 }
 
 static int take_request(Channel *channel, unsigned id, uint32_t serial, Slice bytes, Packet *packet)
@@ -250,18 +330,23 @@ static int take_request(Channel *channel, unsigned id, uint32_t serial, Slice by
                 return -ENOMEM;
         list_init(&box->link);
         box->channel = channel;
+        channel->n_requests++;
+        channel->requests_size += bytes.size;
+        box->size = bytes.size;
         box->serial = serial;
         box->pool = POOL_NULL(POOL_MAX);
         box->request.method = &in->methods[id];
         box->request.id = id;
+        if (channel->n_requests > CHANNEL_REQUESTS_MAX || channel->requests_size > CHANNEL_REQUESTS_SIZE_MAX)
+                return take_too_much(box);
         r = pool_alloc(&box->pool, in->methods[id].request->size, &body);
         if (r == 0)
                 r = schema_decode(in->methods[id].request, bytes, channel->config.arena, &box->pool, body, NULL);
+        if (r == SCHEMA_E_NO_SPACE)
+                return take_too_much(box);
         if (r) {
                 box_free(box);
-                return r == SCHEMA_E_NO_SPACE ? channel_refuse(channel, "sent more than there is room for")
-                       : r > 0                ? channel_refuse(channel, "sent a malformed request")
-                                              : r;
+                return r > 0 ? channel_refuse(channel, "sent a malformed request") : r;
         }
         box->request.body = body;
         for (size_t i = 0; i < packet->n_fds; i++)
@@ -316,7 +401,10 @@ static int take_reply(Channel *channel, unsigned id, unsigned kind, uint32_t ser
                 r = schema_decode(schema, bytes, channel->config.arena, &pool, body, NULL);
         if (r) {
                 pool_deinit(&pool);
-                return r > 0 ? channel_refuse(channel, "sent a malformed reply") : r;
+                /* No room for the answer, and so for this call it never came. */
+                return r == SCHEMA_E_NO_SPACE ? call_finish(call, FAULT_UNAVAILABLE, "There was no room for the answer.")
+                       : r > 0                ? channel_refuse(channel, "sent a malformed reply")
+                                              : r;
         }
         reply.body = body;
         if (kind == KIND_FAULT) {
@@ -384,8 +472,8 @@ static int on_ready(void *userdata, uint32_t events)
         int r = 0;
 
         channel->depth++;
-        if (events & EPOLLOUT && flush(channel) < 0)
-                r = channel_refuse(channel, "is gone");
+        if (events & EPOLLOUT)
+                r = after_send(channel, flush(channel));
         if (r >= 0 && !channel->closed && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 r = receive(channel);
         channel_leave(channel);
@@ -409,6 +497,8 @@ int channel_new(Channel **ret, const ChannelConfig *config)
         list_init(&channel->outgoing);
         r = fd_set_nonblock(config->fd);
         if (r == 0)
+                r = timer_new(&channel->farewell, config->loop, on_farewell, channel);
+        if (r == 0)
                 r = source_new(&channel->source, config->loop, config->fd, EPOLLIN, on_ready, channel);
         if (r < 0)
                 return r;
@@ -421,19 +511,10 @@ static int on_timeout(void *userdata)
         return call_finish(userdata, FAULT_TIMEOUT, NULL);
 }
 
-/* A frame that cannot be sent because of the peer closes the channel; the caller learns by `done`. */
-static int after_send(Channel *channel, int r)
-{
-        if (r == -EPIPE || r == -ECONNRESET || r == -ENOBUFS || r == -ETOOMANYREFS)
-                return channel_refuse(channel, r == -ENOBUFS ? "does not read" : "is gone");
-        return r;
-}
-
 int channel_call(Channel *channel, unsigned method, const void *body, const int *fds, size_t n_fds,
                  uint64_t timeout_usec, CallDone done, void *userdata, Call **ret)
 {
         Call *call;
-        uint32_t serial;
         int r;
 
         if (ret)
@@ -450,7 +531,7 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
                 return -ENOMEM;
         list_init(&call->link);
         call->method = method;
-        serial = call->serial = ++channel->last_serial;
+        call->serial = ++channel->last_serial;
         call->done = done;
         call->userdata = userdata;
         r = timer_new(&call->timer, channel->config.loop, on_timeout, call);
@@ -462,16 +543,15 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
         channel->n_calls++;
         list_append(&channel->calls, &call->link);
         timer_arm_after(call->timer, timeout_usec);
-        channel->depth++;
-        r = send_frame(channel, method, KIND_REQUEST, serial, channel->config.out->methods[method].request, body,
+        r = send_frame(channel, method, KIND_REQUEST, call->serial, channel->config.out->methods[method].request, body,
                        fds, n_fds);
+        if (r == -EMSGSIZE)
+                return call_finish(call, FAULT_INTERNAL, "The request is too large.");
         r = after_send(channel, r);
-        call = channel->closed ? NULL : find_call(channel, serial);
-        if (r < 0 && call)
+        if (r < 0)
                 call_free(call);
         else if (ret)
                 *ret = call;
-        channel_leave(channel);
         return r;
 }
 
@@ -486,27 +566,24 @@ int channel_notify(Channel *channel, unsigned method, const void *body)
 
         if (channel->closed)
                 return 0;
-        channel->depth++;
         r = send_frame(channel, method, KIND_REQUEST, 0, channel->config.out->methods[method].request, body,
                        NULL, 0);
-        r = after_send(channel, r);
-        channel_leave(channel);
-        return r;
+        return after_send(channel, r);
 }
 
 static int answer(RequestBox *box, unsigned kind, const Schema *schema, const void *body, const int *fds,
                   size_t n_fds)
 {
+        FaultBody fault = { .fault = FAULT_INTERNAL, .message = "The answer is too large." };
         Channel *channel = box->channel;
         int r;
 
         if (!channel || !box->request.method->reply)
                 return 0;
-        channel->depth++;
         r = send_frame(channel, box->request.id, kind, box->serial, schema, body, fds, n_fds);
-        r = after_send(channel, r);
-        channel_leave(channel);
-        return r;
+        if (r == -EMSGSIZE)
+                r = send_frame(channel, box->request.id, KIND_FAULT, box->serial, &schema_fault, &fault, NULL, 0);
+        return after_send(channel, r);
 }
 
 int request_reply_more(Request *request, const void *body)

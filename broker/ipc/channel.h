@@ -16,6 +16,10 @@
 #define CHANNEL_QUEUE_MAX (4U * 1024U * 1024U)
 /* Calls of ours that wait for an answer. */
 #define CHANNEL_CALLS_MAX 4096U
+/* Requests of the peer that wait for ours, and bytes of their frames; beyond either, FAULT_BUSY is the
+ * answer. A caller may have given up on some, so a busy peer can get here without being hostile. */
+#define CHANNEL_REQUESTS_MAX CHANNEL_CALLS_MAX
+#define CHANNEL_REQUESTS_SIZE_MAX CHANNEL_QUEUE_MAX
 #define CHANNEL_FDS_MAX 4U
 
 typedef struct Channel Channel;
@@ -50,8 +54,8 @@ typedef struct Reply {
 
 /* Handles one call of the peer. -errno is a defect of this process and ends its loop. */
 typedef int (*ChannelHandler)(void *userdata, Channel *channel, Request *request);
-/* The peer is gone or was refused. Called once; calls that waited have been failed with
- * FAULT_UNAVAILABLE before. The channel may be freed in here. */
+/* The peer is gone or was refused. Called once, from the loop and never from within a function below;
+ * calls that waited have been failed with FAULT_UNAVAILABLE before. The channel may be freed in here. */
 typedef int (*ChannelClosed)(void *userdata, Channel *channel, const char *reason);
 /* Called for each reply; the last one has more == false. Never called after call_cancel(). */
 typedef int (*CallDone)(void *userdata, const Reply *reply);
@@ -70,24 +74,28 @@ typedef struct ChannelConfig {
 int channel_new(Channel **ret, const ChannelConfig *config) NODISCARD NONNULL(1, 2);
 /* Closes without calling `closed`. Waiting calls get FAULT_UNAVAILABLE; open requests stay valid. */
 Channel *channel_free(Channel *channel);
+/* Closes without calling `closed`, and keeps the object. Waiting calls get FAULT_UNAVAILABLE from within. */
+int channel_close(Channel *channel) NODISCARD NONNULL(1);
 /* Whose struct is behind it, for handlers that serve several channels. */
 void *channel_userdata(const Channel *channel) NONNULL(1);
 
 /*
  * Asks. `body` is a struct of the method's request schema. Descriptors are duplicated by the kernel;
- * the caller keeps its own. `timeout_usec` bounds the wait for the last reply (FAULT_TIMEOUT). When
- * the channel is closed already, `done` is called from within with FAULT_UNAVAILABLE. `ret` (may be
- * NULL) gets a handle for call_cancel(), NULL when the call is over already.
+ * the caller keeps its own. `timeout_usec` bounds the wait for the last reply (FAULT_TIMEOUT). `done` is
+ * called from within when the channel is closed already (FAULT_UNAVAILABLE), has too many calls under
+ * way (FAULT_BUSY), or cannot carry so large a body (FAULT_INTERNAL); what it returns is returned then.
+ * `ret` (may be NULL) gets a handle for call_cancel(), NULL when the call is over already.
  */
 int channel_call(Channel *channel, unsigned method, const void *body, const int *fds, size_t n_fds,
                  uint64_t timeout_usec, CallDone done, void *userdata, Call **ret) NODISCARD
         NONNULL(1, 3, 7);
 /* Forgets the call: its answer will be dropped. */
 void call_cancel(Call *call) NONNULL(1);
-/* Sends a notice, which has no answer. */
+/* Sends a notice, which has no answer. -EMSGSIZE: too large to be sent. */
 int channel_notify(Channel *channel, unsigned method, const void *body) NODISCARD NONNULL(1, 3);
 
-/* A reply that others will follow. */
+/* A reply that others will follow. One that is too large to be sent becomes FAULT_INTERNAL at the peer,
+ * here as below. */
 int request_reply_more(Request *request, const void *body) NODISCARD NONNULL(1, 2);
 int request_reply(Request *request, const void *body, const int *fds, size_t n_fds) NODISCARD
         NONNULL(1, 2);

@@ -19,7 +19,8 @@ void role_log(RoleProcess *role, LogLevel level, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(line, sizeof(line), format, args);
         va_end(args);
-        if (!role->supervisor || !text_is_utf8(slice_text(line)))
+        text_mend_end(line);
+        if (!role->supervisor)
                 return;
         /* A log line that is lost must not take the role down; the audit log is another matter. */
         if (channel_notify(role->supervisor, 0, &notice) < 0)
@@ -117,6 +118,9 @@ int role_run(RoleProcess *role, const RoleConfig *config)
                 r = loop_run(role->loop);
         if (r < 0)
                 role_log(role, LOG_LEVEL_ERROR, "stops: %s", strerror(-r));
+        /* Whoever waits for the supervisor learns it while what he needs is still there. */
+        if (role->supervisor && channel_close(role->supervisor) < 0 && r == 0)
+                r = -ECANCELED;
         if (config->stopped)
                 config->stopped(role, config->userdata);
         stop(role);

@@ -129,6 +129,14 @@ static void take_note(VarlinkServer *server, const VarlinkPeer *peer, const char
                 server->config.note(server->config.userdata, peer, "(further refusals go unlogged for a minute)");
 }
 
+void varlink_request_note(const VarlinkRequest *request, const char *reason)
+{
+        const RequestBox *box = (const void *)request;
+
+        if (box->connection)
+                take_note(box->connection->server, &request->peer, reason);
+}
+
 /* ---- ending a connection ---- */
 
 static int report_sent(Connection *connection, bool delivered)

@@ -80,6 +80,8 @@ size_t varlink_server_connections(const VarlinkServer *server) NONNULL(1);
 
 /* Where the body lives: for what a handler adds to it. */
 Pool *varlink_request_pool(VarlinkRequest *request) NONNULL(1);
+/* A line for the log, of which a peer can only cause a number a minute. */
+void varlink_request_note(const VarlinkRequest *request, const char *reason) NONNULL(1, 2);
 /*
  * A reply that others will follow. A peer that did not ask for `more` gets one reply at the end, with
  * all lists joined.

@@ -84,25 +84,6 @@ static int on_started(RoleProcess *role, void *userdata)
         return r;
 }
 
-/* The folder of the first socket in a D-Bus address, or NULL: it is abstract, or there is none. */
-static char *bus_directory(const char *address)
-{
-        const char *path = address ? strstr(address, "unix:path=") : NULL;
-        char *copy, *slash;
-
-        if (!path)
-                return NULL;
-        path += strlen("unix:path=");
-        copy = strndup(path, strcspn(path, ",;"));
-        slash = copy ? strrchr(copy, '/') : NULL;
-        if (slash && slash != copy) {
-                *slash = '\0';
-                return copy;
-        }
-        free(copy);
-        return NULL;
-}
-
 static int parse_arguments(KeyringRole *self, int argc, char **argv)
 {
         static const struct option options[] = {
@@ -156,11 +137,7 @@ static int run(KeyringRole *self)
                 .started = on_started,
                 .userdata = self,
         };
-        _cleanup_(freep) char *bus = bus_directory(self->bus_address);
-
         paths[config.n_paths++] = (HardenPath){ .path = self->state, .write = true };
-        if (bus)
-                paths[config.n_paths++] = (HardenPath){ .path = bus, .optional = true };
         if (self->credentials)
                 paths[config.n_paths++] = (HardenPath){ .path = self->credentials, .optional = true };
         /* What the stores hold is wiped with the role's arena; they themselves end with the process. */

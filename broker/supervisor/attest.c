@@ -120,7 +120,8 @@ void attest_parse_unit(const char *cgroup, char unit[ATTEST_UNIT_SIZE])
                         in_manager = true;
                         continue;
                 }
-                if (n < ATTEST_UNIT_SIZE && (has_suffix(name, n, ".service") || has_suffix(name, n, ".scope"))) {
+                if (n < ATTEST_UNIT_SIZE &&
+                    (has_suffix(name, n, ".service") || has_suffix(name, n, ".scope"))) {
                         memcpy(unit, name, n);
                         unit[n] = '\0';
                         if (!text_is_utf8(slice_text(unit)) || !text_is_printable(unit))
@@ -180,7 +181,8 @@ static int same_namespace(int directory, const char *name)
         return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino ? 1 : 0;
 }
 
-/* Without the link: our own map and no other. A child namespace with the full map takes privileges. */
+/* Without the link: our own map and no other. A child namespace with the full map takes privileges.
+ */
 static int check_user_namespace(int directory, uid_t uid)
 {
         _cleanup_(freep) char *theirs = NULL, *ours = NULL;
@@ -312,7 +314,9 @@ int attest_peer(AttestResult *ret, const AttestPeer *peer, pid_t supervisor)
         (void)snprintf(path, sizeof(path), "/proc/%d", (int)peer->pid);
         directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
-                return errno == ENOENT ? ATTEST_E_GONE : errno == EACCES ? ATTEST_E_UNREADABLE : error_errno();
+                return errno == ENOENT   ? ATTEST_E_GONE
+                       : errno == EACCES ? ATTEST_E_UNREADABLE
+                                         : error_errno();
         r = look(&result, peer, directory, supervisor);
         if (r)
                 return r;

@@ -2,8 +2,8 @@
 /*
  * Whether a process at the other end of a control connection may speak there, from what the kernel
  * says of it. Only what stays readable of an undumpable or confined process is relied on: status,
- * uid_map, cgroup and limits; namespace links are used where they can be read. What cannot be told is
- * a refusal.
+ * uid_map, cgroup and limits; namespace links are used where they can be read. What cannot be told
+ * is a refusal.
  */
 #include "base/error.h"
 #include "base/macros.h"
@@ -34,7 +34,8 @@ typedef struct AttestResult {
 } AttestResult;
 
 /* ATTEST_E_* or -errno. `supervisor` is the process whose descendants may not speak. */
-int attest_peer(AttestResult *ret, const AttestPeer *peer, pid_t supervisor) NODISCARD NONNULL(1, 2);
+int attest_peer(AttestResult *ret, const AttestPeer *peer, pid_t supervisor) NODISCARD
+        NONNULL(1, 2);
 /* What a code means, for the log and for the peer. */
 const char *attest_error(int code);
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 
 #define BACKOFF_FIRST_USEC (50 * USEC_PER_MSEC)
-#define BACKOFF_MAX_USEC (5 * USEC_PER_SEC)
+#define BACKOFF_MAX_USEC   (5 * USEC_PER_SEC)
 /* What has lived this long was healthy, and the next wait is the first one again. */
 #define BACKOFF_HEALTHY_USEC (10 * USEC_PER_SEC)
 

@@ -15,8 +15,8 @@
 #define COMMAND_TIMEOUT_USEC (10 * USEC_PER_SEC)
 /* Method 0 of every interface_from_ROLE. */
 #define LOG_METHOD 0
-_Static_assert(GATE_LOG == LOG_METHOD && VAULT_LOG == LOG_METHOD && FROM_SESSION_LOG == LOG_METHOD &&
-                       FROM_WORKER_LOG == LOG_METHOD,
+_Static_assert(GATE_LOG == LOG_METHOD && VAULT_LOG == LOG_METHOD &&
+                       FROM_SESSION_LOG == LOG_METHOD && FROM_WORKER_LOG == LOG_METHOD,
                "the log is method 0 of every role");
 
 struct Child {
@@ -85,8 +85,10 @@ static uint64_t now(const Child *child)
 
 void child_kill(Child *child)
 {
-        if (child->pid > 0 && syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-                log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "cannot be killed: %s", strerror(errno));
+        if (child->pid > 0 && syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) < 0 &&
+            errno != ESRCH)
+                log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "cannot be killed: %s",
+                         strerror(errno));
 }
 
 static int on_closed(void *userdata, UNUSED Channel *channel, const char *reason)
@@ -123,9 +125,11 @@ static void describe_end(const Child *child, const siginfo_t *info)
         LogLevel level = child->stopping ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
         if (info->si_code == CLD_EXITED)
-                log_line(log_of(child), level, child->name, "ended with status %d", info->si_status);
+                log_line(log_of(child), level, child->name, "ended with status %d",
+                         info->si_status);
         else
-                log_line(log_of(child), level, child->name, "was killed by signal %d", info->si_status);
+                log_line(log_of(child), level, child->name, "was killed by signal %d",
+                         info->si_status);
 }
 
 /* Frees what belongs to one run. Returns false while the process still lives. */
@@ -213,7 +217,8 @@ static int launch(Child *child)
         if (r == 0)
                 r = make_channel(child, take_fd(&ours));
         if (r == 0)
-                r = source_new(&child->source, child->config.context->loop, child->pidfd, EPOLLIN, on_dead, child);
+                r = source_new(&child->source, child->config.context->loop, child->pidfd, EPOLLIN,
+                               on_dead, child);
         return r;
 }
 
@@ -247,7 +252,8 @@ int child_start(Child *child)
         }
         child->starts++;
         child->started_wall = clock_wall(loop_clock(child->config.context->loop));
-        log_line(log_of(child), LOG_LEVEL_DEBUG, child->name, "started, process %d", (int)child->pid);
+        log_line(log_of(child), LOG_LEVEL_DEBUG, child->name, "started, process %d",
+                 (int)child->pid);
         return child->config.started ? child->config.started(child->config.userdata, child) : 0;
 }
 
@@ -258,7 +264,8 @@ static int on_timer(void *userdata)
         int r = child_start(child);
 
         if (r < 0) {
-                log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "cannot be started: %s", strerror(-r));
+                log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "cannot be started: %s",
+                         strerror(-r));
                 timer_arm_after(child->timer, backoff_next(&child->backoff, now(child)));
         }
         return 0;
@@ -287,7 +294,8 @@ int child_new(Child **ret, const ChildConfig *config)
         child->config = *config;
         child->pidfd = -1;
         (void)snprintf(child->name, sizeof(child->name), "%s", config->name);
-        child_output_init(&child->output, config->context->log, loop_clock(config->context->loop), child->name);
+        child_output_init(&child->output, config->context->log, loop_clock(config->context->loop),
+                          child->name);
         r = timer_new(&child->timer, config->context->loop, on_timer, child);
         if (r < 0)
                 return r;
@@ -312,9 +320,11 @@ static int on_commanded(void *userdata, const Reply *reply)
 {
         Child *child = userdata;
 
-        if (reply->fault == FAULT_NONE || reply->fault == FAULT_UNAVAILABLE) /* gone: seen by the pidfd */
+        if (reply->fault == FAULT_NONE ||
+            reply->fault == FAULT_UNAVAILABLE) /* gone: seen by the pidfd */
                 return 0;
-        log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "did not do as it was told: %s; it is killed",
+        log_line(log_of(child), LOG_LEVEL_ERROR, child->name,
+                 "did not do as it was told: %s; it is killed",
                  reply->message ? reply->message : fault_info(reply->fault)->sentence);
         child_kill(child);
         return 0;
@@ -326,10 +336,11 @@ int child_command(Child *child, unsigned method, const void *body, int fd, uint6
 
         if (!child->channel)
                 return 0;
-        r = channel_call(child->channel, method, body, &fd, fd >= 0 ? 1 : 0, timeout_usec, on_commanded, child, NULL);
+        r = channel_call(child->channel, method, body, &fd, fd >= 0 ? 1 : 0, timeout_usec,
+                         on_commanded, child, NULL);
         if (r < 0) {
-                log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "cannot be spoken to: %s; it is killed",
-                         strerror(-r));
+                log_line(log_of(child), LOG_LEVEL_ERROR, child->name,
+                         "cannot be spoken to: %s; it is killed", strerror(-r));
                 child_kill(child);
         }
         return 0;

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * One child process: an executable with one packet socket on descriptor 3, an empty environment, and
- * a pipe for what it says on stderr. Its end is seen through a pidfd. A child that breaks the protocol
- * is killed; whether it is started again, and after how long, is its config's.
+ * One child process: an executable with one packet socket on descriptor 3, an empty environment,
+ * and a pipe for what it says on stderr. Its end is seen through a pidfd. A child that breaks the
+ * protocol is killed; whether it is started again, and after how long, is its config's.
  */
 #include "ipc/channel.h"
 #include "supervisor/backoff.h"
@@ -24,11 +24,11 @@ typedef struct ChildContext {
 
 typedef struct ChildConfig {
         const ChildContext *context;
-        const char *name;       /* in the log */
-        const char *executable; /* absolute path */
+        const char *name;               /* in the log */
+        const char *executable;         /* absolute path */
         const char *const *arguments;   /* argv, NULL-terminated; borrowed for the child's life */
         const char *const *environment; /* likewise */
-        const Interface *in;    /* what it may ask; method 0 is Log, which is handled here */
+        const Interface *in; /* what it may ask; method 0 is Log, which is handled here */
         const Interface *out;
         bool restart;           /* start it again by itself, with back-off */
         ChannelHandler handler; /* its `userdata` is the Child; NULL: it asks nothing but Log */
@@ -47,7 +47,8 @@ Child *child_free(Child *child);
 int child_start(Child *child) NODISCARD NONNULL(1);
 /* SIGKILL; `gone` follows from the loop. Harmless on one that is not running. */
 void child_kill(Child *child) NONNULL(1);
-/* SIGKILL because nobody needs it any more: no reason for a warning, and it is not started again. */
+/* SIGKILL because nobody needs it any more: no reason for a warning, and it is not started again.
+ */
 void child_end(Child *child) NONNULL(1);
 /* Closes its socket, upon which a role ends by itself; `gone` follows. It is not started again. */
 void child_stop(Child *child) NONNULL(1);
@@ -65,9 +66,11 @@ uint64_t child_started(const Child *child) NONNULL(1);
 unsigned child_failures(const Child *child) NONNULL(1);
 
 /* Hands over an end of an edge; a child that does not take it is killed. */
-int child_attach(Child *child, unsigned method, Role peer, const char *session, int fd) NODISCARD NONNULL(1);
-/* A call whose failure (a refusal, or no answer in `timeout_usec`) means that it must be restarted. */
-int child_command(Child *child, unsigned method, const void *body, int fd, uint64_t timeout_usec) NODISCARD
-        NONNULL(1, 3);
+int child_attach(Child *child, unsigned method, Role peer, const char *session, int fd) NODISCARD
+        NONNULL(1);
+/* A call whose failure (a refusal, or no answer in `timeout_usec`) means that it must be restarted.
+ */
+int child_command(Child *child, unsigned method, const void *body, int fd,
+                  uint64_t timeout_usec) NODISCARD NONNULL(1, 3);
 
 DEFINE_CLEANUP(Child *, child_free);

@@ -14,8 +14,8 @@ void child_output_line(ChildOutput *output, LogLevel level, const char *text)
 
         if (second != output->second) {
                 if (output->dropped > 0)
-                        log_line(output->log, LOG_LEVEL_WARNING, output->who, "%u further lines were dropped",
-                                 output->dropped);
+                        log_line(output->log, LOG_LEVEL_WARNING, output->who,
+                                 "%u further lines were dropped", output->dropped);
                 output->second = second;
                 output->lines = output->dropped = 0;
         }

@@ -4,7 +4,7 @@
 #include "supervisor/log.h"
 
 /* Lines of one child in one second; what is more is counted and not written. */
-#define CHILD_OUTPUT_RATE 200U
+#define CHILD_OUTPUT_RATE     200U
 #define CHILD_OUTPUT_LINE_MAX 1024U
 
 typedef struct ChildOutput {
@@ -19,7 +19,8 @@ typedef struct ChildOutput {
         unsigned lines, dropped;
 } ChildOutput;
 
-void child_output_init(ChildOutput *output, const Log *log, const Clock *clock, const char *who) NONNULL(1, 2, 3, 4);
+void child_output_init(ChildOutput *output, const Log *log, const Clock *clock, const char *who)
+        NONNULL(1, 2, 3, 4);
 /* Reads from a pipe; `fd` is taken over, also on failure. */
 int child_output_watch(ChildOutput *output, Loop *loop, int fd) NODISCARD NONNULL(1, 2);
 void child_output_line(ChildOutput *output, LogLevel level, const char *text) NONNULL(1, 3);

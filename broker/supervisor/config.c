@@ -64,7 +64,8 @@ static int parse_file(ConfigBuilder *builder, const char *file, Slice bytes)
 static bool check_owner(ConfigBuilder *builder, const char *path, const struct stat *st)
 {
         if (st->st_uid != geteuid() && st->st_uid != 0)
-                problems_add(builder->problems, path, 0, "belongs to user %u and not to you", (unsigned)st->st_uid);
+                problems_add(builder->problems, path, 0, "belongs to user %u and not to you",
+                             (unsigned)st->st_uid);
         else if (st->st_mode & (S_IWGRP | S_IWOTH))
                 problems_add(builder->problems, path, 0, "others may write to it: chmod go-w it");
         else
@@ -93,16 +94,19 @@ static int read_whole(ConfigBuilder *builder, int fd, const char *path, Buf *buf
                 buf_commit(buf, (size_t)n);
         }
         if (r == -ENOBUFS || buf->size > CONFIG_FILE_MAX) {
-                problems_add(builder->problems, path, 0, "is larger than %u bytes", CONFIG_FILE_MAX);
+                problems_add(builder->problems, path, 0, "is larger than %u bytes",
+                             CONFIG_FILE_MAX);
                 return CONFIG_E_INVALID;
         }
         return r;
 }
 
 /* A file that is not there is fine when it is `optional`. */
-static int load_file(ConfigBuilder *builder, int directory, const char *name, const char *path, bool optional)
+static int load_file(ConfigBuilder *builder, int directory, const char *name, const char *path,
+                     bool optional)
 {
-        _cleanup_(fd_closep) int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        _cleanup_(fd_closep) int fd =
+                openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         _cleanup_(buf_deinit) Buf buf = BUF_NULL(CONFIG_FILE_MAX + 8192);
         struct stat st;
         int r;
@@ -111,7 +115,8 @@ static int load_file(ConfigBuilder *builder, int directory, const char *name, co
                 return 0;
         if (fd < 0) {
                 problems_add(builder->problems, path, 0, "%s",
-                             errno == ELOOP ? "is a symbolic link, which is not followed" : strerror(errno));
+                             errno == ELOOP ? "is a symbolic link, which is not followed"
+                                            : strerror(errno));
                 return 0;
         }
         if (fstat(fd, &st) < 0)
@@ -144,12 +149,14 @@ static int by_name(const struct dirent **a, const struct dirent **b)
         return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int load_names(ConfigBuilder *builder, int directory, const char *path, struct dirent **names, size_t n)
+static int load_names(ConfigBuilder *builder, int directory, const char *path,
+                      struct dirent **names, size_t n)
 {
         int r = 0;
 
         if (n > CONFIG_FILES_MAX) {
-                problems_add(builder->problems, path, 0, "has more than %u files", CONFIG_FILES_MAX);
+                problems_add(builder->problems, path, 0, "has more than %u files",
+                             CONFIG_FILES_MAX);
                 return 0;
         }
         for (size_t i = 0; i < n && r == 0; i++) {
@@ -177,8 +184,9 @@ static int load_dropins(ConfigBuilder *builder, int parent, const char *parent_p
                 return -ENOMEM;
         if (fd < 0) {
                 problems_add(builder->problems, path, 0, "%s",
-                             errno == ELOOP || errno == ENOTDIR ? "is not a directory (links are not followed)"
-                                                                : strerror(errno));
+                             errno == ELOOP || errno == ENOTDIR
+                                     ? "is not a directory (links are not followed)"
+                                     : strerror(errno));
                 return 0;
         }
         if (fstat(fd, &st) < 0)
@@ -219,7 +227,8 @@ static int load_all(ConfigBuilder *builder, const char *directory)
 }
 
 /* Exactly one of `source` and `bytes` is used. */
-static int build(Config **ret, const ConfigSource *source, const char *file, Slice bytes, Problems *problems)
+static int build(Config **ret, const ConfigSource *source, const char *file, Slice bytes,
+                 Problems *problems)
 {
         _cleanup_(config_freep) Config *config = NULL;
         _cleanup_(freep) ConfigSection *sections = NULL;

@@ -9,24 +9,24 @@
 #include "wire/msg_keyring.h"
 #include "wire/msg_supervisor.h"
 
-#define CONFIG_FILE "mcpcred.conf"
+#define CONFIG_FILE    "mcpcred.conf"
 #define CONFIG_DROPINS "conf.d"
 
 /* Profiles of one broker: each is a message to the vault and a row of its tables. */
-#define CONFIG_PROFILES_MAX 256U
-#define CONFIG_FILES_MAX 64U
-#define CONFIG_FILE_MAX (256U * 1024U)
+#define CONFIG_PROFILES_MAX         256U
+#define CONFIG_FILES_MAX            64U
+#define CONFIG_FILE_MAX             (256U * 1024U)
 
 #define CONFIG_MAX_SESSIONS_DEFAULT 64U
-#define CONFIG_MAX_SESSIONS_LIMIT 4096U /* what the supervisor's list of them holds */
+#define CONFIG_MAX_SESSIONS_LIMIT   4096U /* what the supervisor's list of them holds */
 #define CONFIG_MAX_LIFETIME_DEFAULT (UINT64_C(24) * 3600)
-#define CONFIG_MAX_LIFETIME_LIMIT (UINT64_C(30) * 24 * 3600)
-#define CONFIG_TTL_DEFAULT (UINT64_C(3600))
+#define CONFIG_MAX_LIFETIME_LIMIT   (UINT64_C(30) * 24 * 3600)
+#define CONFIG_TTL_DEFAULT          (UINT64_C(3600))
 
 typedef struct Config {
         ConfigureRequest broker; /* store, max_sessions, max_lifetime */
-        const char *group;       /* system mode: whose members may use the control socket; or NULL */
-        const char *ca_file;     /* for the providers, or NULL */
+        const char *group;   /* system mode: whose members may use the control socket; or NULL */
+        const char *ca_file; /* for the providers, or NULL */
         bool require_landlock;
         ConfigProfile *profiles;
         size_t n_profiles;
@@ -45,9 +45,11 @@ enum {
 };
 
 /* A directory or file that is not there is an empty configuration. CONFIG_E_INVALID. */
-int config_load(Config **ret, const ConfigSource *source, Problems *problems) NODISCARD NONNULL(1, 2, 3);
+int config_load(Config **ret, const ConfigSource *source, Problems *problems) NODISCARD
+        NONNULL(1, 2, 3);
 /* The same from bytes, for tests: one file of that name. */
-int config_parse(Config **ret, const char *file, Slice bytes, Problems *problems) NODISCARD NONNULL(1, 2, 4);
+int config_parse(Config **ret, const char *file, Slice bytes, Problems *problems) NODISCARD
+        NONNULL(1, 2, 4);
 Config *config_free(Config *config);
 
 DEFINE_CLEANUP(Config *, config_free);

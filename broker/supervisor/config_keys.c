@@ -4,9 +4,9 @@
 #include "wire/field.h"
 #include <stdio.h>
 
-#define ITEM_MAX 512U /* longest item of a list */
+#define ITEM_MAX        512U /* longest item of a list */
 #define CALLER_UIDS_MAX 64U
-#define TTL_MIN 1U
+#define TTL_MIN         1U
 
 typedef struct Key {
         const char *name;
@@ -151,7 +151,8 @@ static const char *set_max_sessions(ConfigBuilder *builder, const char *value)
 
 static const char *set_max_lifetime(ConfigBuilder *builder, const char *value)
 {
-        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT, &builder->config->broker.max_lifetime);
+        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT,
+                            &builder->config->broker.max_lifetime);
 }
 
 static const char *set_landlock(ConfigBuilder *builder, const char *value)
@@ -179,7 +180,8 @@ static bool is_word(const char *text, size_t n)
         if (n == 0 || (n <= 2 && strspn(text, ".") >= n))
                 return false;
         for (size_t i = 0; i < n; i++) {
-                bool alnum = (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') ||
+                bool alnum = (text[i] >= 'a' && text[i] <= 'z') ||
+                             (text[i] >= 'A' && text[i] <= 'Z') ||
                              (text[i] >= '0' && text[i] <= '9');
 
                 if (!alnum && !strchr("._-", text[i]))
@@ -217,7 +219,8 @@ static const char *add_permission(ConfigBuilder *builder, char *item)
         if (!level || !text_is_name(item) || name_index(levels, level) < 0)
                 return "is a list of name:read, name:write or name:admin, divided by commas";
         if (!map->items) {
-                if (pool_alloc(&builder->config->pool, LIMIT_PERMISSIONS * sizeof(*map->items), &items) < 0) {
+                if (pool_alloc(&builder->config->pool, LIMIT_PERMISSIONS * sizeof(*map->items),
+                               &items) < 0) {
                         builder->no_memory = true;
                         return NULL;
                 }
@@ -259,8 +262,8 @@ static const char *set_env(ConfigBuilder *builder, const char *value)
 {
         if (!text_is_env_name(value))
                 return "is the name of an environment variable";
-        if (strncmp(value, "MCPCRED_", 8) == 0 || strncmp(value, "LD_", 3) == 0 || strcmp(value, "PATH") == 0 ||
-            strcmp(value, "HOME") == 0)
+        if (strncmp(value, "MCPCRED_", 8) == 0 || strncmp(value, "LD_", 3) == 0 ||
+            strcmp(value, "PATH") == 0 || strcmp(value, "HOME") == 0)
                 return "is a variable that has another meaning";
         return keep(builder, value, &profile_of(builder)->env);
 }
@@ -373,25 +376,29 @@ static void start_profile(ConfigBuilder *builder, unsigned line, const char *nam
 
         if (!text_is_name(name)) {
                 problems_add(builder->problems, builder->file, line,
-                             "a profile's name has lower-case letters, digits, \".\", \"_\" and \"-\", at most 64");
+                             "a profile's name has lower-case letters, digits, \".\", \"_\" and "
+                             "\"-\", at most 64");
                 return;
         }
         for (size_t i = 0; i < config->n_profiles; i++)
                 if (strcmp(config->profiles[i].name, name) == 0) {
-                        problems_add(builder->problems, builder->file, line, "profile \"%s\" is at %s already", name,
+                        problems_add(builder->problems, builder->file, line,
+                                     "profile \"%s\" is at %s already", name,
                                      config->profiles[i].source);
                         return;
                 }
         if (config->n_profiles >= CONFIG_PROFILES_MAX) {
-                problems_add(builder->problems, builder->file, line, "there are more than %u profiles",
-                             CONFIG_PROFILES_MAX);
+                problems_add(builder->problems, builder->file, line,
+                             "there are more than %u profiles", CONFIG_PROFILES_MAX);
                 return;
         }
         if (pool_alloc(&config->pool, sizeof(Scope), &scope) < 0) {
                 builder->no_memory = true;
                 return;
         }
-        *profile = (ConfigProfile){ .scope = scope, .ttl = CONFIG_TTL_DEFAULT, .deliver = DELIVER_PROXY };
+        *profile = (ConfigProfile){ .scope = scope,
+                                    .ttl = CONFIG_TTL_DEFAULT,
+                                    .deliver = DELIVER_PROXY };
         (void)keep(builder, name, &profile->name);
         (void)keep(builder, builder->file, &file);
         profile->source = source_of(builder, line);
@@ -415,8 +422,8 @@ void config_builder_section(void *userdata, unsigned line, const char *kind, con
                 start_profile(builder, line, name);
         else
                 problems_add(builder->problems, builder->file, line,
-                             "unknown section [%s%s%s]: there are [broker] and [profile NAME]", kind,
-                             *name ? " " : "", name);
+                             "unknown section [%s%s%s]: there are [broker] and [profile NAME]",
+                             kind, *name ? " " : "", name);
 }
 
 void config_builder_key(void *userdata, unsigned line, const char *name, const char *value)
@@ -435,13 +442,15 @@ void config_builder_key(void *userdata, unsigned line, const char *name, const c
                 if (strcmp(keys[i].name, name) != 0)
                         continue;
                 if (section->seen & UINT32_C(1) << i && !keys[i].list) {
-                        problems_add(builder->problems, builder->file, line, "\"%s\" is given twice", name);
+                        problems_add(builder->problems, builder->file, line,
+                                     "\"%s\" is given twice", name);
                         return;
                 }
                 section->seen |= UINT32_C(1) << i;
                 wrong = keys[i].set(builder, value);
                 if (wrong)
-                        problems_add(builder->problems, builder->file, line, "%s = %s: %s", name, value, wrong);
+                        problems_add(builder->problems, builder->file, line, "%s = %s: %s", name,
+                                     value, wrong);
                 return;
         }
         problems_add(builder->problems, builder->file, line, "unknown key \"%s\" in [%s]", name,
@@ -469,10 +478,12 @@ void config_builder_finish(ConfigBuilder *builder)
                                      "profile \"%s\" needs \"secret\"", profile->name);
                 if (profile->deliver == DELIVER_ENV && !was_given(section, "env"))
                         problems_add(builder->problems, section->file, section->line,
-                                     "profile \"%s\" has deliver = env and needs \"env\"", profile->name);
+                                     "profile \"%s\" has deliver = env and needs \"env\"",
+                                     profile->name);
                 if (profile->expose_secret && profile->deliver == DELIVER_PROXY)
                         problems_add(builder->problems, section->file, section->line,
-                                     "profile \"%s\": expose_secret is for deliver = env, file or socket",
+                                     "profile \"%s\": expose_secret is for deliver = env, file or "
+                                     "socket",
                                      profile->name);
         }
 }

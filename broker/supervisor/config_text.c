@@ -21,7 +21,8 @@ static Slice trim(Slice line)
 {
         while (line.size > 0 && is_blank(line.data[0]))
                 line = slice(line.data + 1, line.size - 1);
-        while (line.size > 0 && (is_blank(line.data[line.size - 1]) || line.data[line.size - 1] == '\r'))
+        while (line.size > 0 &&
+               (is_blank(line.data[line.size - 1]) || line.data[line.size - 1] == '\r'))
                 line.size--;
         return line;
 }
@@ -62,7 +63,8 @@ static void take_header(Lines *lines, Slice line)
                 return;
         }
         if (inside.size == 0 || inside.size >= sizeof(header)) {
-                problem(lines, inside.size == 0 ? "a section needs a name" : "a section's name is too long");
+                problem(lines, inside.size == 0 ? "a section needs a name"
+                                                : "a section's name is too long");
                 return;
         }
         memcpy(header, inside.data, inside.size);
@@ -75,15 +77,17 @@ static void take_header(Lines *lines, Slice line)
         lines->text->section(lines->text->userdata, lines->line, header, name);
 }
 
-/* Whether it is "key = value"; other lines inih would refuse too, but name only the first of them. */
+/* Whether it is "key = value"; other lines inih would refuse too, but name only the first of them.
+ */
 static bool is_key(Slice line)
 {
         size_t i = 0;
 
-        while (i < line.size && (line.data[i] == '_' || line.data[i] == '-' || line.data[i] == '.' ||
-                                 (line.data[i] >= 'a' && line.data[i] <= 'z') ||
-                                 (line.data[i] >= 'A' && line.data[i] <= 'Z') ||
-                                 (line.data[i] >= '0' && line.data[i] <= '9')))
+        while (i < line.size &&
+               (line.data[i] == '_' || line.data[i] == '-' || line.data[i] == '.' ||
+                (line.data[i] >= 'a' && line.data[i] <= 'z') ||
+                (line.data[i] >= 'A' && line.data[i] <= 'Z') ||
+                (line.data[i] >= '0' && line.data[i] <= '9')))
                 i++;
         if (i == 0)
                 return false;
@@ -100,7 +104,8 @@ static bool has_control(Slice line)
         return false;
 }
 
-/* What inih gets to see of a line: all of it, or nothing where it is not a key that it would split. */
+/* What inih gets to see of a line: all of it, or nothing where it is not a key that it would split.
+ */
 static Slice check_line(Lines *lines, Slice line, size_t capacity)
 {
         /* Indented keys are keys, as for git; inih would take them for more of the value before. */
@@ -115,8 +120,10 @@ static Slice check_line(Lines *lines, Slice line, size_t capacity)
                 return SLICE_NULL;
         else if (line.size > capacity)
                 problems_add(lines->text->problems, lines->text->file, lines->line,
-                             "the line is too long: at most %zu bytes (a list can be given in several lines, "
-                             "each with its key)", capacity);
+                             "the line is too long: at most %zu bytes (a list can be given in "
+                             "several lines, "
+                             "each with its key)",
+                             capacity);
         else if (line.data[0] == '[')
                 take_header(lines, line);
         else if (!is_key(line))
@@ -137,7 +144,8 @@ static char *read_line(char *out, int capacity, void *userdata)
         if (lines->left.size == 0)
                 return NULL;
         line = take_line(lines);
-        line = check_line(lines, line, (size_t)capacity - 3); /* "\r\n" and the NUL, as inih counts */
+        line = check_line(lines, line,
+                          (size_t)capacity - 3); /* "\r\n" and the NUL, as inih counts */
         if (line.size > 0)
                 memcpy(out, line.data, line.size);
         out[line.size] = '\n';
@@ -165,6 +173,7 @@ int config_text_parse(const ConfigText *text, Slice bytes)
         if (r == -2)
                 return -ENOMEM;
         if (r != 0) /* a line that we let pass and inih did not like */
-                problems_add(text->problems, text->file, r > 0 ? (unsigned)r : 0, "cannot be parsed");
+                problems_add(text->problems, text->file, r > 0 ? (unsigned)r : 0,
+                             "cannot be parsed");
         return 0;
 }

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * The lines of one configuration file: bytes in, sections and keys out, nothing else touched. inih
- * splits keys from values and takes off comments; around it stands what it does not check: encoding,
- * control characters, lines it would cut, sections and lines it would let pass.
+ * splits keys from values and takes off comments; around it stands what it does not check:
+ * encoding, control characters, lines it would cut, sections and lines it would let pass.
  */
 #include "base/slice.h"
 #include "supervisor/problems.h"

@@ -9,7 +9,7 @@
 #define LISTEN_TIMEOUT_USEC (10 * USEC_PER_SEC)
 /* The vault opens its state, resolves what was under way and may wait for the keyring. */
 #define START_TIMEOUT_USEC (120 * USEC_PER_SEC)
-#define GROUP_MAX 256U
+#define GROUP_MAX          256U
 
 /* One end for each side of an edge; ours are closed once the kernel has them in flight. */
 static int make_pair(int pair[2])
@@ -51,7 +51,8 @@ int edges_session(void *userdata, Session *session)
                 return r;
         r = child_attach(child, TO_SESSION_ATTACH, ROLE_VAULT, NULL, pair[0]);
         if (r == 0)
-                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, ROLE_SESSION, session_id(session), pair[1]);
+                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, ROLE_SESSION,
+                                 session_id(session), pair[1]);
         fd_close_all(pair, 2);
         return r;
 }
@@ -67,7 +68,8 @@ static int on_listening(void *userdata, const Reply *reply)
                 return supervisor_check_ready(supervisor);
         }
         if (reply->fault != FAULT_UNAVAILABLE && supervisor->gate) {
-                supervisor_log(supervisor, LOG_LEVEL_ERROR, "the gate does not listen; it is killed");
+                supervisor_log(supervisor, LOG_LEVEL_ERROR,
+                               "the gate does not listen; it is killed");
                 child_kill(supervisor->gate);
         }
         return 0;
@@ -76,12 +78,15 @@ static int on_listening(void *userdata, const Reply *reply)
 /* The members of the configured group, as the gate compares them. */
 static size_t group_members(const Supervisor *supervisor, char uids[][21], const char **items)
 {
-        const struct group *group = supervisor->settings->group ? getgrnam(supervisor->settings->group) : NULL;
+        const struct group *group =
+                supervisor->settings->group ? getgrnam(supervisor->settings->group) : NULL;
         size_t n = 0;
 
         if (supervisor->settings->group && !group)
-                supervisor_log(supervisor, LOG_LEVEL_ERROR, "there is no group of the name in \"group\"");
-        for (char **member = group ? group->gr_mem : NULL; member && *member && n < GROUP_MAX; member++) {
+                supervisor_log(supervisor, LOG_LEVEL_ERROR,
+                               "there is no group of the name in \"group\"");
+        for (char **member = group ? group->gr_mem : NULL; member && *member && n < GROUP_MAX;
+             member++) {
                 const struct passwd *user = getpwnam(*member);
 
                 if (!user)
@@ -101,8 +106,9 @@ static int listen_again(Supervisor *supervisor)
 
         if (supervisor->config.system_mode)
                 request.group_uids = (TextList){ items, group_members(supervisor, uids, items) };
-        return channel_call(child_channel(supervisor->gate), TO_GATE_LISTEN, &request, &supervisor->config.listener, 1,
-                            LISTEN_TIMEOUT_USEC, on_listening, supervisor, NULL);
+        return channel_call(child_channel(supervisor->gate), TO_GATE_LISTEN, &request,
+                            &supervisor->config.listener, 1, LISTEN_TIMEOUT_USEC, on_listening,
+                            supervisor, NULL);
 }
 
 typedef struct Adoption {
@@ -125,8 +131,8 @@ static int adopt(void *userdata, Session *session)
                 if (lifeline_same(adoption->adopted[i], lifeline))
                         return 0;
         adoption->adopted[adoption->n++] = lifeline;
-        return child_command(adoption->supervisor->gate, TO_GATE_ADOPT, &nothing, lifeline_socket(lifeline),
-                             LISTEN_TIMEOUT_USEC);
+        return child_command(adoption->supervisor->gate, TO_GATE_ADOPT, &nothing,
+                             lifeline_socket(lifeline), LISTEN_TIMEOUT_USEC);
 }
 
 int edges_gate(Supervisor *supervisor)
@@ -169,7 +175,8 @@ void edges_tell_role(Supervisor *supervisor, const Child *child)
         };
         Channel *channel = child_channel(supervisor->vault);
 
-        if (channel && child_is_running(child) && channel_notify(channel, TO_VAULT_ROLE, &notice) < 0)
+        if (channel && child_is_running(child) &&
+            channel_notify(channel, TO_VAULT_ROLE, &notice) < 0)
                 child_kill(supervisor->vault);
 }
 
@@ -190,8 +197,8 @@ static int tell_start(Supervisor *supervisor)
         /* No epoch at all makes the vault end and revoke everything: the safe answer to a file that
          * somebody has put there. */
         if (r < 0)
-                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "the epoch file cannot be read: %s",
-                         strerror(-r));
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor",
+                         "the epoch file cannot be read: %s", strerror(-r));
         request.epoch = epoch;
         return child_command(supervisor->vault, TO_VAULT_START, &request, -1, START_TIMEOUT_USEC);
 }

@@ -54,7 +54,8 @@ static int on_event(void *userdata, UNUSED uint32_t events)
         return lifeline->gone(lifeline->userdata);
 }
 
-int lifeline_new(LifelineWatch **ret, Loop *loop, int fd, int (*gone)(void *userdata), void *userdata)
+int lifeline_new(LifelineWatch **ret, Loop *loop, int fd, int (*gone)(void *userdata),
+                 void *userdata)
 {
         _cleanup_(lifeline_freep) LifelineWatch *lifeline = calloc(1, sizeof(*lifeline));
         int r;
@@ -69,7 +70,8 @@ int lifeline_new(LifelineWatch **ret, Loop *loop, int fd, int (*gone)(void *user
         r = classify(lifeline);
         if (r)
                 return r;
-        r = source_new(&lifeline->source, loop, fd, lifeline->is_socket ? EPOLLRDHUP : EPOLLIN, on_event, lifeline);
+        r = source_new(&lifeline->source, loop, fd, lifeline->is_socket ? EPOLLRDHUP : EPOLLIN,
+                       on_event, lifeline);
         if (r < 0)
                 return r;
         *ret = take_ptr(lifeline);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What keeps a session alive: a pidfd, or a socket whose other end the opener holds. Watched for its
- * end and never read.
+ * What keeps a session alive: a pidfd, or a socket whose other end the opener holds. Watched for
+ * its end and never read.
  */
 #include "loop/loop.h"
 
@@ -13,8 +13,8 @@ enum {
 };
 
 /* `fd` is taken over, also on failure. `gone` is called once, from the loop. */
-int lifeline_new(LifelineWatch **ret, Loop *loop, int fd, int (*gone)(void *userdata), void *userdata) NODISCARD
-        NONNULL(1, 2, 4);
+int lifeline_new(LifelineWatch **ret, Loop *loop, int fd, int (*gone)(void *userdata),
+                 void *userdata) NODISCARD NONNULL(1, 2, 4);
 LifelineWatch *lifeline_free(LifelineWatch *lifeline);
 /* The socket, or -1 for a pidfd. Borrowed. */
 int lifeline_socket(const LifelineWatch *lifeline) NONNULL(1);

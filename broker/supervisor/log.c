@@ -30,11 +30,14 @@ void log_line(const Log *log, LogLevel level, const char *who, const char *forma
         va_end(args);
         log_sanitise(text);
         (void)snprintf(head, sizeof(head), "%smcpcredd: %s: ",
-                       log->priorities ? priorities[level <= LOG_LEVEL_ERROR ? level : LOG_LEVEL_ERROR] : "", who);
+                       log->priorities
+                               ? priorities[level <= LOG_LEVEL_ERROR ? level : LOG_LEVEL_ERROR]
+                               : "",
+                       who);
         parts[0].iov_len = strlen(head);
         parts[1].iov_len = strlen(text);
-        /* One call, so that lines of several processes do not mix. A log that is full or gone must not
-         * stop the broker: the audit log is another file, with other rules. */
+        /* One call, so that lines of several processes do not mix. A log that is full or gone must
+         * not stop the broker: the audit log is another file, with other rules. */
         if (writev(log->fd, parts, 3) < 0)
                 return;
 }

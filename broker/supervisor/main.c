@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define CONTROL_SOCKET "broker.sock"
-#define LOG_FILE "broker.log"
+#define LOG_FILE       "broker.log"
 /* The log of a broker in the background begins anew, at a start, when it has grown beyond this. */
 #define LOG_FILE_MAX (4 * 1024 * 1024)
 
@@ -92,7 +92,8 @@ static int take_directory(RuntimeDir **ret, const char *path, mode_t mode)
         int r = runtime_dir_new(ret, path, mode);
 
         if (r)
-                fprintf(stderr, "mcpcredd: %s: %s\n", path, r > 0 ? runtime_dir_error(r) : strerror(-r));
+                fprintf(stderr, "mcpcredd: %s: %s\n", path,
+                        r > 0 ? runtime_dir_error(r) : strerror(-r));
         return r ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -104,9 +105,11 @@ static int take_directories(Broker *broker)
         /* The state first: the runtime directory can be below it. */
         r = take_directory(&broker->state, broker->options.state_directory, 0700);
         if (r == EXIT_OK)
-                r = take_directory(&broker->runtime, broker->options.runtime_directory, shared ? 0711 : 0700);
+                r = take_directory(&broker->runtime, broker->options.runtime_directory,
+                                   shared ? 0711 : 0700);
         if (r == EXIT_OK && strlen(broker->runtime->path) > RUNTIME_DIR_PATH_MAX) {
-                fprintf(stderr, "mcpcredd: %s: %s\n", broker->runtime->path, runtime_dir_error(RUNTIME_DIR_E_PATH));
+                fprintf(stderr, "mcpcredd: %s: %s\n", broker->runtime->path,
+                        runtime_dir_error(RUNTIME_DIR_E_PATH));
                 r = EXIT_FAILED;
         }
         return r;
@@ -114,7 +117,9 @@ static int take_directories(Broker *broker)
 
 static int take_listener(Broker *broker)
 {
-        mode_t mode = broker->options.system_mode ? 0666 : 0600; /* there, the gate asks the kernel who it is */
+        mode_t mode = broker->options.system_mode
+                              ? 0666
+                              : 0600; /* there, the gate asks the kernel who it is */
         int r = service_take_listener(&broker->listener);
 
         if (r == 0 && broker->listener < 0) {
@@ -132,8 +137,9 @@ static int open_log_file(Broker *broker)
 {
         struct stat st;
 
-        broker->log_fd = openat(broker->state->fd, LOG_FILE,
-                                O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        broker->log_fd =
+                openat(broker->state->fd, LOG_FILE,
+                       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (broker->log_fd < 0 || fstat(broker->log_fd, &st) < 0)
                 return error_errno();
         if (!S_ISREG(st.st_mode))
@@ -153,7 +159,8 @@ static int leave_terminal(Broker *broker)
         if (r < 0)
                 return r;
         broker->log.fd = broker->log_fd;
-        if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(broker->log_fd, STDERR_FILENO) < 0)
+        if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+            dup2(broker->log_fd, STDERR_FILENO) < 0)
                 return error_errno();
         return 0;
 }
@@ -169,7 +176,8 @@ static int on_ready(void *userdata)
         if (broker->ready_fd >= 0) {
                 r = leave_terminal(broker);
                 if (r < 0)
-                        log_line(&broker->log, LOG_LEVEL_ERROR, "supervisor", "cannot open its log: %s", strerror(-r));
+                        log_line(&broker->log, LOG_LEVEL_ERROR, "supervisor",
+                                 "cannot open its log: %s", strerror(-r));
                 service_ready(take_fd(&broker->ready_fd));
         }
         return r;
@@ -276,7 +284,8 @@ static int answer_options(Broker *broker)
         else if (broker->options.check)
                 return check_config(broker);
         else if (is_marked()) {
-                fprintf(stderr, "mcpcredd: refuses to run inside a session (RLIMIT_RTTIME is set)\n");
+                fprintf(stderr,
+                        "mcpcredd: refuses to run inside a session (RLIMIT_RTTIME is set)\n");
                 return EXIT_FAILED;
         } else
                 return -1;

@@ -11,11 +11,14 @@ enum { OPTION_RUNTIME = 256, OPTION_STATE, OPTION_CONFIG, OPTION_LIBEXEC };
 void options_print_help(void)
 {
         puts("usage: mcpcredd [OPTION]...\n"
-             "Holds secrets in the keyring and gives sandboxed sessions short-lived, narrow tokens.\n"
+             "Holds secrets in the keyring and gives sandboxed sessions short-lived, narrow "
+             "tokens.\n"
              "\n"
              "  --foreground     do not go into the background; log to stderr\n"
-             "  --check          report all problems of the configuration and exit: 0 none, 1 some\n"
-             "  --system         /run/mcpcred, /var/lib/mcpcred and /etc/mcpcred, for a system service\n"
+             "  --check          report all problems of the configuration and exit: 0 none, 1 "
+             "some\n"
+             "  --system         /run/mcpcred, /var/lib/mcpcred and /etc/mcpcred, for a system "
+             "service\n"
              "  --runtime DIR    sockets and sessions (default $XDG_RUNTIME_DIR/mcpcred)\n"
              "  --state DIR      state, audit log, sealed file (default $XDG_STATE_HOME/mcpcred)\n"
              "  --config DIR     mcpcred.conf and conf.d (default $XDG_CONFIG_HOME/mcpcred)\n"
@@ -184,7 +187,8 @@ int options_parse(Options *options, int argc, char **argv)
                 return r ? OPTIONS_E_USAGE : 0;
         r = set_defaults(options);
         if (r == -ENOENT)
-                fprintf(stderr, "mcpcredd: there is no home directory: set HOME, or give --state and --config\n");
+                fprintf(stderr, "mcpcredd: there is no home directory: set HOME, or give --state "
+                                "and --config\n");
         return r == -ENOENT ? OPTIONS_E_USAGE : r;
 }
 

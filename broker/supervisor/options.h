@@ -4,7 +4,8 @@
 #include "base/macros.h"
 
 typedef struct Options {
-        char *runtime_directory, *state_directory, *config_directory, *libexec_directory; /* absolute */
+        char *runtime_directory, *state_directory, *config_directory,
+                *libexec_directory; /* absolute */
         bool system_mode, check, foreground, help, version;
 } Options;
 

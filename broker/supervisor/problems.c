@@ -8,7 +8,8 @@
 /* Cuts a text that was truncated in the middle of a character. */
 static void cut_utf8(char *text)
 {
-        for (size_t n = strlen(text); n > 0 && !text_is_utf8(slice(text, n)) && (uint8_t)text[n - 1] >= 0x80;)
+        for (size_t n = strlen(text);
+             n > 0 && !text_is_utf8(slice(text, n)) && (uint8_t)text[n - 1] >= 0x80;)
                 text[--n] = '\0';
 }
 

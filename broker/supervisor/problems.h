@@ -5,7 +5,7 @@
 
 /* As many as one message to the vault takes; the last one then says that there are more. */
 #define PROBLEMS_MAX 64U
-#define PROBLEM_MAX 512U /* bytes of one, without the NUL */
+#define PROBLEM_MAX  512U /* bytes of one, without the NUL */
 
 typedef struct Problems {
         char *items[PROBLEMS_MAX];

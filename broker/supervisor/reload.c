@@ -25,6 +25,8 @@ static int answer(Request *request, uint64_t n_profiles, const char **problems, 
 static void take_over(Supervisor *supervisor, Config *settings)
 {
         roles_configure(&supervisor->roles, settings);
+        if (supervisor->providers)
+                providers_drop_spare(supervisor->providers);
         config_free(supervisor->settings);
         supervisor->settings = settings;
 }
@@ -44,7 +46,8 @@ static int job_finish(Job *job)
                         supervisor_stop(supervisor, 1); /* it would never be */
         } else if (job->settings)
                 take_over(supervisor, job->settings);
-        r = refused ? answer(job->request, 0, &problem, 1) : answer(job->request, job->n_profiles, NULL, 0);
+        r = refused ? answer(job->request, 0, &problem, 1)
+                    : answer(job->request, job->n_profiles, NULL, 0);
         if (r == 0 && job->fault == FAULT_NONE) {
                 supervisor->vault_up = true;
                 r = supervisor_check_ready(supervisor);
@@ -65,7 +68,8 @@ static int on_answer(void *userdata, const Reply *reply)
         if (reply->fault != FAULT_NONE && job->fault == FAULT_NONE) {
                 job->fault = reply->fault;
                 (void)snprintf(job->message, sizeof(job->message), "%s",
-                               reply->message ? reply->message : fault_info(reply->fault)->sentence);
+                               reply->message ? reply->message
+                                              : fault_info(reply->fault)->sentence);
                 if (reply->fault == FAULT_TIMEOUT)
                         child_kill(job->supervisor->vault);
         }
@@ -82,7 +86,8 @@ static int send(Job *job, unsigned method, const void *body)
                 return 0;
         }
         job->waiting++;
-        r = channel_call(channel, method, body, NULL, 0, CONFIGURE_TIMEOUT_USEC, on_answer, job, NULL);
+        r = channel_call(channel, method, body, NULL, 0, CONFIGURE_TIMEOUT_USEC, on_answer, job,
+                         NULL);
         if (r < 0)
                 job->waiting--;
         return r;
@@ -117,8 +122,8 @@ int reload_send(Supervisor *supervisor, Config *settings, Request *request)
         };
         r = send_all(job, sent);
         if (r < 0) { /* out of memory or descriptors on our side: begin again with a new vault */
-                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "cannot configure the vault: %s",
-                         strerror(-r));
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor",
+                         "cannot configure the vault: %s", strerror(-r));
                 job->fault = FAULT_UNAVAILABLE;
                 child_kill(supervisor->vault);
         }
@@ -127,7 +132,8 @@ int reload_send(Supervisor *supervisor, Config *settings, Request *request)
 
 static void tell_problems(Supervisor *supervisor, Problems *problems, Request *request)
 {
-        const ConfigProblems notice = { .problems = { (const char **)(uintptr_t)problems->items, problems->n } };
+        const ConfigProblems notice = { .problems = { (const char **)(uintptr_t)problems->items,
+                                                      problems->n } };
         Channel *channel = child_channel(supervisor->vault);
 
         for (size_t i = 0; i < problems->n; i++)
@@ -145,13 +151,14 @@ void reload_run(Supervisor *supervisor, Request *request)
         int r = config_load(&settings, &supervisor->config.source, &problems);
 
         if (r < 0)
-                problems_add(&problems, supervisor->config.source.directory, 0, "cannot be read: %s", strerror(-r));
+                problems_add(&problems, supervisor->config.source.directory, 0,
+                             "cannot be read: %s", strerror(-r));
         if (r) {
                 tell_problems(supervisor, &problems, request);
                 return;
         }
-        log_line(supervisor->config.log, LOG_LEVEL_INFO, "supervisor", "configuration read again: %zu profiles",
-                 settings->n_profiles);
+        log_line(supervisor->config.log, LOG_LEVEL_INFO, "supervisor",
+                 "configuration read again: %zu profiles", settings->n_profiles);
         if (reload_send(supervisor, settings, request) < 0)
                 child_kill(supervisor->vault);
 }

@@ -6,27 +6,30 @@ int roles_init(Roles *roles, const RolesConfig *config)
 {
         *roles = ROLES_NULL;
         for (Role role = ROLE_GATE; role < _ROLE_N; role++)
-                if (asprintf(&roles->commands[role].executable, "%s/mcpcred-%s", config->libexec_directory,
-                             role_names[role]) < 0) {
+                if (asprintf(&roles->commands[role].executable, "%s/mcpcred-%s",
+                             config->libexec_directory, role_names[role]) < 0) {
                         roles->commands[role].executable = NULL;
                         return -ENOMEM;
                 }
         roles->state_directory = strdup(config->state_directory);
         if (!roles->state_directory)
                 return -ENOMEM;
-        if ((config->dbus_address
-                     ? asprintf(&roles->dbus_address, "DBUS_SESSION_BUS_ADDRESS=%s", config->dbus_address)
-                     : asprintf(&roles->dbus_address, "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus",
-                                (unsigned)geteuid())) < 0) {
+        if ((config->dbus_address ? asprintf(&roles->dbus_address, "DBUS_SESSION_BUS_ADDRESS=%s",
+                                             config->dbus_address)
+                                  : asprintf(&roles->dbus_address,
+                                             "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus",
+                                             (unsigned)geteuid())) < 0) {
                 roles->dbus_address = NULL;
                 return -ENOMEM;
         }
-        if (asprintf(&roles->runtime_home, "XDG_RUNTIME_DIR=/run/user/%u", (unsigned)geteuid()) < 0) {
+        if (asprintf(&roles->runtime_home, "XDG_RUNTIME_DIR=/run/user/%u", (unsigned)geteuid()) <
+            0) {
                 roles->runtime_home = NULL;
                 return -ENOMEM;
         }
         if (config->credentials_directory &&
-            asprintf(&roles->credentials, "CREDENTIALS_DIRECTORY=%s", config->credentials_directory) < 0) {
+            asprintf(&roles->credentials, "CREDENTIALS_DIRECTORY=%s",
+                     config->credentials_directory) < 0) {
                 roles->credentials = NULL;
                 return -ENOMEM;
         }

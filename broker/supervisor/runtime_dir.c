@@ -13,8 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define LOCK_NAME "lock"
-#define EPOCH_NAME "epoch"
+#define LOCK_NAME      "lock"
+#define EPOCH_NAME     "epoch"
 #define EPOCH_FILE_MAX 64U
 /* Connections that wait to be accepted while gate or session process start. */
 #define BACKLOG 128
@@ -78,7 +78,8 @@ static int walk(const char *path, int *ret)
                         next = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
                 }
                 if (next < 0)
-                        return errno == ELOOP || errno == ENOTDIR ? RUNTIME_DIR_E_LINK : error_errno();
+                        return errno == ELOOP || errno == ENOTDIR ? RUNTIME_DIR_E_LINK
+                                                                  : error_errno();
                 fd_close(at);
                 at = next;
         }
@@ -109,7 +110,8 @@ static int resolve(const char *path, char **ret)
         } while (!real && errno == ENOENT && end > 1);
         if (!real)
                 return error_errno();
-        if (asprintf(ret, "%s%s%s", strcmp(real, "/") == 0 ? "" : real, path[end] == '/' ? "" : "/", path + end) < 0)
+        if (asprintf(ret, "%s%s%s", strcmp(real, "/") == 0 ? "" : real, path[end] == '/' ? "" : "/",
+                     path + end) < 0)
                 return -ENOMEM;
         end = strlen(*ret);
         while (end > 1 && (*ret)[end - 1] == '/')
@@ -132,8 +134,8 @@ static int check(int fd, mode_t mode)
 
 static int take_lock(int directory, int *ret)
 {
-        _cleanup_(fd_closep) int fd =
-                openat(directory, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+        _cleanup_(fd_closep) int fd = openat(
+                directory, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
         char text[16];
         int r;
 
@@ -234,8 +236,8 @@ int runtime_dir_write(int directory, const char *name, Slice content, mode_t mod
 
 int runtime_dir_read_epoch(const RuntimeDir *dir, char **ret)
 {
-        _cleanup_(fd_closep) int fd =
-                openat(dir->fd, EPOCH_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        _cleanup_(fd_closep) int fd = openat(
+                dir->fd, EPOCH_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         char text[EPOCH_FILE_MAX + 1];
         struct stat st;
         ssize_t n;
@@ -267,7 +269,8 @@ int runtime_dir_write_epoch(const RuntimeDir *dir, const char *epoch)
 
 int runtime_dir_bind(int directory, const char *name, mode_t mode, int *ret)
 {
-        _cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        _cleanup_(fd_closep) int fd =
+                socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         const int on = 1;
         struct stat st;
@@ -276,14 +279,16 @@ int runtime_dir_bind(int directory, const char *name, mode_t mode, int *ret)
 
         if (fd < 0)
                 return error_errno();
-        if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(directory, name, 0) < 0)
+        if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            unlinkat(directory, name, 0) < 0)
                 return error_errno();
         /* Accepted sockets inherit it: the kernel then says who wrote, not only who connected. */
         if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
                 return error_errno();
-        /* The directory by its descriptor: no name on the way can be swapped, and none is too long. */
-        if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory, name) >=
-            sizeof(address.sun_path))
+        /* The directory by its descriptor: no name on the way can be swapped, and none is too long.
+         */
+        if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+                             directory, name) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         /* A socket is bound with the mode of its inode, less the umask. */
         if (fchmod(fd, mode) < 0)

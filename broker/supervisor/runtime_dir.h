@@ -9,8 +9,8 @@
 #include "base/slice.h"
 #include <sys/types.h>
 
-/* The longest path of a runtime directory: "/s/<id>/broker.sock" below it must fit into the sun_path
- * of whoever connects. */
+/* The longest path of a runtime directory: "/s/<id>/broker.sock" below it must fit into the
+ * sun_path of whoever connects. */
 #define RUNTIME_DIR_PATH_MAX (107U - 3U - 18U - 12U)
 
 typedef struct RuntimeDir {
@@ -42,14 +42,16 @@ RuntimeDir *runtime_dir_free(RuntimeDir *dir);
  * Replaces a file by a temporary one and a rename; `mode` as open(2) takes it. Durable when `sync`.
  * A link of the name is replaced and not followed.
  */
-int runtime_dir_write(int directory, const char *name, Slice content, mode_t mode, bool sync) NODISCARD
-        NONNULL(2);
+int runtime_dir_write(int directory, const char *name, Slice content, mode_t mode,
+                      bool sync) NODISCARD NONNULL(2);
 /* The epoch file's content: NULL when there is none. -EINVAL when it is not ours. */
 int runtime_dir_read_epoch(const RuntimeDir *dir, char **ret) NODISCARD NONNULL(1, 2);
 int runtime_dir_write_epoch(const RuntimeDir *dir, const char *epoch) NODISCARD NONNULL(1, 2);
 /* A listening stream socket of that name; one that was left there is replaced. */
-int runtime_dir_bind(int directory, const char *name, mode_t mode, int *ret) NODISCARD NONNULL(2, 4);
-/* Removes a directory with the files in it, not with directories in it. No error if it is absent. */
+int runtime_dir_bind(int directory, const char *name, mode_t mode, int *ret) NODISCARD
+        NONNULL(2, 4);
+/* Removes a directory with the files in it, not with directories in it. No error if it is absent.
+ */
 int runtime_dir_remove(int parent, const char *name) NODISCARD NONNULL(2);
 
 DEFINE_CLEANUP(RuntimeDir *, runtime_dir_free);

@@ -11,8 +11,8 @@ static Supervisor *supervisor_of(void *child)
 /* What failed on our side is the caller's to hear, and no reason to end. */
 static int fail(const Supervisor *supervisor, Request *request, int r)
 {
-        log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "%s failed: %s", request->method->name,
-                 strerror(-r));
+        log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "%s failed: %s",
+                 request->method->name, strerror(-r));
         return request_fail(request, FAULT_INTERNAL, NULL);
 }
 
@@ -29,9 +29,11 @@ static int fail_sessions(const Supervisor *supervisor, Request *request, int r)
                 return request_fail(request, FAULT_INVALID_PARAMETER,
                                     "the lifeline is neither a pidfd nor a connected Unix socket");
         case SESSIONS_E_NAME:
-                return request_fail(request, FAULT_INVALID_PARAMETER, "not a session's id, or not a file's name");
+                return request_fail(request, FAULT_INVALID_PARAMETER,
+                                    "not a session's id, or not a file's name");
         case SESSIONS_E_USER:
-                return request_fail(request, FAULT_UNSUPPORTED, "files cannot be given to another user");
+                return request_fail(request, FAULT_UNSUPPORTED,
+                                    "files cannot be given to another user");
         default:
                 return fail(supervisor, request, error_fold(r));
         }
@@ -47,7 +49,8 @@ static int start_provider(Supervisor *supervisor, Request *request)
         int r = providers_start(supervisor->providers, &pid, &fd);
 
         if (r == PROVIDERS_E_BUSY)
-                return request_fail(request, FAULT_BUSY, "too many operations with upstreams are under way");
+                return request_fail(request, FAULT_BUSY,
+                                    "too many operations with upstreams are under way");
         if (r < 0)
                 return fail(supervisor, request, r);
         reply.pid = (uint64_t)pid;
@@ -103,7 +106,8 @@ static int write_file(Supervisor *supervisor, Request *request)
         const WriteFileRequest *body = request->body;
         _cleanup_(freep) char *path = NULL;
         WriteFileReply reply;
-        int r = sessions_write_file(supervisor->sessions, body->session, body->name, secret_slice(body->content), &path);
+        int r = sessions_write_file(supervisor->sessions, body->session, body->name,
+                                    secret_slice(body->content), &path);
 
         if (r)
                 return fail_sessions(supervisor, request, r);
@@ -211,8 +215,8 @@ static int attest(Supervisor *supervisor, Request *request)
                 return request_fail(request, FAULT_NOT_ALLOWED, attest_error(ATTEST_E_UNREADABLE));
         r = attest_peer(&result, &peer, getpid());
         if (r < 0)
-                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "cannot attest process %d: %s",
-                         (int)peer.pid, strerror(-r));
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor",
+                         "cannot attest process %d: %s", (int)peer.pid, strerror(-r));
         if (r)
                 return request_fail(request, FAULT_NOT_ALLOWED, attest_error(r));
         reply.unit = result.unit[0] ? result.unit : NULL;

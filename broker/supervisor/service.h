@@ -1,5 +1,6 @@
 #pragma once
-/* What a service manager and a shell expect of a daemon: sd_notify, socket activation, background. */
+/* What a service manager and a shell expect of a daemon: sd_notify, socket activation, background.
+ */
 #include "base/error.h"
 #include "base/macros.h"
 
@@ -11,10 +12,11 @@ void service_notify(const char *state) NONNULL(1);
  */
 int service_take_listener(int *ret) NODISCARD NONNULL(1);
 /*
- * Goes on in a child process; the parent waits until that says service_ready() and exits 0, or exits
- * 1 when the child ended before. `ret_fd` is the child's to pass on.
+ * Goes on in a child process; the parent waits until that says service_ready() and exits 0, or
+ * exits 1 when the child ended before. `ret_fd` is the child's to pass on.
  */
 int service_detach(int *ret_fd) NODISCARD NONNULL(1);
 void service_ready(int fd);
-/* Opens what is missing of descriptors 0 to 2 on /dev/null, so that nothing else takes their place. */
+/* Opens what is missing of descriptors 0 to 2 on /dev/null, so that nothing else takes their place.
+ */
 int service_fix_descriptors(void) NODISCARD;

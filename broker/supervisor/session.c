@@ -72,9 +72,11 @@ static int on_use(void *userdata, UNUSED uint32_t events)
         session_unwatch(session);
         r = child_start(session->child);
         if (r < 0) {
-                log_line(context->log, LOG_LEVEL_ERROR, child_name(session->child), "cannot be started: %s",
-                         strerror(-r));
-                timer_arm_after(session->timer, backoff_next(&session->backoff, clock_boot(loop_clock(context->loop))));
+                log_line(context->log, LOG_LEVEL_ERROR, child_name(session->child),
+                         "cannot be started: %s", strerror(-r));
+                timer_arm_after(
+                        session->timer,
+                        backoff_next(&session->backoff, clock_boot(loop_clock(context->loop))));
         }
         return 0;
 }
@@ -85,9 +87,11 @@ int session_watch(Session *session)
         int r = 0;
 
         if (!session->listener_source)
-                r = source_new(&session->listener_source, loop, session->listener, EPOLLIN, on_use, session);
+                r = source_new(&session->listener_source, loop, session->listener, EPOLLIN, on_use,
+                               session);
         if (r == 0 && session->descriptor >= 0 && !session->descriptor_source)
-                r = source_new(&session->descriptor_source, loop, session->descriptor, EPOLLIN, on_use, session);
+                r = source_new(&session->descriptor_source, loop, session->descriptor, EPOLLIN,
+                               on_use, session);
         return r;
 }
 

@@ -14,7 +14,7 @@ struct Session {
         int listener;
         int descriptor; /* the broker's end, or -1 */
         bool connection;
-        bool gone;      /* the lifeline is */
+        bool gone; /* the lifeline is */
         LifelineWatch *lifeline;
         /* Watched while there is no process. */
         Source *listener_source, *descriptor_source;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define DIRECTORY_NAME "s"
-#define SOCKET_NAME "broker.sock"
+#define SOCKET_NAME    "broker.sock"
 
 /* ---- one session ---- */
 
@@ -79,7 +79,8 @@ static int session_new(Session **ret, Sessions *sessions, const SessionSpec *spe
         r = timer_new(&session->timer, sessions->config.context->loop, on_timer, session);
         if (r < 0)
                 return r;
-        if (asprintf(&session->directory, "%s/" DIRECTORY_NAME "/%s", sessions->config.runtime->path, spec->id) < 0) {
+        if (asprintf(&session->directory, "%s/" DIRECTORY_NAME "/%s",
+                     sessions->config.runtime->path, spec->id) < 0) {
                 session->directory = NULL;
                 return -ENOMEM;
         }
@@ -101,7 +102,8 @@ static int open_to_user(Session *session)
                 return 0;
         if (fchmod(session->directory_fd, 0711) < 0)
                 return error_errno();
-        if (fchownat(session->directory_fd, SOCKET_NAME, session->uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0)
+        if (fchownat(session->directory_fd, SOCKET_NAME, session->uid, (gid_t)-1,
+                     AT_SYMLINK_NOFOLLOW) == 0)
                 return 0;
         if (errno != EPERM)
                 return error_errno();
@@ -115,8 +117,8 @@ static int make_directory(Session *session)
 
         if (mkdirat(sessions->fd, session->id.text, 0700) < 0)
                 return errno == EEXIST ? SESSIONS_E_EXISTS : error_errno();
-        session->directory_fd =
-                openat(sessions->fd, session->id.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        session->directory_fd = openat(sessions->fd, session->id.text,
+                                       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (session->directory_fd < 0)
                 return error_errno();
         r = runtime_dir_bind(session->directory_fd, SOCKET_NAME, 0600, &session->listener);
@@ -150,12 +152,14 @@ static int open_directory(Sessions *sessions)
 
         if (mkdirat(parent, DIRECTORY_NAME, 0700) < 0 && errno != EEXIST)
                 return error_errno();
-        sessions->fd = openat(parent, DIRECTORY_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        sessions->fd =
+                openat(parent, DIRECTORY_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (sessions->fd < 0 || fstat(sessions->fd, &st) < 0)
                 return error_errno();
         if (st.st_uid != geteuid())
                 return -EPERM;
-        return fchmod(sessions->fd, sessions->config.system_mode ? 0711 : 0700) < 0 ? error_errno() : 0;
+        return fchmod(sessions->fd, sessions->config.system_mode ? 0711 : 0700) < 0 ? error_errno()
+                                                                                    : 0;
 }
 
 /* What a broker that was killed has left. The lock says that nobody uses it. */
@@ -180,8 +184,8 @@ static int sweep(Sessions *sessions)
                 r = runtime_dir_remove(sessions->fd, entry->d_name);
                 if (r < 0)
                         log_line(sessions->config.context->log, LOG_LEVEL_WARNING, "supervisor",
-                                 "%s/" DIRECTORY_NAME "/%s cannot be removed: %s", sessions->config.runtime->path,
-                                 entry->d_name, strerror(-r));
+                                 "%s/" DIRECTORY_NAME "/%s cannot be removed: %s",
+                                 sessions->config.runtime->path, entry->d_name, strerror(-r));
         }
         (void)closedir(dir);
         return 0;
@@ -223,7 +227,8 @@ Sessions *sessions_free(Sessions *sessions)
 
 Session *sessions_find(Sessions *sessions, const char *id)
 {
-        LIST_FOREACH(node, &sessions->live) {
+        LIST_FOREACH(node, &sessions->live)
+        {
                 Session *session = container_of(node, Session, link);
 
                 if (strcmp(session->id.text, id) == 0)
@@ -236,7 +241,8 @@ int sessions_each(Sessions *sessions, int (*each)(void *userdata, Session *sessi
 {
         int r = 0;
 
-        LIST_FOREACH(node, &sessions->live) {
+        LIST_FOREACH(node, &sessions->live)
+        {
                 r = each(userdata, container_of(node, Session, link));
                 if (r)
                         break;
@@ -259,8 +265,8 @@ int sessions_create(Sessions *sessions, const SessionSpec *spec, Session **ret, 
                 return SESSIONS_E_EXISTS;
         r = session_new(&session, sessions, spec);
         if (r == 0 && lifeline >= 0)
-                r = lifeline_new(&session->lifeline, sessions->config.context->loop, take_fd(&lifeline),
-                                 on_lifeline_gone, session);
+                r = lifeline_new(&session->lifeline, sessions->config.context->loop,
+                                 take_fd(&lifeline), on_lifeline_gone, session);
         if (r)
                 return r > 0 ? SESSIONS_E_LIFELINE : r;
         r = make_directory(session);
@@ -317,7 +323,8 @@ static bool is_file_name(const char *name)
         return text_is_name(name) && strcmp(name, SOCKET_NAME) != 0;
 }
 
-int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content, char **ret_path)
+int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content,
+                        char **ret_path)
 {
         _cleanup_(freep) char *path = NULL;
         Session *session = sessions_find(sessions, id);
@@ -331,10 +338,12 @@ int sessions_write_file(Sessions *sessions, const char *id, const char *name, Sl
                 path = NULL;
                 return -ENOMEM;
         }
-        /* Only a privileged broker could give a file away, and this one has dropped its privileges. */
+        /* Only a privileged broker could give a file away, and this one has dropped its privileges.
+         */
         if (session->uid != geteuid())
                 return SESSIONS_E_USER;
-        r = runtime_dir_write(session->directory_fd, name, content, 0400, !sessions->config.runtime->memory_backed);
+        r = runtime_dir_write(session->directory_fd, name, content, 0400,
+                              !sessions->config.runtime->memory_backed);
         if (r < 0)
                 return r;
         *ret_path = take_ptr(path);

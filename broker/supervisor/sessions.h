@@ -1,8 +1,8 @@
 #pragma once
 /*
  * The sessions that the broker holds: for each its directory with its socket, its lifeline, the end
- * of its descriptor, and its process, which is started when somebody first speaks and again after it
- * died. Listener and descriptor are kept here, so that neither is lost with the process.
+ * of its descriptor, and its process, which is started when somebody first speaks and again after
+ * it died. Listener and descriptor are kept here, so that neither is lost with the process.
  */
 #include "supervisor/child.h"
 #include "supervisor/lifeline.h"
@@ -50,22 +50,23 @@ typedef struct SessionSpec {
 } SessionSpec;
 
 /* `ret_descriptor` is the client's end, the caller's to close, or -1. SESSIONS_E_*. */
-int sessions_create(Sessions *sessions, const SessionSpec *spec, Session **ret, int *ret_descriptor) NODISCARD
-        NONNULL(1, 2, 3, 4);
+int sessions_create(Sessions *sessions, const SessionSpec *spec, Session **ret,
+                    int *ret_descriptor) NODISCARD NONNULL(1, 2, 3, 4);
 /*
- * Ends it: lets go of lifeline and sockets, removes the directory, kills the process. `done` is called
- * when the process is reaped, from within if there was none. An unknown id is done already.
+ * Ends it: lets go of lifeline and sockets, removes the directory, kills the process. `done` is
+ * called when the process is reaped, from within if there was none. An unknown id is done already.
  */
-int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata), void *userdata) NODISCARD
-        NONNULL(1, 2, 3);
+int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata),
+                 void *userdata) NODISCARD NONNULL(1, 2, 3);
 /* Mode 0400, of the session's user. The path is the caller's to free. SESSIONS_E_*. */
-int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content, char **ret_path) NODISCARD
-        NONNULL(1, 2, 3, 5);
+int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content,
+                        char **ret_path) NODISCARD NONNULL(1, 2, 3, 5);
 Session *sessions_find(Sessions *sessions, const char *id) NONNULL(1, 2);
 
-/* Calls `each` for every session that is not being ended; nothing may be added or ended meanwhile. */
-int sessions_each(Sessions *sessions, int (*each)(void *userdata, Session *session), void *userdata) NODISCARD
-        NONNULL(1, 2);
+/* Calls `each` for every session that is not being ended; nothing may be added or ended meanwhile.
+ */
+int sessions_each(Sessions *sessions, int (*each)(void *userdata, Session *session),
+                  void *userdata) NODISCARD NONNULL(1, 2);
 
 const char *session_id(const Session *session) NONNULL(1);
 const char *session_directory(const Session *session) NONNULL(1);

@@ -34,7 +34,8 @@ static void place_descriptors(const SpawnConfig *config)
         null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (null < 0)
                 give_up("/dev/null");
-        if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(config->socket, 3) < 0)
+        if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+            dup2(config->socket, 3) < 0)
                 give_up("descriptors");
         if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
                 give_up("close_range");

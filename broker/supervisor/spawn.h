@@ -14,8 +14,8 @@ typedef struct SpawnConfig {
 } SpawnConfig;
 
 /*
- * The child has stdin and stdout on /dev/null, no other descriptor, default signals, its own session
- * (a terminal's ^C is for the supervisor), and dies with this process. A failure after the fork is a
- * line on its stderr and exit status 127. `ret_pidfd` is close-on-exec.
+ * The child has stdin and stdout on /dev/null, no other descriptor, default signals, its own
+ * session (a terminal's ^C is for the supervisor), and dies with this process. A failure after the
+ * fork is a line on its stderr and exit status 127. `ret_pidfd` is close-on-exec.
  */
 int spawn(const SpawnConfig *config, pid_t *ret_pid, int *ret_pidfd) NODISCARD NONNULL(1, 2, 3);

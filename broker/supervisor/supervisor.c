@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 /* What each is given to end by itself. */
-#define GATE_END_USEC (1 * USEC_PER_SEC)
-#define VAULT_END_USEC (5 * USEC_PER_SEC)
+#define GATE_END_USEC    (1 * USEC_PER_SEC)
+#define VAULT_END_USEC   (5 * USEC_PER_SEC)
 #define KEYRING_END_USEC (1 * USEC_PER_SEC)
 
 int supervisor_check_ready(Supervisor *supervisor)
@@ -45,7 +45,8 @@ static void advance(Supervisor *supervisor)
                         return;
                 __attribute__((fallthrough));
         case PHASE_STOPPING_VAULT:
-                if (stop_role(supervisor, PHASE_STOPPING_KEYRING, supervisor->keyring, KEYRING_END_USEC))
+                if (stop_role(supervisor, PHASE_STOPPING_KEYRING, supervisor->keyring,
+                              KEYRING_END_USEC))
                         return;
                 __attribute__((fallthrough));
         case PHASE_STOPPING_KEYRING:
@@ -125,8 +126,8 @@ static int on_started(void *userdata, Child *child)
         if (r == 0 && child != supervisor->vault)
                 edges_tell_role(supervisor, child);
         if (r < 0) { /* out of descriptors or memory: with back-off once more */
-                log_line(supervisor->config.log, LOG_LEVEL_ERROR, child_name(child), "cannot be connected: %s",
-                         strerror(-r));
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, child_name(child),
+                         "cannot be connected: %s", strerror(-r));
                 child_kill(child);
         }
         return 0;
@@ -230,7 +231,8 @@ static int prepare(Supervisor *supervisor)
 
         if (r)
                 return r == ARENA_E_UNLOCKED ? -ENOMEM : error_fold(r);
-        supervisor->context = (ChildContext){ supervisor->config.loop, supervisor->config.log, supervisor->arena };
+        supervisor->context = (ChildContext){ supervisor->config.loop, supervisor->config.log,
+                                              supervisor->arena };
         r = roles_init(&supervisor->roles, &roles);
         if (r < 0)
                 return r;

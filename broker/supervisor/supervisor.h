@@ -1,7 +1,8 @@
 #pragma once
 /*
- * The broker as a whole: which children run, the edges between them and no others, what the vault and
- * the gate may ask, the configuration in force, and the order in which all of it starts and ends.
+ * The broker as a whole: which children run, the edges between them and no others, what the vault
+ * and the gate may ask, the configuration in force, and the order in which all of it starts and
+ * ends.
  */
 #include "supervisor/config.h"
 #include "supervisor/log.h"
@@ -15,11 +16,11 @@ typedef struct SupervisorConfig {
         const Log *log;
         const RuntimeDir *runtime;
         const RuntimeDir *state;
-        ConfigSource source;       /* of the configuration, for reloads */
+        ConfigSource source; /* of the configuration, for reloads */
         const char *libexec_directory;
-        const char *dbus_address;  /* NULL: the usual place */
+        const char *dbus_address;          /* NULL: the usual place */
         const char *credentials_directory; /* $CREDENTIALS_DIRECTORY, or NULL */
-        int listener;              /* the control socket, borrowed */
+        int listener;                      /* the control socket, borrowed */
         bool system_mode;
         /* All roles are up and the configuration is in force; once. */
         int (*ready)(void *userdata);
@@ -27,7 +28,8 @@ typedef struct SupervisorConfig {
 } SupervisorConfig;
 
 /* `settings` is taken over, also on failure. What `config` points at outlives the supervisor. */
-int supervisor_new(Supervisor **ret, const SupervisorConfig *config, Config *settings) NODISCARD NONNULL(1, 2, 3);
+int supervisor_new(Supervisor **ret, const SupervisorConfig *config, Config *settings) NODISCARD
+        NONNULL(1, 2, 3);
 /* Kills what still runs. */
 Supervisor *supervisor_free(Supervisor *supervisor);
 int supervisor_start(Supervisor *supervisor) NODISCARD NONNULL(1);

@@ -1,11 +1,13 @@
 #pragma once
-/* The supervisor's own files: supervisor.c (life), edges.c, serve.c (calls of children), reload.c. */
+/* The supervisor's own files: supervisor.c (life), edges.c, serve.c (calls of children), reload.c.
+ */
 #include "supervisor/providers.h"
 #include "supervisor/roles.h"
 #include "supervisor/sessions.h"
 #include "supervisor/supervisor.h"
 
-/* A role that cannot even start five times in a row before the broker was ready ends the attempt. */
+/* A role that cannot even start five times in a row before the broker was ready ends the attempt.
+ */
 #define START_ATTEMPTS 5U
 /* Secrets pass through here only on their way into a session's file (deliver = file). */
 #define ARENA_SIZE (256U * 1024U)
@@ -27,9 +29,9 @@ struct Supervisor {
         Child *vault, *keyring, *gate;
         Sessions *sessions;
         Providers *providers;
-        uint64_t started; /* wall clock */
-        char *boot_id;    /* NULL where the epoch is memory-backed */
-        bool gate_listens;  /* it was told to, in this run of it */
+        uint64_t started;       /* wall clock */
+        char *boot_id;          /* NULL where the epoch is memory-backed */
+        bool gate_listens;      /* it was told to, in this run of it */
         bool gate_up, vault_up; /* they have answered so, once */
         bool ready;
         Phase phase;

@@ -1,5 +1,5 @@
 #include "vault/keyring_client.h"
-#include "base/fd.h"
+#include "base/list.h"
 
 /* Longer than the role's own limit on the Secret Service, so that it can say what was wrong. */
 #define DEADLINE_USEC (12 * USEC_PER_SEC)
@@ -9,12 +9,14 @@ struct KeyringClient {
         Arena *arena;
         Channel **supervisor;
         Channel *channel;
+        List asked; /* Asked */
         void (*closed)(void *userdata); /* may be NULL */
         void *userdata;
 };
 
 /* One call under way. */
 typedef struct Asked {
+        List link;
         KeyringClient *client;
         KeyringMethod method;
         KeyringItemDone item_done;
@@ -31,8 +33,15 @@ int keyring_client_new(KeyringClient **ret, Loop *loop, Arena *arena, Channel **
         client->loop = loop;
         client->arena = arena;
         client->supervisor = supervisor;
+        list_init(&client->asked);
         *ret = client;
         return 0;
+}
+
+static void asked_free(Asked *asked)
+{
+        list_remove(&asked->link);
+        free(asked);
 }
 
 KeyringClient *keyring_client_free(KeyringClient *client)
@@ -40,6 +49,8 @@ KeyringClient *keyring_client_free(KeyringClient *client)
         if (!client)
                 return NULL;
         channel_free(client->channel);
+        while (!list_empty(&client->asked))
+                asked_free(container_of(client->asked.next, Asked, link));
         free(client);
         return NULL;
 }
@@ -87,7 +98,7 @@ static int finish(Asked *asked, Secret *value, StoreKind kind, const Failure *fa
 {
         Asked copy = *asked;
 
-        free(asked);
+        asked_free(asked);
         return copy.open_done ? copy.open_done(copy.userdata, kind, value, failure)
                               : copy.item_done(copy.userdata, value, failure);
 }
@@ -125,21 +136,20 @@ static int ask(KeyringClient *client, KeyringMethod method, const void *body, As
 {
         Asked *asked = malloc(sizeof(*asked));
         Failure failure;
-        int r;
 
         if (!asked)
                 return -ENOMEM;
         *asked = how;
         asked->client = client;
         asked->method = method;
+        list_init(&asked->link);
+        list_append(&client->asked, &asked->link);
         if (!client->channel) {
                 failure_set(&failure, FAULT_UNAVAILABLE, "The keyring role is restarting.");
                 return finish(asked, NULL, STORE_AUTO, &failure);
         }
-        r = channel_call(client->channel, method, body, NULL, 0, DEADLINE_USEC, on_reply, asked, NULL);
-        if (r < 0)
-                free(asked);
-        return r;
+        /* An error may be of the call or of the callback; only in the first case is it still on the list. */
+        return channel_call(client->channel, method, body, NULL, 0, DEADLINE_USEC, on_reply, asked, NULL);
 }
 
 int keyring_client_open(KeyringClient *client, StoreKind kind, StoreKind resume, KeyringOpenDone done, void *userdata)

@@ -292,8 +292,8 @@ int op_add_secret(Vault *vault, Request *request)
                 return refuse(op, &failure);
         r = value_reader_new(&op->reader, vault->role.loop, vault->role.arena, take_fd(&request->fds[0]),
                              SECRET_ITEM_VALUE_MAX, on_value, op);
-        if (r < 0) {
-                failure_set(&failure, FAULT_BUSY, "The value cannot be read now.");
+        if (r) {
+                value_reader_failure(&failure, r);
                 return refuse(op, &failure);
         }
         return 0;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #define CREATE_USEC (10 * USEC_PER_SEC)
+/* The gate has told the client by then that it took too long, and soon forgets the call. */
+#define OPEN_USEC (90 * USEC_PER_SEC)
 
 /* What one grant of the session came to. */
 typedef struct OpenGrant {
@@ -20,11 +22,13 @@ typedef struct OpenGrant {
 typedef struct OpenOp {
         Vault *vault;
         Request *request;
+        Policy *policy; /* that it was decided by */
         Ident request_id;
         Pool pool;
         SessionRecord session;
         OpenGrant grants[LIMIT_GRANTS];
         size_t n_grants;
+        uint64_t started; /* boot clock */
         unsigned waiting; /* for the supervisor and for upstreams */
         Failure failure;  /* the first one */
         Secret *session_secret;
@@ -39,6 +43,7 @@ static void op_free(OpenOp *op)
                 secret_free(op->grants[i].token);
         secret_free(op->session_secret);
         fd_close(op->descriptor);
+        policy_unref(op->policy);
         pool_deinit(&op->pool);
         free(op);
 }
@@ -152,6 +157,7 @@ static int decide(OpenOp *op)
         void *memory;
         int r;
 
+        op->policy = policy_ref(op->vault->policy);
         r = pool_alloc(&op->pool, LIMIT_GRANTS * sizeof(GrantRecord), &memory);
         if (r < 0)
                 return r;
@@ -159,7 +165,7 @@ static int decide(OpenOp *op)
         if (body->grants.n == 0)
                 failure_set(&op->failure, FAULT_INVALID_PARAMETER, "A session needs at least one profile.");
         for (size_t i = 0; r == 0 && !failed(&op->failure) && i < body->grants.n; i++) {
-                const ConfigProfile *profile = policy_find(op->vault->policy, asked[i].profile);
+                const ConfigProfile *profile = policy_find(op->policy, asked[i].profile);
 
                 if (!profile)
                         failure_set(&op->failure, FAULT_NOT_FOUND, "There is no profile %s in the configuration.",
@@ -178,7 +184,7 @@ static int decide(OpenOp *op)
 static void decide_lifetime(OpenOp *op)
 {
         const OpenSessionRequest *body = op->request->body;
-        uint64_t limit = policy_settings(op->vault->policy)->max_lifetime, lifetime;
+        uint64_t limit = policy_settings(op->policy)->max_lifetime, lifetime;
 
         for (size_t i = 0; i < op->n_grants; i++)
                 limit = MIN(limit, op->grants[i].record->ttl);
@@ -196,7 +202,7 @@ static void decide_lifetime(OpenOp *op)
 
 static void decide_number(OpenOp *op)
 {
-        uint64_t n, limit = policy_settings(op->vault->policy)->max_sessions;
+        uint64_t n, limit = policy_settings(op->policy)->max_sessions;
 
         if (vault_db_failed(op->vault, rows_session_count(op->vault->db, op->session.uid, &n), &op->failure))
                 return;
@@ -300,6 +306,8 @@ static int advance(OpenOp *op)
                 return 0;
         if (!failed(&op->failure) && !request_is_live(op->request))
                 failure_set(&op->failure, FAULT_UNAVAILABLE, "The client was gone before its session was open.");
+        if (!failed(&op->failure) && vault_boot(op->vault) - op->started > OPEN_USEC)
+                failure_set(&op->failure, FAULT_TIMEOUT, "The session took too long to open.");
         return failed(&op->failure) ? undo(op) : write_files(op);
 }
 
@@ -446,6 +454,7 @@ int op_open_session(Vault *vault, Request *request)
         op->request_id = ident_new('r');
         op->pool = POOL_NULL(CHANNEL_FRAME_MAX);
         op->descriptor = -1;
+        op->started = vault_boot(vault);
         (void)snprintf(op->session.id, sizeof(op->session.id), "%s", ident_new('s').text);
         (void)snprintf(op->session.label, sizeof(op->session.label), "%s", body->label ? body->label : "");
         op->session.uid = body->caller->uid;

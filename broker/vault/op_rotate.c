@@ -442,8 +442,8 @@ int op_rotate(Vault *vault, Request *request)
         }
         r = value_reader_new(&op->reader, vault->role.loop, vault->role.arena, take_fd(&request->fds[0]),
                              SECRET_ITEM_VALUE_MAX, on_value, op);
-        if (r < 0) {
-                failure_set(&failure, FAULT_BUSY, "The value cannot be read now.");
+        if (r) {
+                value_reader_failure(&failure, r);
                 return fail(op, &failure);
         }
         return 0;

@@ -27,6 +27,7 @@ int op_unlock(Vault *vault, Request *request)
 {
         const UnlockRequest *body = request->body;
         ValueReader *reader;
+        Failure failure;
         UnlockOp *op;
         int r;
 
@@ -38,9 +39,10 @@ int op_unlock(Vault *vault, Request *request)
         *op = (UnlockOp){ .vault = vault, .request = request, .create = body->create };
         r = value_reader_new(&reader, vault->role.loop, vault->role.arena, take_fd(&request->fds[0]), PASSPHRASE_MAX,
                              on_passphrase, op);
-        if (r < 0) {
+        if (r) {
                 free(op);
-                return request_fail(request, FAULT_BUSY, "The passphrase cannot be read now.");
+                value_reader_failure(&failure, r);
+                return failure_answer(&failure, request);
         }
         return 0;
 }

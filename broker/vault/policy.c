@@ -6,6 +6,7 @@
 #define POLICY_POOL_MAX (16U * 1024U * 1024U)
 
 struct Policy {
+        unsigned n_refs;
         ConfigureRequest settings;
         Pool pool;
         ConfigProfile profiles[POLICY_PROFILES_MAX];
@@ -18,15 +19,22 @@ int policy_new(Policy **ret, const ConfigureRequest *config)
 
         if (!policy)
                 return -ENOMEM;
+        policy->n_refs = 1;
         policy->settings = *config;
         policy->pool = POOL_NULL(POLICY_POOL_MAX);
         *ret = policy;
         return 0;
 }
 
-Policy *policy_free(Policy *policy)
+Policy *policy_ref(Policy *policy)
 {
-        if (!policy)
+        policy->n_refs++;
+        return policy;
+}
+
+Policy *policy_unref(Policy *policy)
+{
+        if (!policy || --policy->n_refs > 0)
                 return NULL;
         pool_deinit(&policy->pool);
         free(policy);

@@ -14,7 +14,9 @@
 typedef struct Policy Policy;
 
 int policy_new(Policy **ret, const ConfigureRequest *config) NODISCARD NONNULL(1, 2);
-Policy *policy_free(Policy *policy);
+/* A reload must not take the profiles from under an operation that borrows from them. */
+Policy *policy_ref(Policy *policy) NONNULL(1);
+Policy *policy_unref(Policy *policy);
 /* A deep copy. -ENOBUFS at the limit. */
 int policy_add(Policy *policy, const ConfigProfile *profile) NODISCARD NONNULL(1, 2);
 size_t policy_count(const Policy *policy) NONNULL(1);
@@ -37,4 +39,4 @@ bool policy_narrow(const ConfigProfile *profile, const Scope *asked, Scope *ret,
  * is not. "metadata: read" is within anything: GitHub adds it to every token. */
 bool policy_scope_within(const Scope *inner, const Scope *outer, const char **ret_excess) NONNULL(1, 2, 3);
 
-DEFINE_CLEANUP(Policy *, policy_free);
+DEFINE_CLEANUP(Policy *, policy_unref);

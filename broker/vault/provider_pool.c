@@ -24,6 +24,7 @@ struct ProviderJob {
         Pool memory;
         uint64_t pid; /* 0: not started */
         Channel *channel;
+        Call *call; /* of the supervisor to start it, then of the process */
         ProviderDone done;
         void *userdata;
 };
@@ -60,6 +61,8 @@ static void job_release_process(ProviderJob *job)
 static void job_free(ProviderJob *job)
 {
         list_remove(&job->link);
+        if (job->call)
+                call_cancel(job->call);
         job_release_process(job);
         if (job->body)
                 schema_clear(request_schema(job->method), job->body);
@@ -99,6 +102,7 @@ static int on_answer(void *userdata, const Reply *reply)
         ProviderJob *job = userdata;
         Failure failure = { 0 };
 
+        job->call = NULL;
         if (reply->fault == FAULT_UNAVAILABLE || reply->fault == FAULT_TIMEOUT)
                 failure_set(&failure, FAULT_UPSTREAM_UNKNOWN,
                             "The provider process ended without an answer from the upstream.");
@@ -120,16 +124,17 @@ static int on_started(void *userdata, const Reply *reply)
         Failure failure;
         int r;
 
+        job->call = NULL;
+        job->pid = started ? started->pid : 0;
         if (reply->fault != FAULT_NONE || reply->n_fds != 1) {
                 failure_set(&failure, FAULT_UNAVAILABLE, "The provider process could not be started.");
                 return job_finish(job, NULL, &failure);
         }
-        job->pid = started->pid;
         config.fd = take_fd(&reply->fds[0]);
         r = channel_new(&job->channel, &config);
         if (r < 0)
                 return r;
-        return channel_call(job->channel, job->method, job->body, NULL, 0, JOB_USEC, on_answer, job, NULL);
+        return channel_call(job->channel, job->method, job->body, NULL, 0, JOB_USEC, on_answer, job, &job->call);
 }
 
 static int start_waiting(ProviderPool *pool)
@@ -145,7 +150,7 @@ static int start_waiting(ProviderPool *pool)
                 list_append(&pool->running, &job->link);
                 pool->n_running++;
                 r = channel_call(*pool->config.supervisor, VAULT_START_PROVIDER, &request, NULL, 0, START_USEC,
-                                 on_started, job, NULL);
+                                 on_started, job, &job->call);
         }
         return r;
 }
@@ -194,7 +199,7 @@ int provider_pool_run(ProviderPool *pool, const char *provider, ProviderMethod m
         if (r < 0) {
                 job_free(job);
                 failure_set(&failure, FAULT_BUSY, "There is no room for another upstream operation.");
-                return r == -ENOTRECOVERABLE ? done(userdata, NULL, &failure) : r;
+                return r == -ENOTRECOVERABLE || r == -ENOBUFS ? done(userdata, NULL, &failure) : r;
         }
         list_append(&pool->waiting, &job->link);
         pool->n_waiting++;

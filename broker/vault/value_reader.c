@@ -1,6 +1,7 @@
 #include "vault/value_reader.h"
 #include "base/fd.h"
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 /* The socket is filled before it is passed along, so this is generous. */
 #define DEADLINE_USEC (5 * USEC_PER_SEC)
@@ -42,7 +43,7 @@ static int finish(ValueReader *reader, Fault fault, const char *message)
 static int on_ready(void *userdata, UNUSED uint32_t events)
 {
         ValueReader *reader = userdata;
-        int r = secret_read_fd(reader->value, reader->fd);
+        int r = secret_receive(reader->value, reader->fd);
 
         if (r == SECRET_E_AGAIN)
                 return 0;
@@ -61,11 +62,35 @@ static int on_deadline(void *userdata)
         return finish(userdata, FAULT_TIMEOUT, "The value did not come; its descriptor must be shut down for writing.");
 }
 
+static bool is_stream_socket(int fd)
+{
+        int type = 0, domain = 0;
+        socklen_t size = sizeof(type);
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+               getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+void value_reader_failure(Failure *failure, int r)
+{
+        if (r == VALUE_READER_E_TYPE)
+                failure_set(failure, FAULT_INVALID_PARAMETER, "The value comes as a Unix stream socket.");
+        else if (r == VALUE_READER_E_FULL)
+                failure_set(failure, FAULT_BUSY, "The broker's memory for secrets is full.");
+        else
+                failure_set(failure, FAULT_BUSY, "The value cannot be read now.");
+}
+
 int value_reader_new(ValueReader **ret, Loop *loop, Arena *arena, int fd, size_t max, ValueDone done, void *userdata)
 {
-        ValueReader *reader = calloc(1, sizeof(*reader));
+        ValueReader *reader;
         int r;
 
+        if (!is_stream_socket(fd)) {
+                fd_close(fd);
+                return VALUE_READER_E_TYPE;
+        }
+        reader = calloc(1, sizeof(*reader));
         if (!reader) {
                 fd_close(fd);
                 return -ENOMEM;
@@ -73,14 +98,12 @@ int value_reader_new(ValueReader **ret, Loop *loop, Arena *arena, int fd, size_t
         reader->fd = fd;
         reader->done = done;
         reader->userdata = userdata;
-        r = error_fold(secret_new(&reader->value, arena, max));
-        if (r == 0)
-                r = fd_set_nonblock(fd);
+        r = secret_new(&reader->value, arena, max) ? VALUE_READER_E_FULL : 0;
         if (r == 0)
                 r = timer_new(&reader->timer, loop, on_deadline, reader);
         if (r == 0)
                 r = source_new(&reader->source, loop, fd, EPOLLIN, on_ready, reader);
-        if (r < 0) {
+        if (r) {
                 value_reader_free(reader);
                 return r;
         }

@@ -113,8 +113,8 @@ void vault_deinit(Vault *vault)
         vault->expiry = timer_free(vault->expiry);
         vault->audit_flush = timer_free(vault->audit_flush);
         vault->prune = timer_free(vault->prune);
-        vault->policy = policy_free(vault->policy);
-        vault->next_policy = policy_free(vault->next_policy);
+        vault->policy = policy_unref(vault->policy);
+        vault->next_policy = policy_unref(vault->next_policy);
         pool_deinit(&vault->problem_pool);
 }
 
@@ -323,7 +323,7 @@ static int on_configure_begin(Vault *vault, Request *request)
         Empty reply = { 0 };
         int r;
 
-        vault->next_policy = policy_free(vault->next_policy);
+        vault->next_policy = policy_unref(vault->next_policy);
         r = policy_new(&vault->next_policy, request->body);
         return r < 0 ? r : request_reply(request, &reply, NULL, 0);
 }
@@ -348,7 +348,7 @@ static int on_configure_commit(Vault *vault, Request *request)
 
         if (!vault->next_policy)
                 return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
-        policy_free(vault->policy);
+        policy_unref(vault->policy);
         vault->policy = take_ptr(vault->next_policy);
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };

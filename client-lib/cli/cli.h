@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define UNUSED __attribute__((unused))
+#define UNUSED                 __attribute__((unused))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define _cleanup_(f) __attribute__((cleanup(f)))
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define _cleanup_(f)           __attribute__((cleanup(f)))
+#define ARRAY_SIZE(a)          (sizeof(a) / sizeof((a)[0]))
 
 /* Of everything that --json prints. Raised when a field goes or changes its meaning. */
 #define SCHEMA_VERSION 1U
@@ -38,9 +38,9 @@ typedef struct Cli {
         bool system;
         bool help;
         const char *runtime;
-        uint64_t timeout; /* seconds; 0: the library's own */
+        uint64_t timeout;                              /* seconds; 0: the library's own */
         const char *broker, *libexec, *state, *config; /* for starting a broker*/
-        bool quiet_stdout; /* exec: even --json errors go to stderr */
+        bool quiet_stdout;                             /* exec: even --json errors go to stderr */
 } Cli;
 
 typedef struct Texts {
@@ -57,20 +57,22 @@ typedef enum OptionKind {
 } OptionKind;
 
 typedef struct Option {
-        const char *name;     /* without the dashes */
+        const char *name; /* without the dashes */
         OptionKind kind;
         size_t offset;        /* into the verb's struct */
         const char *argument; /* as help shows it; NULL for a flag */
         const char *help;
 } Option;
 
-#define OPTION(type, member, name, kind, argument, help) \
-        { name, OPTION_##kind, offsetof(type, member), argument, help }
+#define OPTION(type, member, name, kind, argument, help)                                           \
+        {                                                                                          \
+                name, OPTION_##kind, offsetof(type, member), argument, help                        \
+        }
 
 typedef struct Arguments {
         const char **items; /* words that are no options */
         size_t n;
-        char **rest;        /* behind "--", NULL-terminated */
+        char **rest; /* behind "--", NULL-terminated */
         size_t n_rest;
 } Arguments;
 
@@ -81,37 +83,40 @@ typedef struct Verb {
         const char *details;   /* more, and examples; may be NULL */
         const Option *options;
         size_t n_options;
-        size_t options_size;   /* of the struct that the options are read into; 0: none */
+        size_t options_size; /* of the struct that the options are read into; 0: none */
         size_t min_arguments, max_arguments;
-        bool takes_rest;       /* "--" may be followed by a command */
-        bool is_exec;          /* its own failures are 125 and nothing goes to stdout */
+        bool takes_rest; /* "--" may be followed by a command */
+        bool is_exec;    /* its own failures are 125 and nothing goes to stdout */
         int (*run)(Cli *cli, const void *options, const Arguments *arguments);
 } Verb;
 
-#define OPTIONS(table, type) .options = (table), .n_options = ARRAY_SIZE(table), .options_size = sizeof(type)
+#define OPTIONS(table, type)                                                                       \
+        .options = (table), .n_options = ARRAY_SIZE(table), .options_size = sizeof(type)
 
 extern const Verb *const verbs[];
-extern const Verb verb_add, verb_list, verb_remove, verb_exec, verb_open, verb_token, verb_rotate, verb_revoke,
-        verb_status, verb_sessions, verb_leases, verb_profile, verb_audit, verb_doctor, verb_unlock, verb_lock,
-        verb_reload, verb_help, verb_version;
+extern const Verb verb_add, verb_list, verb_remove, verb_exec, verb_open, verb_token, verb_rotate,
+        verb_revoke, verb_status, verb_sessions, verb_leases, verb_profile, verb_audit, verb_doctor,
+        verb_unlock, verb_lock, verb_reload, verb_help, verb_version;
 const Verb *verb_find(const char *name);
 extern const Option global_options[];
 extern const size_t n_global_options;
 
 /*
  * Reads argv behind the verb's name. Returns 0, or the exit status of what it has complained of.
- * `options` has verb->options_size bytes, zeroed. What it allocates lives as long as the process.
+ * `options` has verb->options_size bytes, zeroed. options_free() frees what it allocates, in any
+ * case.
  */
 int options_read(Cli *cli, const Verb *verb, int argc, char **argv, void *options, Arguments *ret);
+void options_free(const Verb *verb, void *options, Arguments *arguments);
 /* Global options before the verb. `ret_next` is the index of the first word that is none. */
 int options_read_global(Cli *cli, int argc, char **argv, int *ret_next);
 bool parse_duration(const char *text, uint64_t *ret_seconds);
 
 /* "error" in the manner of the command: a line on stderr, and with --json an object on stdout. They
  * return the exit status. */
-int cli_fail(Cli *cli);                                    /* the library's last error */
-int cli_fail_local(Cli *cli, int status, const char *name, const char *remedy, const char *format, ...)
-        PRINTF_LIKE(5, 6);
+int cli_fail(Cli *cli); /* the library's last error */
+int cli_fail_local(Cli *cli, int status, const char *name, const char *remedy, const char *format,
+                   ...) PRINTF_LIKE(5, 6);
 int cli_usage(Cli *cli, const Verb *verb, const char *format, ...) PRINTF_LIKE(3, 4);
 /* A hint on stderr that changes nothing. */
 void cli_note(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -120,7 +125,8 @@ void cli_note(const char *format, ...) PRINTF_LIKE(1, 2);
 int add_grants(mcpcred_open *request, const char *profiles, const Texts *repositories,
                const Texts *permissions, const char **ret_bad);
 
-/* Makes sure that a broker answers: connects, and starts one if there is none. 0 or an exit status. */
+/* Makes sure that a broker answers: connects, and starts one if there is none. 0 or an exit status.
+ */
 int broker_ensure(Cli *cli);
 
 static inline void free_memory(void *p)

@@ -12,7 +12,8 @@
 
 static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
 
-/* What we wait for by signalfd. A signal that is ignored here (nohup) stays so, here and in the child. */
+/* What we wait for by signalfd. A signal that is ignored here (nohup) stays so, here and in the
+ * child. */
 static void collect_signals(sigset_t *ret)
 {
         (void)sigemptyset(ret);
@@ -36,9 +37,11 @@ static int run_program(const ExecChild *child)
                 (void)execve(name, child->argv, child->env->items);
                 return errno;
         }
-        for (const char *at = path ? path : "/usr/bin:/bin"; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+        for (const char *at = path ? path : "/usr/bin:/bin"; at;
+             at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
                 size_t length = strcspn(at, ":");
-                int n = snprintf(file, sizeof(file), "%.*s%s%s", (int)length, at, length ? "/" : "./", name);
+                int n = snprintf(file, sizeof(file), "%.*s%s%s", (int)length, at,
+                                 length ? "/" : "./", name);
 
                 if (n < 0 || (size_t)n >= sizeof(file))
                         continue;
@@ -119,7 +122,8 @@ static int status_of_exec(int error)
         return error == ENOENT || error == ENOTDIR ? EXIT_EXEC_MISSING : EXIT_EXEC_CANNOT;
 }
 
-int exec_child_run(const ExecChild *child, void (*started)(void *userdata), void *userdata, ExecResult *ret)
+int exec_child_run(const ExecChild *child, void (*started)(void *userdata), void *userdata,
+                   ExecResult *ret)
 {
         int report[2], signals, error = 0;
         sigset_t caught, before;

@@ -12,10 +12,11 @@ typedef struct ExecChild {
 } ExecChild;
 
 typedef struct ExecResult {
-        int status;      /* to exit with */
-        int exec_errno;  /* why the program could not be run; 0: it ran */
+        int status;     /* to exit with */
+        int exec_errno; /* why the program could not be run; 0: it ran */
 } ExecResult;
 
-/* `started` is called once, when the child runs its program or has failed to: what only the child needed
- * can be wiped. 0 or -errno: nothing ran. */
-int exec_child_run(const ExecChild *child, void (*started)(void *userdata), void *userdata, ExecResult *ret);
+/* `started` is called once, when the child runs its program or has failed to: what only the child
+ * needed can be wiped. 0 or -errno: nothing ran. */
+int exec_child_run(const ExecChild *child, void (*started)(void *userdata), void *userdata,
+                   ExecResult *ret);

@@ -2,9 +2,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a program needs to be at home, and what MCP clients pass to their servers (ecosystem notes). */
-static const char *const kept[] = { "HOME",   "LOGNAME", "PATH", "SHELL", "TERM",
-                                    "USER",   "LANG",    "TZ",   "TMPDIR" };
+/* What a program needs to be at home, and what MCP clients pass to their servers (ecosystem notes).
+ */
+static const char *const kept[] = { "HOME", "LOGNAME", "PATH", "SHELL", "TERM",
+                                    "USER", "LANG",    "TZ",   "TMPDIR" };
 
 static bool is_kept(const char *variable, size_t length)
 {

@@ -8,8 +8,8 @@ typedef struct ExecEnv {
 } ExecEnv;
 
 /*
- * `wanted` are NAME or NAME=VALUE. `descriptor`: the value of MCPCRED_FD, -1: none. False: a name is not
- * one (*ret_bad), or there is no memory (NULL).
+ * `wanted` are NAME or NAME=VALUE. `descriptor`: the value of MCPCRED_FD, -1: none. False: a name
+ * is not one (*ret_bad), or there is no memory (NULL).
  */
 bool exec_env_build(ExecEnv *env, const mcpcred_session *session, const Texts *wanted, bool clean,
                     int descriptor, const char **ret_bad);

@@ -2,7 +2,8 @@
 #include <string.h>
 
 /* The scope options hold for each profile that is named. */
-static int narrow(mcpcred_open *request, const Texts *repositories, const Texts *permissions, const char **ret_bad)
+static int narrow(mcpcred_open *request, const Texts *repositories, const Texts *permissions,
+                  const char **ret_bad)
 {
         char name[128];
         int r = MCPCRED_OK;

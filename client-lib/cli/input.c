@@ -22,8 +22,8 @@ static int read_value(Cli *cli, int fd, const char *what, mcpcred_value *value)
         int r = mcpcred_value_read_fd(value, fd);
 
         if (r == MCPCRED_E_MISUSE)
-                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "", "%s is longer than %d bytes.", what,
-                                      MCPCRED_VALUE_MAX);
+                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "",
+                                      "%s is longer than %d bytes.", what, MCPCRED_VALUE_MAX);
         if (r)
                 return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot read %s: %s.", what,
                                       strerror(errno));
@@ -37,8 +37,8 @@ static int from_file(Cli *cli, const char *path, mcpcred_value *value)
         struct stat st;
 
         if (fd < 0)
-                return cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System", "", "%s: %s.",
-                                      path, strerror(errno));
+                return cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System",
+                                      "", "%s: %s.", path, strerror(errno));
         if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)) && S_ISREG(st.st_mode))
                 cli_note("%s can be read by others; delete it once the secret is stored.", path);
         r = read_value(cli, fd, path, value);
@@ -53,13 +53,14 @@ static int from_environment(Cli *cli, const char *name, mcpcred_value *value)
         int r;
 
         if (!text)
-                return cli_fail_local(cli, EXIT_NO_SUCH, "NotFound", "", "There is no variable %s.", name);
+                return cli_fail_local(cli, EXIT_NO_SUCH, "NotFound", "", "There is no variable %s.",
+                                      name);
         r = mcpcred_value_append(value, text, strlen(text));
         explicit_bzero(text, strlen(text));
         (void)unsetenv(name);
         if (r)
-                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "", "%s is longer than %d bytes.", name,
-                                      MCPCRED_VALUE_MAX);
+                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "",
+                                      "%s is longer than %d bytes.", name, MCPCRED_VALUE_MAX);
         return 0;
 }
 
@@ -73,7 +74,8 @@ static int spawn_shell(const char *command, int output, pid_t *ret)
 
         argv[2] = copy;
         if (r == 0)
-                r = copy ? posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) : ENOMEM;
+                r = copy ? posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+                         : ENOMEM;
         if (r == 0)
                 r = posix_spawn(ret, shell, &actions, NULL, argv, environ);
         (void)posix_spawn_file_actions_destroy(&actions);
@@ -86,12 +88,14 @@ static int from_command(Cli *cli, const char *command, mcpcred_value *value)
         pid_t pid;
 
         if (pipe2(ends, O_CLOEXEC) < 0)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot make a pipe: %s.", strerror(errno));
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot make a pipe: %s.",
+                                      strerror(errno));
         r = spawn_shell(command, ends[1], &pid);
         (void)close(ends[1]);
         if (r) {
                 (void)close(ends[0]);
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot run the command: %s.", strerror(r));
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot run the command: %s.",
+                                      strerror(r));
         }
         r = read_value(cli, ends[0], "the command's output", value);
         (void)close(ends[0]);
@@ -100,7 +104,8 @@ static int from_command(Cli *cli, const char *command, mcpcred_value *value)
         if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
                 r = cli_fail_local(cli, EXIT_FAILED, "CommandFailed", "Nothing was stored.",
                                    "The command failed (status %d).",
-                                   WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+                                   WIFEXITED(status) ? WEXITSTATUS(status)
+                                                     : 128 + WTERMSIG(status));
         return r;
 }
 
@@ -141,10 +146,10 @@ static bool terminal_open(Terminal *terminal)
         (void)sigaddset(&caught, SIGTSTP);
         (void)sigprocmask(SIG_BLOCK, &caught, &terminal->mask);
         terminal->signals = signalfd(-1, &caught, SFD_CLOEXEC);
-        /* Byte by byte: a line of the terminal's own would be cut at 4096. Interrupts come as bytes, so
-         * that the echo is on again before we end. */
+        /* Byte by byte: a line of the terminal's own would be cut at 4096. Interrupts come as
+         * bytes, so that the echo is on again before we end. */
         quiet = terminal->before;
-        quiet.c_lflag &= (tcflag_t)~(ECHO | ECHOE | ECHOK | ECHONL | ICANON | ISIG | IEXTEN);
+        quiet.c_lflag &= (tcflag_t) ~(ECHO | ECHOE | ECHOK | ECHONL | ICANON | ISIG | IEXTEN);
         quiet.c_iflag |= ICRNL;
         quiet.c_cc[VMIN] = 1;
         quiet.c_cc[VTIME] = 0;
@@ -197,14 +202,15 @@ static bool is_whole(const mcpcred_value *value, size_t line)
 }
 
 /* A byte that is no ordinary character. True: `ret` says how reading ends. */
-static bool handle_control(const Terminal *terminal, unsigned char byte, mcpcred_value *value, size_t line,
-                           Typed *ret)
+static bool handle_control(const Terminal *terminal, unsigned char byte, mcpcred_value *value,
+                           size_t line, Typed *ret)
 {
         const cc_t *keys = terminal->before.c_cc;
         size_t size = mcpcred_value_size(value);
 
         if (byte == keys[VERASE] || byte == '\b' || byte == 0x7f) {
-                while (size > line && size-- && (((const unsigned char *)mcpcred_value_data(value))[size] & 0xc0) == 0x80)
+                while (size > line && size-- &&
+                       (((const unsigned char *)mcpcred_value_data(value))[size] & 0xc0) == 0x80)
                         continue;
                 mcpcred_value_truncate(value, size);
                 return false;
@@ -255,12 +261,14 @@ static int complain_typed(Cli *cli, Typed typed)
         case TYPED_DONE:
                 return 0;
         case TYPED_CONTROL:
-                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter",
-                                      "Paste it again without what was copied around it, or use --file or --stdin.",
-                                      "What was typed contains a control character, which no secret has.");
+                return cli_fail_local(
+                        cli, EXIT_USAGE, "InvalidParameter",
+                        "Paste it again without what was copied around it, or use --file or "
+                        "--stdin.",
+                        "What was typed contains a control character, which no secret has.");
         case TYPED_LONG:
-                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "", "It is longer than %d bytes.",
-                                      MCPCRED_VALUE_MAX);
+                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "",
+                                      "It is longer than %d bytes.", MCPCRED_VALUE_MAX);
         default:
                 return cli_fail_local(cli, EXIT_USAGE, "Cancelled", "", "Nothing was entered.");
         }
@@ -272,9 +280,10 @@ static int type_once(Cli *cli, const char *prompt, mcpcred_value *value)
         Typed typed;
 
         if (!terminal_open(&terminal))
-                return cli_fail_local(cli, EXIT_USAGE, "NoTerminal",
-                                      "Use --stdin, --file PATH, --from-env NAME or --from-command CMD.",
-                                      "There is no terminal to ask on.");
+                return cli_fail_local(
+                        cli, EXIT_USAGE, "NoTerminal",
+                        "Use --stdin, --file PATH, --from-env NAME or --from-command CMD.",
+                        "There is no terminal to ask on.");
         terminal_say(&terminal, prompt);
         typed = read_typed(&terminal, value);
         terminal_say(&terminal, "\n");
@@ -295,14 +304,16 @@ static int from_terminal(Cli *cli, const char *prompt, bool twice, mcpcred_value
         if (r)
                 return r;
         if (mcpcred_value_size(value) != mcpcred_value_size(again) ||
-            memcmp(mcpcred_value_data(value), mcpcred_value_data(again), mcpcred_value_size(value)) != 0)
+            memcmp(mcpcred_value_data(value), mcpcred_value_data(again),
+                   mcpcred_value_size(value)) != 0)
                 return cli_fail_local(cli, EXIT_USAGE, "Mismatch", "Try again.", "The two differ.");
         return 0;
 }
 
 /* ---- all of them ---- */
 
-static int fill(Cli *cli, const Source *source, const char *prompt, bool twice, mcpcred_value *value)
+static int fill(Cli *cli, const Source *source, const char *prompt, bool twice,
+                mcpcred_value *value)
 {
         if (source->from_stdin)
                 return read_value(cli, STDIN_FILENO, "stdin", value);
@@ -315,7 +326,8 @@ static int fill(Cli *cli, const Source *source, const char *prompt, bool twice, 
         return from_terminal(cli, prompt, twice, value);
 }
 
-int input_secret(Cli *cli, const Source *source, const char *prompt, bool twice, mcpcred_value **ret)
+int input_secret(Cli *cli, const Source *source, const char *prompt, bool twice,
+                 mcpcred_value **ret)
 {
         _cleanup_(free_value) mcpcred_value *value = NULL;
         int n = source->from_stdin + (source->file != NULL) + (source->from_env != NULL) +
@@ -323,15 +335,18 @@ int input_secret(Cli *cli, const Source *source, const char *prompt, bool twice,
         int r;
 
         if (n > 1)
-                return cli_fail_local(cli, EXIT_USAGE, "Usage", "",
-                                      "--stdin, --file, --from-env and --from-command exclude each other.");
+                return cli_fail_local(
+                        cli, EXIT_USAGE, "Usage", "",
+                        "--stdin, --file, --from-env and --from-command exclude each other.");
         if (mcpcred_value_new(&value))
                 return no_memory(cli);
+        mcpcred_disconnect(cli->client); /* a broker does not wait for people */
         r = fill(cli, source, prompt, twice, value);
         if (r)
                 return r;
         if (mcpcred_value_size(value) == 0)
-                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "", "The secret is empty.");
+                return cli_fail_local(cli, EXIT_USAGE, "InvalidParameter", "",
+                                      "The secret is empty.");
         *ret = value;
         value = NULL;
         return 0;

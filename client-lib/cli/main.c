@@ -9,16 +9,18 @@
 #include <unistd.h>
 
 const Verb *const verbs[] = {
-        &verb_add,    &verb_list,   &verb_remove, &verb_exec,   &verb_open,     &verb_token,  &verb_rotate,
-        &verb_revoke, &verb_status, &verb_sessions, &verb_leases, &verb_profile, &verb_audit, &verb_doctor,
-        &verb_unlock, &verb_lock,   &verb_reload, &verb_help,   &verb_version,  NULL,
+        &verb_add,    &verb_list,    &verb_remove, &verb_exec,    &verb_open,
+        &verb_token,  &verb_rotate,  &verb_revoke, &verb_status,  &verb_sessions,
+        &verb_leases, &verb_profile, &verb_audit,  &verb_doctor,  &verb_unlock,
+        &verb_lock,   &verb_reload,  &verb_help,   &verb_version, NULL,
 };
 
 const Option global_options[] = {
         OPTION(Cli, json, "json", FLAG, NULL, "print JSON, with errors on stdout too"),
         OPTION(Cli, runtime, "runtime", TEXT, "DIR", "the broker's runtime directory"),
         OPTION(Cli, system, "system", FLAG, NULL, "the system's broker in /run/mcpcred"),
-        OPTION(Cli, timeout, "timeout", DURATION, "TIME", "how long the broker may take to answer (30s)"),
+        OPTION(Cli, timeout, "timeout", DURATION, "TIME",
+               "how long the broker may take to answer (30s)"),
         OPTION(Cli, help, "help", FLAG, NULL, "explain the verb"),
         OPTION(Cli, broker, "broker", TEXT, "PATH", "the mcpcredd to start where none runs"),
         OPTION(Cli, libexec, "libexec", TEXT, "DIR", "where that finds its parts"),
@@ -50,7 +52,8 @@ static void print_json_error(const Cli *cli, const Complaint *complaint)
         json_open_object(&json, "error");
         json_text(&json, "code", complaint->name);
         json_text(&json, "message", complaint->message);
-        json_text(&json, "remedy", complaint->remedy && *complaint->remedy ? complaint->remedy : NULL);
+        json_text(&json, "remedy",
+                  complaint->remedy && *complaint->remedy ? complaint->remedy : NULL);
         if (complaint->field)
                 json_text(&json, "field", complaint->field);
         if (complaint->retry_after_ms)
@@ -69,8 +72,8 @@ static void complain(const Cli *cli, const Complaint *complaint)
                 print_json_error(cli, complaint);
         if (cli->json && cli->quiet_stdout)
                 return;
-        (void)fprintf(stderr, "mcpcred: %s%s%s\n", field && *field ? field : "", field && *field ? ": " : "",
-                      message ? message : "");
+        (void)fprintf(stderr, "mcpcred: %s%s%s\n", field && *field ? field : "",
+                      field && *field ? ": " : "", message ? message : "");
         if (remedy && *remedy)
                 (void)fprintf(stderr, "  %s\n", remedy);
         if (complaint->retry_after_ms) {
@@ -95,7 +98,8 @@ int cli_fail(Cli *cli)
         return cli->quiet_stdout ? EXIT_EXEC_SELF : mcpcred_error_exit_status(cli->client);
 }
 
-int cli_fail_local(Cli *cli, int status, const char *name, const char *remedy, const char *format, ...)
+int cli_fail_local(Cli *cli, int status, const char *name, const char *remedy, const char *format,
+                   ...)
 {
         char message[1024];
         va_list args;
@@ -117,7 +121,8 @@ int cli_usage(Cli *cli, const Verb *verb, const char *format, ...)
         (void)vsnprintf(message, sizeof(message), format, args);
         va_end(args);
         if (verb)
-                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s %s", verb->name, verb->arguments);
+                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s %s", verb->name,
+                               verb->arguments);
         else
                 (void)snprintf(remedy, sizeof(remedy), "`mcpcred help` lists the verbs.");
         return cli_fail_local(cli, EXIT_USAGE, "Usage", remedy, "%s", message);
@@ -149,8 +154,24 @@ static int prepare_client(Cli *cli, const Verb *verb)
         else if (cli->runtime)
                 r = mcpcred_set_runtime(cli->client, cli->runtime);
         if (r == 0 && cli->timeout)
-                r = mcpcred_set_deadline(cli->client, (unsigned)(cli->timeout > 3600 ? 3600 : cli->timeout) * 1000);
+                r = mcpcred_set_deadline(
+                        cli->client, (unsigned)(cli->timeout > 3600 ? 3600 : cli->timeout) * 1000);
         return r ? cli_fail(cli) : 0;
+}
+
+static int run_options(Cli *cli, const Verb *verb, const void *options, const Arguments *arguments)
+{
+        int r;
+
+        if (cli->help) {
+                cli->quiet_stdout = false;
+                return verb_help.run(
+                        cli, NULL, &(Arguments){ .items = (const char *[]){ verb->name }, .n = 1 });
+        }
+        r = prepare_client(cli, verb);
+        if (r == 0)
+                r = verb->run(cli, options, arguments);
+        return r;
 }
 
 static int run_verb(Cli *cli, const Verb *verb, int argc, char **argv)
@@ -163,26 +184,31 @@ static int run_verb(Cli *cli, const Verb *verb, int argc, char **argv)
                 return EXIT_FAILED;
         cli->quiet_stdout = verb->is_exec;
         r = options_read(cli, verb, argc, argv, options, &arguments);
-        if (r)
-                return r;
-        if (cli->help) {
-                cli->quiet_stdout = false;
-                arguments = (Arguments){ .items = (const char *[]){ verb->name }, .n = 1 };
-                return verb_help.run(cli, NULL, &arguments);
-        }
-        r = prepare_client(cli, verb);
         if (r == 0)
-                r = verb->run(cli, options, &arguments);
+                r = run_options(cli, verb, options, &arguments);
+        options_free(verb, options, &arguments);
         if (fflush(stdout) != 0 && r == 0)
-                r = cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write to stdout: %s.", strerror(errno));
+                r = cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write to stdout: %s.",
+                                   strerror(errno));
         return r;
+}
+
+/* So that a mistake in front of --json is told in JSON too. */
+static bool asks_for_json(int argc, char **argv)
+{
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                if (strcmp(argv[i], "--json") == 0)
+                        return true;
+        return false;
 }
 
 static int run(Cli *cli, int argc, char **argv)
 {
         const Verb *verb;
-        int next, r = options_read_global(cli, argc, argv, &next);
+        int next, r;
 
+        cli->json = asks_for_json(argc, argv);
+        r = options_read_global(cli, argc, argv, &next);
         if (r)
                 return r;
         if (next >= argc)

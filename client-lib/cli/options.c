@@ -58,7 +58,8 @@ static const char *store(const Option *option, void *into, const char *value)
                 append(at, value);
                 return NULL;
         case OPTION_DURATION:
-                return parse_duration(value, at) ? NULL : "takes a duration such as 90s, 10m, 8h or 7d";
+                return parse_duration(value, at) ? NULL
+                                                 : "takes a duration such as 90s, 10m, 8h or 7d";
         case OPTION_NUMBER:
                 *(uint64_t *)at = strtoull(value, &end, 10);
                 return *value >= '0' && *value <= '9' && !*end ? NULL : "takes a number";
@@ -78,23 +79,28 @@ typedef struct OptionReader {
 /* argv[at] begins with two dashes. Moves behind it and its value. */
 static int read_one(OptionReader *reader)
 {
-        const char *word = reader->argv[reader->at] + 2, *equals = strchr(word, '='), *value = NULL, *wrong;
+        const char *word = reader->argv[reader->at] + 2, *equals = strchr(word, '='), *value = NULL,
+                   *wrong;
         size_t length = equals ? (size_t)(equals - word) : strlen(word);
         void *into = reader->options;
-        const Option *option = reader->verb ? find(reader->verb->options, reader->verb->n_options, word, length)
-                                            : NULL;
+        const Option *option =
+                reader->verb ? find(reader->verb->options, reader->verb->n_options, word, length)
+                             : NULL;
 
         if (!option) {
                 option = find(global_options, n_global_options, word, length);
                 into = reader->cli;
         }
         if (!option)
-                return cli_usage(reader->cli, reader->verb, "there is no option --%.*s", (int)length, word);
+                return cli_usage(reader->cli, reader->verb, "there is no option --%.*s",
+                                 (int)length, word);
         reader->at++;
         if (option->kind == OPTION_FLAG && equals)
                 return cli_usage(reader->cli, reader->verb, "--%s takes no value", option->name);
         if (option->kind != OPTION_FLAG)
-                value = equals ? equals + 1 : reader->at < reader->argc ? reader->argv[reader->at++] : NULL;
+                value = equals                      ? equals + 1
+                        : reader->at < reader->argc ? reader->argv[reader->at++]
+                                                    : NULL;
         if (option->kind != OPTION_FLAG && (!value || !*value))
                 return cli_usage(reader->cli, reader->verb, "--%s takes a value: %s", option->name,
                                  option->argument);
@@ -144,7 +150,9 @@ static int check_arguments(Cli *cli, const Verb *verb, const Arguments *argument
 
 int options_read(Cli *cli, const Verb *verb, int argc, char **argv, void *options, Arguments *ret)
 {
-        OptionReader reader = { .cli = cli, .verb = verb, .options = options, .argv = argv, .argc = argc };
+        OptionReader reader = {
+                .cli = cli, .verb = verb, .options = options, .argv = argv, .argc = argc
+        };
         Texts words = { 0 };
         int r = 0;
 
@@ -171,4 +179,12 @@ int options_read(Cli *cli, const Verb *verb, int argc, char **argv, void *option
         ret->items = words.items;
         ret->n = words.n;
         return r ? r : check_arguments(cli, verb, ret);
+}
+
+void options_free(const Verb *verb, void *options, Arguments *arguments)
+{
+        for (size_t i = 0; i < verb->n_options; i++)
+                if (verb->options[i].kind == OPTION_TEXTS)
+                        free(((Texts *)(void *)((char *)options + verb->options[i].offset))->items);
+        free(arguments->items);
 }

@@ -10,13 +10,40 @@
 
 /* ---- JSON ---- */
 
+/* Bytes of the character at `text`; 0: it is not UTF-8. Overlong forms and surrogates are none. */
+static size_t character(const char *text)
+{
+        const unsigned char *b = (const unsigned char *)text;
+        size_t n = b[0] < 0x80   ? 1
+                   : b[0] < 0xc2 ? 0
+                   : b[0] < 0xe0 ? 2
+                   : b[0] < 0xf0 ? 3
+                   : b[0] < 0xf5 ? 4
+                                 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((b[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ||
+            (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+/* An argument that is not UTF-8 may be quoted in an error. */
 static void write_string(FILE *stream, const char *text)
 {
         fputc('"', stream);
-        for (; *text; text++) {
+        for (size_t n; *text; text += n) {
                 unsigned char c = (unsigned char)*text;
 
-                if (c == '"' || c == '\\')
+                n = character(text);
+                if (n == 0) {
+                        (void)fputs("\\ufffd", stream);
+                        n = 1;
+                } else if (n > 1) {
+                        (void)fwrite(text, 1, n, stream);
+                } else if (c == '"' || c == '\\')
                         (void)fprintf(stream, "\\%c", c);
                 else if (c < 0x20 || c == 0x7f)
                         (void)fprintf(stream, "\\u%04x", c);
@@ -265,7 +292,8 @@ static void print_cut(const char *text, size_t width)
                 (void)fputs("…", stdout);
 }
 
-static void print_row(const Table *table, const char *const *cells, const size_t *widths, size_t left)
+static void print_row(const Table *table, const char *const *cells, const size_t *widths,
+                      size_t left)
 {
         for (size_t c = 0; c < table->n_columns; c++) {
                 bool last = c + 1 == table->n_columns;
@@ -287,7 +315,8 @@ void table_print(Table *table)
 
         for (size_t i = 0; i < table->n_cells + table->n_columns; i++) {
                 size_t c = i % table->n_columns;
-                const char *text = i < table->n_columns ? table->headers[c] : table->cells[i - table->n_columns];
+                const char *text = i < table->n_columns ? table->headers[c]
+                                                        : table->cells[i - table->n_columns];
 
                 if (width_of(text) > widths[c])
                         widths[c] = width_of(text);
@@ -336,11 +365,13 @@ const char *relative_time(uint64_t usec, char out[32])
                 return "-";
         (void)clock_gettime(CLOCK_REALTIME, &now);
         if (then > (uint64_t)now.tv_sec)
-                (void)snprintf(out, 32, "in %.20s", short_duration(then - (uint64_t)now.tv_sec, span));
+                (void)snprintf(out, 32, "in %.20s",
+                               short_duration(then - (uint64_t)now.tv_sec, span));
         else if (then == (uint64_t)now.tv_sec)
                 (void)snprintf(out, 32, "now");
         else
-                (void)snprintf(out, 32, "%.20s ago", short_duration((uint64_t)now.tv_sec - then, span));
+                (void)snprintf(out, 32, "%.20s ago",
+                               short_duration((uint64_t)now.tv_sec - then, span));
         return out;
 }
 
@@ -363,8 +394,8 @@ char *printable(const char *text)
 
 bool use_colour(void)
 {
-        const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"), *colour = getenv("CLICOLOR"),
-                   *term = getenv("TERM");
+        const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"),
+                   *colour = getenv("CLICOLOR"), *term = getenv("TERM");
 
         if (no && *no)
                 return false;

@@ -1,6 +1,6 @@
 #pragma once
-/* What the command prints: JSON for programs, aligned tables for people. Both are made in memory and
- * printed once they are whole, so that a broken listing leaves no half of one. */
+/* What the command prints: JSON for programs, aligned tables for people. Both are made in memory
+ * and printed once they are whole, so that a broken listing leaves no half of one. */
 #include "mcpcred.h"
 #include <stdbool.h>
 #include <stdio.h>

@@ -33,7 +33,8 @@ static int finish_json(Cli *cli, ListingState *state)
 
 int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, size_t *ret_n)
 {
-        ListingState state = { .listing = listing, .json_wanted = cli->json,
+        ListingState state = { .listing = listing,
+                               .json_wanted = cli->json,
                                .table = table_new(listing->headers) };
         int r;
 

@@ -4,10 +4,10 @@
 #include "output.h"
 
 typedef struct Listing {
-        const char *array;           /* the array's name in JSON */
-        const char *const *headers;  /* of the table, NULL-terminated */
+        const char *array;                                   /* the array's name in JSON */
+        const char *const *headers;                          /* of the table, NULL-terminated */
         void (*cells)(Table *table, const mcpcred_row *row); /* one table_add() a header */
-        const char *none;            /* what to say when there is nothing; to stderr */
+        const char *none; /* what to say when there is nothing; to stderr */
         bool (*wants)(const mcpcred_row *row, const void *userdata); /* NULL: all */
         const void *userdata;
 } Listing;

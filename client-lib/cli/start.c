@@ -14,10 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a broker may take until it answers: it opens the keyring and resolves what a crash left. */
+/* How long a broker may take until it answers: it opens the keyring and resolves what a crash left.
+ */
 #define START_MS 15000
 /* Between the socket's appearance and its owner's listen() the file system says nothing. */
-#define RETRY_MS 10
+#define RETRY_MS        10
 #define ENVIRONMENT_MAX 8U
 
 /* Nothing of the caller's environment: a project's launcher could have set it. */
@@ -51,8 +52,10 @@ static bool build_environment(Environment *environment)
 
         (void)snprintf(run, sizeof(run), "/run/user/%u", (unsigned)geteuid());
         (void)snprintf(bus, sizeof(bus), "%s/bus", run);
-        if (!user || !set(environment, "HOME", user->pw_dir) || !set(environment, "USER", user->pw_name) ||
-            !set(environment, "LOGNAME", user->pw_name) || !set(environment, "PATH", "/usr/local/bin:/usr/bin:/bin") ||
+        if (!user || !set(environment, "HOME", user->pw_dir) ||
+            !set(environment, "USER", user->pw_name) ||
+            !set(environment, "LOGNAME", user->pw_name) ||
+            !set(environment, "PATH", "/usr/local/bin:/usr/bin:/bin") ||
             !set(environment, "LANG", "C.UTF-8"))
                 return false;
         if (is_ours(run) && !set(environment, "XDG_RUNTIME_DIR", run))
@@ -66,12 +69,15 @@ static bool build_environment(Environment *environment)
 }
 
 /* The command line: its paths are compiled in or were given to us as arguments. */
-static void build_argv(const Cli *cli, const char *broker, const char *runtime, const char *argv[16])
+static void build_argv(const Cli *cli, const char *broker, const char *runtime,
+                       const char *argv[16])
 {
         const struct {
                 const char *option, *value;
-        } pairs[] = { { "--runtime", cli->system ? NULL : runtime }, { "--libexec", cli->libexec },
-                      { "--state", cli->state }, { "--config", cli->config } };
+        } pairs[] = { { "--runtime", cli->system ? NULL : runtime },
+                      { "--libexec", cli->libexec },
+                      { "--state", cli->state },
+                      { "--config", cli->config } };
         size_t n = 0;
 
         argv[n++] = broker;
@@ -114,7 +120,8 @@ static bool make_directories(const char *path)
         for (char *at = copy ? copy + 1 : NULL; good && at && *at; at++)
                 if (*at == '/') {
                         *at = '\0';
-                        good = mkdir(copy, 0700) == 0 || errno == EEXIST || errno == EROFS || errno == EACCES;
+                        good = mkdir(copy, 0700) == 0 || errno == EEXIST || errno == EROFS ||
+                               errno == EACCES;
                         *at = '/';
                 }
         good = good && (mkdir(path, 0700) == 0 || errno == EEXIST);
@@ -151,14 +158,16 @@ static int wait_until_ready(Cli *cli, pid_t pid, int inotify, int *ret_status)
         bool seen = false;
 
         while (now_ms() < until) {
-                struct pollfd pollers[] = { { .fd = inotify, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
+                struct pollfd pollers[] = { { .fd = inotify, .events = POLLIN },
+                                            { .fd = pidfd, .events = POLLIN } };
                 int64_t left = until - now_ms();
 
                 if (mcpcred_connect(cli->client) == 0) {
                         result = 0;
                         break;
                 }
-                if (poll(pollers, pidfd < 0 ? 1 : 2, seen ? RETRY_MS : (int)left) < 0 && errno != EINTR)
+                if (poll(pollers, pidfd < 0 ? 1 : 2, seen ? RETRY_MS : (int)left) < 0 &&
+                    errno != EINTR)
                         break;
                 seen = drain(inotify) || seen;
                 if (waitpid(pid, ret_status, WNOHANG) == pid) {
@@ -176,7 +185,8 @@ static void last_line(int log, char out[512])
 {
         char text[4096];
         off_t size = lseek(log, 0, SEEK_END);
-        ssize_t n = pread(log, text, sizeof(text) - 1, size > (off_t)sizeof(text) - 1 ? size - (off_t)sizeof(text) + 1 : 0);
+        ssize_t n = pread(log, text, sizeof(text) - 1,
+                          size > (off_t)sizeof(text) - 1 ? size - (off_t)sizeof(text) + 1 : 0);
         char *line = text;
 
         out[0] = '\0';
@@ -196,12 +206,15 @@ static int complain_start(Cli *cli, int result, int status, int log, const char 
 
         last_line(log, said);
         if (result == 2)
-                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "`mcpcredd --check` examines its setup.",
+                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable",
+                                      "`mcpcredd --check` examines its setup.",
                                       "The broker that was started does not answer.%s", said);
         if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_EXEC_MISSING)
-                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "Install mcpcredd, or start one by hand.",
+                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable",
+                                      "Install mcpcredd, or start one by hand.",
                                       "No broker is running, and there is no %s to start.", broker);
-        return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "`mcpcredd --check` examines its setup.",
+        return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable",
+                              "`mcpcredd --check` examines its setup.",
                               "The broker could not be started (%s %d).%s",
                               WIFEXITED(status) ? "status" : "signal",
                               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), said);
@@ -216,7 +229,8 @@ static int spawn_broker(Cli *cli, const char *runtime, int log, int inotify)
         pid_t pid;
 
         if (!build_environment(&environment))
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "This user is in no user database.");
+                return cli_fail_local(cli, EXIT_FAILED, "System", "",
+                                      "This user is in no user database.");
         build_argv(cli, broker, runtime, argv);
         pid = fork();
         if (pid == 0)
@@ -224,7 +238,8 @@ static int spawn_broker(Cli *cli, const char *runtime, int log, int inotify)
         for (size_t i = 0; i < environment.n; i++)
                 free(environment.items[i]);
         if (pid < 0)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot fork: %s.", strerror(errno));
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot fork: %s.",
+                                      strerror(errno));
         result = wait_until_ready(cli, pid, inotify, &status);
         return result ? complain_start(cli, result, status, log, broker) : 0;
 }
@@ -237,12 +252,15 @@ static int start_locked(Cli *cli, const char *runtime, int directory)
         if (mcpcred_connect(cli->client) == 0)
                 return 0;
         inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (inotify < 0 || inotify_add_watch(inotify, runtime, IN_CREATE | IN_MOVED_TO | IN_ATTRIB) < 0)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot watch %s: %s.", runtime,
-                                      strerror(errno));
-        log = openat(directory, "start.log", O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (inotify < 0 ||
+            inotify_add_watch(inotify, runtime, IN_CREATE | IN_MOVED_TO | IN_ATTRIB) < 0)
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot watch %s: %s.",
+                                      runtime, strerror(errno));
+        log = openat(directory, "start.log",
+                     O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (log < 0)
-                r = cli_fail_local(cli, EXIT_FAILED, "System", "", "%s/start.log: %s.", runtime, strerror(errno));
+                r = cli_fail_local(cli, EXIT_FAILED, "System", "", "%s/start.log: %s.", runtime,
+                                   strerror(errno));
         else
                 r = spawn_broker(cli, runtime, log, inotify);
         if (log >= 0)
@@ -257,13 +275,15 @@ static int start_broker(Cli *cli, const char *runtime)
         int directory, lock, r;
 
         if (!make_directories(runtime))
-                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "", "Cannot make %s: %s.", runtime,
-                                      strerror(errno));
+                return cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "",
+                                      "Cannot make %s: %s.", runtime, strerror(errno));
         directory = open(runtime, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        lock = directory < 0 ? -1 : openat(directory, "start.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        lock = directory < 0 ? -1
+                             : openat(directory, "start.lock",
+                                      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (lock < 0 || flock(lock, LOCK_EX) < 0)
-                r = cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "", "Cannot lock %s: %s.", runtime,
-                                   strerror(errno));
+                r = cli_fail_local(cli, EXIT_UNREACHABLE, "Unreachable", "", "Cannot lock %s: %s.",
+                                   runtime, strerror(errno));
         else
                 r = start_locked(cli, runtime, directory);
         if (lock >= 0)
@@ -280,8 +300,10 @@ int broker_ensure(Cli *cli)
         int r;
 
         if (mcpcred_is_marked())
-                return cli_fail_local(cli, EXIT_DENIED, "NotAllowed", "Ask from outside the session.",
-                                      "This process belongs to a session (or has a finite RLIMIT_RTTIME), so it may not open one.");
+                return cli_fail_local(cli, EXIT_DENIED, "NotAllowed",
+                                      "Ask from outside the session.",
+                                      "This process belongs to a session (or has a finite "
+                                      "RLIMIT_RTTIME), so it may not open one.");
         r = mcpcred_connect(cli->client);
         if (r != MCPCRED_E_UNREACHABLE)
                 return r ? cli_fail(cli) : 0;

@@ -10,14 +10,22 @@ typedef struct AddOptions {
 } AddOptions;
 
 static const Option options[] = {
-        OPTION(AddOptions, provider, "provider", TEXT, "NAME", "github_app or static; often clear from the others"),
-        OPTION(AddOptions, app_id, "app-id", TEXT, "ID", "of a GitHub App: its App ID or client ID"),
-        OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID", "of a GitHub App: where it is installed"),
-        OPTION(AddOptions, hosts, "host", TEXTS, "HOST", "the secret may be sent there and nowhere else"),
-        OPTION(AddOptions, base_url, "base-url", TEXT, "URL", "of the upstream's API, where it is not the usual one"),
-        OPTION(AddOptions, parameters, "set", TEXTS, "KEY=VALUE", "another setting of the provider"),
-        OPTION(AddOptions, replace, "replace", FLAG, NULL, "put it in the place of one of that name"),
-        OPTION(AddOptions, no_verify, "no-verify", FLAG, NULL, "store it without asking the upstream"),
+        OPTION(AddOptions, provider, "provider", TEXT, "NAME",
+               "github_app or static; often clear from the others"),
+        OPTION(AddOptions, app_id, "app-id", TEXT, "ID",
+               "of a GitHub App: its App ID or client ID"),
+        OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID",
+               "of a GitHub App: where it is installed"),
+        OPTION(AddOptions, hosts, "host", TEXTS, "HOST",
+               "the secret may be sent there and nowhere else"),
+        OPTION(AddOptions, base_url, "base-url", TEXT, "URL",
+               "of the upstream's API, where it is not the usual one"),
+        OPTION(AddOptions, parameters, "set", TEXTS, "KEY=VALUE",
+               "another setting of the provider"),
+        OPTION(AddOptions, replace, "replace", FLAG, NULL,
+               "put it in the place of one of that name"),
+        OPTION(AddOptions, no_verify, "no-verify", FLAG, NULL,
+               "store it without asking the upstream"),
         SOURCE_OPTIONS(AddOptions),
 };
 
@@ -55,15 +63,19 @@ static int set_github(Cli *cli, mcpcred_addition *addition, const AddOptions *as
                 bool in_set = false;
 
                 for (size_t k = 0; k < asked->parameters.n; k++)
-                        in_set = in_set || (strncmp(asked->parameters.items[k], needed[i].key, strlen(needed[i].key)) == 0 &&
-                                            asked->parameters.items[k][strlen(needed[i].key)] == '=');
+                        in_set = in_set ||
+                                 (strncmp(asked->parameters.items[k], needed[i].key,
+                                          strlen(needed[i].key)) == 0 &&
+                                  asked->parameters.items[k][strlen(needed[i].key)] == '=');
                 if (in_set)
                         continue;
                 if (!needed[i].given)
                         typed = input_line(needed[i].prompt);
                 if (!needed[i].given && !typed)
-                        return cli_usage(cli, &verb_add, "a GitHub App needs --app-id and --installation-id");
-                (void)mcpcred_addition_parameter(addition, needed[i].key, typed ? typed : needed[i].given);
+                        return cli_usage(cli, &verb_add,
+                                         "a GitHub App needs --app-id and --installation-id");
+                (void)mcpcred_addition_parameter(addition, needed[i].key,
+                                                 typed ? typed : needed[i].given);
         }
         return 0;
 }
@@ -83,7 +95,8 @@ static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, c
         if (r == 0 && asked->base_url && mcpcred_addition_base_url(addition, asked->base_url))
                 r = cli_usage(cli, &verb_add, "--base-url takes a URL");
         /* A static secret has no upstream that we could ask. */
-        (void)mcpcred_addition_verify(addition, !asked->no_verify && strcmp(provider, "static") != 0);
+        (void)mcpcred_addition_verify(addition,
+                                      !asked->no_verify && strcmp(provider, "static") != 0);
         (void)mcpcred_addition_replace(addition, asked->replace);
         return r;
 }
@@ -106,7 +119,8 @@ static int print(const mcpcred_row *row, void *userdata)
                 json_row_members(&json, row);
                 (void)json_end(&json, stdout);
         } else {
-                (void)printf("Stored %s%s%s.\n", added->name, identity ? ": " : "", clean ? clean : "");
+                (void)printf("Stored %s%s%s.\n", added->name, identity ? ": " : "",
+                             clean ? clean : "");
         }
         return 0;
 }
@@ -126,10 +140,12 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         int r;
 
         if (!provider)
-                return cli_usage(cli, &verb_add, "which --provider? github_app, or static with --host");
+                return cli_usage(cli, &verb_add,
+                                 "which --provider? github_app, or static with --host");
         r = mcpcred_addition_new(&addition, added.name, provider);
         if (r == MCPCRED_E_MISUSE)
-                return cli_usage(cli, &verb_add, "names are lower-case letters, digits, \".\", \"_\" and \"-\"");
+                return cli_usage(cli, &verb_add,
+                                 "names are lower-case letters, digits, \".\", \"_\" and \"-\"");
         if (r)
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
         r = fill(cli, addition, asked, provider);
@@ -137,8 +153,9 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 r = broker_ensure(cli);
         if (r == 0)
                 r = input_secret(cli, &asked->source,
-                                 strcmp(provider, "github_app") == 0 ? "Private key (paste the PEM file): "
-                                                                     : "Secret: ",
+                                 strcmp(provider, "github_app") == 0
+                                         ? "Private key (paste the PEM file): "
+                                         : "Secret: ",
                                  false, &value);
         if (r)
                 return r;
@@ -149,11 +166,16 @@ const Verb verb_add = {
         .name = "add",
         .arguments = "NAME [--provider NAME] [OPTION...]",
         .summary = "store a secret",
-        .details = "The secret is asked for on the terminal without echo, or comes from one of --stdin, --file,\n"
-                   "--from-env and --from-command; it is never an argument. Where it may be sent is sealed with it.\n\n"
-                   "  mcpcred add github --app-id 12345 --installation-id 678 --file app.private-key.pem\n"
-                   "  mcpcred add search --host api.search.example --from-command 'pass show search'",
+        .details =
+                "The secret is asked for on the terminal without echo, or comes from one of "
+                "--stdin, --file,\n"
+                "--from-env and --from-command; it is never an argument. Where it may be sent is "
+                "sealed with it.\n\n"
+                "  mcpcred add github --app-id 12345 --installation-id 678 --file "
+                "app.private-key.pem\n"
+                "  mcpcred add search --host api.search.example --from-command 'pass show search'",
         OPTIONS(options, AddOptions),
-        .min_arguments = 1, .max_arguments = 1,
+        .min_arguments = 1,
+        .max_arguments = 1,
         .run = run,
 };

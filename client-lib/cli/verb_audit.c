@@ -7,9 +7,10 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* The log and the head are read one after the other; on a busy broker they are not of one moment. */
+/* The log and the head are read one after the other; on a busy broker they are not of one moment.
+ */
 #define VERIFY_ATTEMPTS 5U
-#define TAIL_DEFAULT 10U
+#define TAIL_DEFAULT    10U
 
 typedef struct AuditOptions {
         const char *file, *head;
@@ -19,7 +20,8 @@ typedef struct AuditOptions {
 
 static const Option options[] = {
         OPTION(AuditOptions, file, "file", TEXT, "PATH", "this log instead of the broker's"),
-        OPTION(AuditOptions, head, "head", TEXT, "N:HEX", "verify: the chain's head after line N, from the journal"),
+        OPTION(AuditOptions, head, "head", TEXT, "N:HEX",
+               "verify: the chain's head after line N, from the journal"),
         OPTION(AuditOptions, lines, "lines", NUMBER, "N", "tail: how many lines (10)"),
         OPTION(AuditOptions, follow, "follow", FLAG, NULL, "tail: go on as lines are written"),
 };
@@ -51,8 +53,10 @@ static int find_out(Cli *cli, const AuditOptions *asked, Known *known)
         (void)snprintf(known->path, sizeof(known->path), "%s", asked->file);
         if (!asked->head)
                 return 0;
-        if (sscanf(asked->head, "%lu:%64s", &known->sequence, known->head) != 2 || strlen(known->head) != 64)
-                return cli_usage(cli, &verb_audit, "--head takes a line's number, a colon and the hash in hex");
+        if (sscanf(asked->head, "%lu:%64s", &known->sequence, known->head) != 2 ||
+            strlen(known->head) != 64)
+                return cli_usage(cli, &verb_audit,
+                                 "--head takes a line's number, a colon and the hash in hex");
         known->has_head = true;
         return 0;
 }
@@ -60,8 +64,8 @@ static int find_out(Cli *cli, const AuditOptions *asked, Known *known)
 static int open_log(Cli *cli, const char *path, int *ret)
 {
         *ret = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        return *ret < 0 ? cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System", "", "%s: %s.",
-                                         path, strerror(errno))
+        return *ret < 0 ? cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED,
+                                         "System", "", "%s: %s.", path, strerror(errno))
                         : 0;
 }
 
@@ -71,7 +75,8 @@ static int verify_once(Cli *cli, const Known *known, mcpcred_audit *ret)
 
         if (r)
                 return r;
-        r = mcpcred_audit_verify(cli->client, fd, known->sequence, known->has_head ? known->head : NULL, ret);
+        r = mcpcred_audit_verify(cli->client, fd, known->sequence,
+                                 known->has_head ? known->head : NULL, ret);
         (void)close(fd);
         return r ? cli_fail(cli) : 0;
 }
@@ -111,11 +116,14 @@ static int report(Cli *cli, const Known *known, const mcpcred_audit *audit)
                         return EXIT_FAILED;
         } else if (audit->bad_line) {
                 (void)printf("%s: line %llu: %s. The %llu lines before it are good.\n", known->path,
-                             (unsigned long long)audit->bad_line, audit->reason, (unsigned long long)audit->lines);
+                             (unsigned long long)audit->bad_line, audit->reason,
+                             (unsigned long long)audit->lines);
         } else {
-                (void)printf("%s: %llu lines are good%s.\n", known->path, (unsigned long long)audit->lines,
+                (void)printf("%s: %llu lines are good%s.\n", known->path,
+                             (unsigned long long)audit->lines,
                              known->has_head ? ", and end where they should"
-                                             : "; whether lines are missing at the end is not known without the head");
+                                             : "; whether lines are missing at the end is not "
+                                               "known without the head");
         }
         return audit->bad_line ? EXIT_FAILED : EXIT_DONE;
 }
@@ -158,8 +166,8 @@ static const char *value_of(const char *line, const char *key, int *ret_length)
 
 static void print_line(const Cli *cli, const char *line)
 {
-        static const char *const keys[] = { "time", "verdict", "operation", "principal", "session", "profile",
-                                            "reason" };
+        static const char *const keys[] = { "time",    "verdict", "operation", "principal",
+                                            "session", "profile", "reason" };
 
         if (cli->json) {
                 (void)puts(line);
@@ -219,9 +227,11 @@ static int follow(Cli *cli, const char *path, FILE *file)
         int inotify = inotify_init1(IN_CLOEXEC);
 
         if (inotify < 0 || inotify_add_watch(inotify, path, IN_MODIFY) < 0)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot watch %s: %s.", path, strerror(errno));
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot watch %s: %s.", path,
+                                      strerror(errno));
         while (!ferror(stdout)) {
-                struct pollfd pollers[] = { { .fd = inotify, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+                struct pollfd pollers[] = { { .fd = inotify, .events = POLLIN },
+                                            { .fd = STDOUT_FILENO } };
 
                 print_whole_lines(cli, file);
                 if (poll(pollers, 2, -1) < 0 && errno != EINTR)
@@ -271,9 +281,12 @@ const Verb verb_audit = {
         .name = "audit",
         .arguments = "verify|tail [OPTION...]",
         .summary = "check the audit log, or read its end",
-        .details = "verify names the first line that was edited, cut, left out, added or moved, and compares the end\n"
-                   "with what the broker's state says. tail prints the last lines; with --json as they are.",
+        .details = "verify names the first line that was edited, cut, left out, added or moved, "
+                   "and compares the end\n"
+                   "with what the broker's state says. tail prints the last lines; with --json as "
+                   "they are.",
         OPTIONS(options, AuditOptions),
-        .min_arguments = 1, .max_arguments = 1,
+        .min_arguments = 1,
+        .max_arguments = 1,
         .run = run,
 };

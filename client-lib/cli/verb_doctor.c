@@ -18,10 +18,13 @@ typedef struct Doctor {
 
 static Health health_of(const char *status)
 {
-        return strcmp(status, "ok") == 0 ? HEALTH_OK : strcmp(status, "warn") == 0 ? HEALTH_WARN : HEALTH_FAIL;
+        return strcmp(status, "ok") == 0     ? HEALTH_OK
+               : strcmp(status, "warn") == 0 ? HEALTH_WARN
+                                             : HEALTH_FAIL;
 }
 
-static void show(Doctor *doctor, const char *id, Health health, const char *summary, const char *remedy)
+static void show(Doctor *doctor, const char *id, Health health, const char *summary,
+                 const char *remedy)
 {
         static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
         _cleanup_(free_memory) char *what = printable(summary);
@@ -37,8 +40,8 @@ static void show(Doctor *doctor, const char *id, Health health, const char *summ
                 json_close_object(&doctor->json);
                 return;
         }
-        (void)printf("%s%-4s%s  %s: %s\n", doctor->colour ? colours[health] : "", health_names[health],
-                     doctor->colour ? "\033[0m" : "", id, what ? what : "");
+        (void)printf("%s%-4s%s  %s: %s\n", doctor->colour ? colours[health] : "",
+                     health_names[health], doctor->colour ? "\033[0m" : "", id, what ? what : "");
         if (health != HEALTH_OK && how && *how)
                 (void)printf("      %s\n", how);
 }
@@ -61,13 +64,15 @@ static int examine_client(Doctor *doctor)
              runtime ? runtime : mcpcred_error_message(client), "Set HOME or XDG_RUNTIME_DIR.");
         if (mcpcred_is_marked())
                 show(doctor, "client.mark", HEALTH_FAIL,
-                     "This process belongs to a session, or has a finite RLIMIT_RTTIME, so the broker refuses it.",
+                     "This process belongs to a session, or has a finite RLIMIT_RTTIME, so the "
+                     "broker refuses it.",
                      "Ask from outside the session.");
         else
                 show(doctor, "client.mark", HEALTH_OK, "This process belongs to no session.", NULL);
         r = mcpcred_connect(client);
         show(doctor, "client.broker", r ? HEALTH_FAIL : HEALTH_OK,
-             r ? mcpcred_error_message(client) : "A broker of this user answers.", mcpcred_error_remedy(client));
+             r ? mcpcred_error_message(client) : "A broker of this user answers.",
+             mcpcred_error_remedy(client));
         return r ? mcpcred_error_exit_status(client) : 0;
 }
 
@@ -81,8 +86,8 @@ static int report(Doctor *doctor)
                 if (!json_end(&doctor->json, stdout))
                         return EXIT_FAILED;
         } else {
-                (void)printf("\n%zu ok, %zu warnings, %zu failures\n", doctor->n[HEALTH_OK], doctor->n[HEALTH_WARN],
-                             doctor->n[HEALTH_FAIL]);
+                (void)printf("\n%zu ok, %zu warnings, %zu failures\n", doctor->n[HEALTH_OK],
+                             doctor->n[HEALTH_WARN], doctor->n[HEALTH_FAIL]);
         }
         return doctor->n[HEALTH_FAIL] > 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The upstream may be slow to revoke; the broker goes on trying, and the caller wants the status. */
+/* The upstream may be slow to revoke; the broker goes on trying, and the caller wants the status.
+ */
 #define CLOSE_MS 10000U
 
 typedef struct ExecOptions {
@@ -16,12 +17,17 @@ typedef struct ExecOptions {
 } ExecOptions;
 
 static const Option options[] = {
-        OPTION(ExecOptions, repositories, "repo", TEXTS, "OWNER/NAME", "narrow the grants to this repository"),
-        OPTION(ExecOptions, permissions, "permission", TEXTS, "NAME:LEVEL", "narrow them to this permission"),
+        OPTION(ExecOptions, repositories, "repo", TEXTS, "OWNER/NAME",
+               "narrow the grants to this repository"),
+        OPTION(ExecOptions, permissions, "permission", TEXTS, "NAME:LEVEL",
+               "narrow them to this permission"),
         OPTION(ExecOptions, ttl, "ttl", DURATION, "TIME", "end the session after this time"),
-        OPTION(ExecOptions, label, "label", TEXT, "TEXT", "what listings and the audit log call it"),
-        OPTION(ExecOptions, environment, "env", TEXTS, "NAME[=VALUE]", "pass a variable on, or set one"),
-        OPTION(ExecOptions, no_clean_env, "no-clean-env", FLAG, NULL, "pass the whole environment on"),
+        OPTION(ExecOptions, label, "label", TEXT, "TEXT",
+               "what listings and the audit log call it"),
+        OPTION(ExecOptions, environment, "env", TEXTS, "NAME[=VALUE]",
+               "pass a variable on, or set one"),
+        OPTION(ExecOptions, no_clean_env, "no-clean-env", FLAG, NULL,
+               "pass the whole environment on"),
 };
 
 typedef struct Exec {
@@ -32,7 +38,8 @@ typedef struct Exec {
         char *id;
 } Exec;
 
-static int make_request(Cli *cli, const ExecOptions *asked, const Arguments *arguments, mcpcred_open **ret)
+static int make_request(Cli *cli, const ExecOptions *asked, const Arguments *arguments,
+                        mcpcred_open **ret)
 {
         const char *bad = NULL;
         int r;
@@ -41,9 +48,11 @@ static int make_request(Cli *cli, const ExecOptions *asked, const Arguments *arg
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
         r = add_grants(*ret, arguments->items[0], &asked->repositories, &asked->permissions, &bad);
         if (r == MCPCRED_E_MISUSE)
-                return cli_usage(cli, &verb_exec, "\"%s\" is not a profile, repository or permission", bad);
+                return cli_usage(cli, &verb_exec,
+                                 "\"%s\" is not a profile, repository or permission", bad);
         if (asked->label && mcpcred_open_label(*ret, asked->label))
-                return cli_usage(cli, &verb_exec, "--label takes up to 128 bytes without control characters");
+                return cli_usage(cli, &verb_exec,
+                                 "--label takes up to 128 bytes without control characters");
         (void)mcpcred_open_lifetime(*ret, asked->ttl);
         (void)mcpcred_open_want_descriptor(*ret);
         (void)mcpcred_open_command(*ret, arguments->n_rest, (const char *const *)arguments->rest);
@@ -63,12 +72,14 @@ static int open_session(Exec *exec, const ExecOptions *asked, const Arguments *a
         exec->id = strdup(mcpcred_session_id(exec->session));
         exec->lifeline = fcntl(mcpcred_session_lifeline_fd(exec->session), F_DUPFD_CLOEXEC, 5);
         if (!exec->id || exec->lifeline < 0)
-                return cli_fail_local(exec->cli, EXIT_FAILED, "System", "", "Cannot keep the lifeline: %s.",
-                                      strerror(errno));
+                return cli_fail_local(exec->cli, EXIT_FAILED, "System", "",
+                                      "Cannot keep the lifeline: %s.", strerror(errno));
         if (!exec_env_build(&exec->env, exec->session, &asked->environment, !asked->no_clean_env,
                             EXEC_SESSION_FD, &bad))
-                return bad ? cli_usage(exec->cli, &verb_exec, "--env %s: not a variable that can be set", bad)
-                           : cli_fail_local(exec->cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
+                return bad ? cli_usage(exec->cli, &verb_exec,
+                                       "--env %s: not a variable that can be set", bad)
+                           : cli_fail_local(exec->cli, EXIT_FAILED, "NoMemory", "",
+                                            "There is no memory.");
         return 0;
 }
 
@@ -99,8 +110,9 @@ static void end_session(Exec *exec)
                 r = 0;
         if (r && r != MCPCRED_E_NOT_FOUND && r != MCPCRED_E_EXPIRED && r != MCPCRED_E_REVOKED &&
             r != MCPCRED_E_UNREACHABLE)
-                cli_note("the session %s could not be closed: %s The broker ends it by its lifeline.", exec->id,
-                         mcpcred_error_message(cli->client));
+                cli_note("the session %s could not be closed: %s The broker ends it by its "
+                         "lifeline.",
+                         exec->id, mcpcred_error_message(cli->client));
         if (exec->lifeline >= 0)
                 (void)close(exec->lifeline);
         exec->lifeline = -1;
@@ -108,17 +120,18 @@ static void end_session(Exec *exec)
 
 static int run_child(Exec *exec, const Arguments *arguments)
 {
-        const ExecChild child = { .argv = arguments->rest, .env = &exec->env,
+        const ExecChild child = { .argv = arguments->rest,
+                                  .env = &exec->env,
                                   .session_fd = mcpcred_session_fd(exec->session) };
         ExecResult result = { 0 };
         int r = exec_child_run(&child, wipe, exec, &result);
 
         if (r < 0)
-                return cli_fail_local(exec->cli, EXIT_FAILED, "System", "", "Cannot run the command: %s.",
-                                      strerror(-r));
+                return cli_fail_local(exec->cli, EXIT_FAILED, "System", "",
+                                      "Cannot run the command: %s.", strerror(-r));
         if (result.exec_errno)
-                (void)cli_fail_local(exec->cli, result.status, "System", "", "%s: %s.", arguments->rest[0],
-                                     strerror(result.exec_errno));
+                (void)cli_fail_local(exec->cli, result.status, "System", "", "%s: %s.",
+                                     arguments->rest[0], strerror(result.exec_errno));
         return result.status;
 }
 
@@ -145,14 +158,22 @@ const Verb verb_exec = {
         .name = "exec",
         .arguments = "PROFILE[,PROFILE...] [OPTION...] -- COMMAND [ARGUMENT...]",
         .summary = "run a command in a session of its own",
-        .details = "Opens a session, gives its variables to the command, stays beside it, and ends the session\n"
-                   "when the command ends. Starts the broker if none is running. The command's status is passed\n"
-                   "through; a failure of exec itself is 125. The command starts with HOME LOGNAME PATH SHELL\n"
-                   "TERM USER LANG LC_* TZ TMPDIR, what --env names, and the session's variables; stdin, stdout\n"
+        .details = "Opens a session, gives its variables to the command, stays beside it, and ends "
+                   "the session\n"
+                   "when the command ends. Starts the broker if none is running. The command's "
+                   "status is passed\n"
+                   "through; a failure of exec itself is 125. The command starts with HOME LOGNAME "
+                   "PATH SHELL\n"
+                   "TERM USER LANG LC_* TZ TMPDIR, what --env names, and the session's variables; "
+                   "stdin, stdout\n"
                    "and stderr are its own.\n\n"
                    "  mcpcred exec github-triage -- npx -y @modelcontextprotocol/server-github\n"
-                   "  mcpcred exec github-triage --repo octo/hello --permission contents:read -- gh issue list",
+                   "  mcpcred exec github-triage --repo octo/hello --permission contents:read -- "
+                   "gh issue list",
         OPTIONS(options, ExecOptions),
-        .min_arguments = 1, .max_arguments = 1, .takes_rest = true, .is_exec = true,
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .takes_rest = true,
+        .is_exec = true,
         .run = run,
 };

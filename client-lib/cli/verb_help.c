@@ -6,7 +6,8 @@ static void print_options(const Option *options, size_t n)
         for (size_t i = 0; i < n; i++) {
                 char left[64];
 
-                (void)snprintf(left, sizeof(left), "--%s%s%s", options[i].name, options[i].argument ? " " : "",
+                (void)snprintf(left, sizeof(left), "--%s%s%s", options[i].name,
+                               options[i].argument ? " " : "",
                                options[i].argument ? options[i].argument : "");
                 (void)printf("  %-22s %s\n", left, options[i].help);
         }
@@ -28,18 +29,19 @@ static void print_verb(const Verb *verb)
 
 static void print_exit_codes(void)
 {
-        (void)puts("0  done\n"
-                   "1  failed\n"
-                   "2  usage, or cancelled\n"
-                   "4  the keyring is locked, absent or does not answer\n"
-                   "5  denied by policy\n"
-                   "6  there is no such thing\n"
-                   "7  the broker cannot be reached\n"
-                   "8  done here, and the upstream has yet to confirm\n"
-                   "\n"
-                   "exec passes the command's own status through, 128 and the signal's number if a\n"
-                   "signal ended it, 126 and 127 if it cannot be run or is not there. 125 is a\n"
-                   "failure of exec itself.");
+        (void)puts(
+                "0  done\n"
+                "1  failed\n"
+                "2  usage, or cancelled\n"
+                "4  the keyring is locked, absent or does not answer\n"
+                "5  denied by policy\n"
+                "6  there is no such thing\n"
+                "7  the broker cannot be reached\n"
+                "8  done here, and the upstream has yet to confirm\n"
+                "\n"
+                "exec passes the command's own status through, 128 and the signal's number if a\n"
+                "signal ended it, 126 and 127 if it cannot be run or is not there. 125 is a\n"
+                "failure of exec itself.");
 }
 
 static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
@@ -61,7 +63,8 @@ static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
                 (void)printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
         (void)puts("\nOptions:");
         print_options(global_options, n_global_options);
-        (void)puts("\n`mcpcred help VERB` explains one; `mcpcred help exit-codes` lists the exit codes.");
+        (void)puts("\n`mcpcred help VERB` explains one; `mcpcred help exit-codes` lists the exit "
+                   "codes.");
         return 0;
 }
 

@@ -8,7 +8,8 @@ static const Option options[] = {
         OPTION(LeasesOptions, all, "all", FLAG, NULL, "those that are over too"),
 };
 
-static const char *const headers[] = { "LEASE", "SESSION", "PROFILE", "STATE", "ENDS", "UPSTREAM", NULL };
+static const char *const headers[] = { "LEASE", "SESSION",  "PROFILE", "STATE",
+                                       "ENDS",  "UPSTREAM", NULL };
 
 static void cells(Table *table, const mcpcred_row *row)
 {
@@ -26,8 +27,9 @@ static void cells(Table *table, const mcpcred_row *row)
 static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
 {
         const LeasesOptions *asked = given;
-        const Listing listing = { .array = "leases", .headers = headers, .cells = cells,
-                                  .none = "nothing is issued." };
+        const Listing listing = {
+                .array = "leases", .headers = headers, .cells = cells, .none = "nothing is issued."
+        };
 
         return listing_run(cli, &listing, MCPCRED_LIST_LEASES, asked->all, NULL);
 }

@@ -14,13 +14,18 @@ typedef struct OpenOptions {
 } OpenOptions;
 
 static const Option options[] = {
-        OPTION(OpenOptions, repositories, "repo", TEXTS, "OWNER/NAME", "narrow the grants to this repository"),
-        OPTION(OpenOptions, permissions, "permission", TEXTS, "NAME:LEVEL", "narrow them to this permission"),
+        OPTION(OpenOptions, repositories, "repo", TEXTS, "OWNER/NAME",
+               "narrow the grants to this repository"),
+        OPTION(OpenOptions, permissions, "permission", TEXTS, "NAME:LEVEL",
+               "narrow them to this permission"),
         OPTION(OpenOptions, ttl, "ttl", DURATION, "TIME", "end the session after this time"),
-        OPTION(OpenOptions, label, "label", TEXT, "TEXT", "what listings and the audit log call it"),
+        OPTION(OpenOptions, label, "label", TEXT, "TEXT",
+               "what listings and the audit log call it"),
         OPTION(OpenOptions, pid, "pid", NUMBER, "PID", "end it when this process ends"),
-        OPTION(OpenOptions, lifetime, "lifetime", FLAG, NULL, "end it when its time is over, and not before"),
-        OPTION(OpenOptions, env_file, "env-file", TEXT, "PATH", "write its variables to a new file of mode 0600"),
+        OPTION(OpenOptions, lifetime, "lifetime", FLAG, NULL,
+               "end it when its time is over, and not before"),
+        OPTION(OpenOptions, env_file, "env-file", TEXT, "PATH",
+               "write its variables to a new file of mode 0600"),
         OPTION(OpenOptions, shell, "shell", FLAG, NULL, "print its variables for a shell's eval"),
 };
 
@@ -34,25 +39,32 @@ static int set_lifeline(Cli *cli, const OpenOptions *asked, mcpcred_open *reques
                 return mcpcred_open_lifeline(request, MCPCRED_LIFELINE_LIFETIME) ? EXIT_FAILED : 0;
         fd = (int)syscall(SYS_pidfd_open, (pid_t)asked->pid, 0);
         if (fd < 0)
-                return cli_fail_local(cli, errno == ESRCH ? EXIT_NO_SUCH : EXIT_FAILED, "NotFound", "",
-                                      "Process %llu: %s.", (unsigned long long)asked->pid, strerror(errno));
+                return cli_fail_local(cli, errno == ESRCH ? EXIT_NO_SUCH : EXIT_FAILED, "NotFound",
+                                      "", "Process %llu: %s.", (unsigned long long)asked->pid,
+                                      strerror(errno));
         r = mcpcred_open_lifeline_fd(request, fd);
         (void)close(fd);
-        return r ? cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot use the process as lifeline.") : 0;
+        return r ? cli_fail_local(cli, EXIT_FAILED, "System", "",
+                                  "Cannot use the process as lifeline.")
+                 : 0;
 }
 
-static int make_request(Cli *cli, const OpenOptions *asked, const char *profiles, mcpcred_open **ret)
+static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arguments,
+                        mcpcred_open **ret)
 {
-        const char *bad = NULL;
+        const char *bad = NULL, *profiles = arguments->items[0];
 
         if (mcpcred_open_new(ret))
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
         if (add_grants(*ret, profiles, &asked->repositories, &asked->permissions, &bad))
-                return cli_usage(cli, &verb_open, "\"%s\" is not a profile, repository or permission",
+                return cli_usage(cli, &verb_open,
+                                 "\"%s\" is not a profile, repository or permission",
                                  bad ? bad : profiles);
         if (asked->label && mcpcred_open_label(*ret, asked->label))
-                return cli_usage(cli, &verb_open, "--label takes up to 128 bytes without control characters");
+                return cli_usage(cli, &verb_open,
+                                 "--label takes up to 128 bytes without control characters");
         (void)mcpcred_open_lifetime(*ret, asked->ttl);
+        (void)mcpcred_open_command(*ret, arguments->n_rest, (const char *const *)arguments->rest);
         return set_lifeline(cli, asked, *ret);
 }
 
@@ -91,10 +103,13 @@ static int write_file(Cli *cli, const char *path, const mcpcred_session *session
         bool good;
 
         if (!file)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "%s: %s.", path, strerror(errno));
+                return cli_fail_local(cli, EXIT_FAILED, "System", "", "%s: %s.", path,
+                                      strerror(errno));
         (void)setvbuf(file, NULL, _IONBF, 0);
         good = write_variables(file, session, false);
-        return fclose(file) == 0 && good ? 0 : cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write %s.", path);
+        return fclose(file) == 0 && good
+                       ? 0
+                       : cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write %s.", path);
 }
 
 static void print_json(const mcpcred_session *session)
@@ -149,7 +164,7 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         const OpenOptions *asked = given;
         _cleanup_(free_open) mcpcred_open *request = NULL;
         _cleanup_(free_session) mcpcred_session *session = NULL;
-        int r = make_request(cli, asked, arguments->items[0], &request);
+        int r = make_request(cli, asked, arguments, &request);
 
         if (r == 0 && asked->shell && cli->json)
                 r = cli_usage(cli, &verb_open, "--shell and --json exclude each other");
@@ -161,18 +176,25 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 return cli_fail(cli);
         r = present(cli, asked, session);
         if (r) /* nobody knows of it, so nobody would end it */
-                (void)mcpcred_close_session(cli->client, mcpcred_session_id(session), NULL, NULL, NULL);
+                (void)mcpcred_close_session(cli->client, mcpcred_session_id(session), NULL, NULL,
+                                            NULL);
         return r;
 }
 
 const Verb verb_open = {
         .name = "open",
-        .arguments = "PROFILE[,PROFILE...] --pid PID|--lifetime [OPTION...]",
+        .arguments = "PROFILE[,PROFILE...] --pid PID|--lifetime [OPTION...] [-- COMMAND]",
         .summary = "open a session that another process uses",
-        .details = "Its variables hold secrets, so they are printed only where --shell asks for it, and written to a\n"
-                   "file with --env-file. With --json their names are listed. `mcpcred revoke --session ID` ends it.\n\n"
+        .details = "Its variables hold secrets, so they are printed only where --shell asks for "
+                   "it, and written to a\n"
+                   "file with --env-file. With --json their names are listed. `mcpcred revoke "
+                   "--session ID` ends it.\n"
+                   "COMMAND is not run: it says what will be, for a profile that demands a certain "
+                   "one.\n\n"
                    "  eval \"$(mcpcred open github-triage --pid $$ --shell)\"",
         OPTIONS(options, OpenOptions),
-        .min_arguments = 1, .max_arguments = 1,
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .takes_rest = true,
         .run = run,
 };

@@ -32,7 +32,8 @@ static void print_map(const mcpcred_row *scope)
         for (size_t i = 0; i < mcpcred_row_count(scope, "permissions"); i++) {
                 char text[256];
 
-                (void)snprintf(text, sizeof(text), "%.120s: %.100s", mcpcred_row_key(scope, "permissions", i),
+                (void)snprintf(text, sizeof(text), "%.120s: %.100s",
+                               mcpcred_row_key(scope, "permissions", i),
                                mcpcred_row_item(scope, "permissions", i));
                 line(i ? "" : "permissions", text);
         }
@@ -79,9 +80,12 @@ static int show_one(Cli *cli, char *name)
 static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
 {
         const char *name = arguments->n ? arguments->items[0] : NULL;
-        const Listing listing = { .array = "profiles", .headers = headers, .cells = cells,
+        const Listing listing = { .array = "profiles",
+                                  .headers = headers,
+                                  .cells = cells,
                                   .none = "the configuration has no profiles.",
-                                  .wants = name ? is_named : NULL, .userdata = name };
+                                  .wants = name ? is_named : NULL,
+                                  .userdata = name };
         _cleanup_(free_memory) char *copy = name ? strdup(name) : NULL;
         size_t n;
         int r;

@@ -7,7 +7,8 @@ typedef struct RemoveOptions {
 
 static const Option options[] = {
         OPTION(RemoveOptions, yes, "yes", FLAG, NULL, "do not ask"),
-        OPTION(RemoveOptions, dry_run, "dry-run", FLAG, NULL, "say what would end, and change nothing"),
+        OPTION(RemoveOptions, dry_run, "dry-run", FLAG, NULL,
+               "say what would end, and change nothing"),
 };
 
 static int confirm(Cli *cli, const char *name)
@@ -18,9 +19,11 @@ static int confirm(Cli *cli, const char *name)
 
         if (mcpcred_secret_remove(cli->client, name, 1, &would))
                 return cli_fail(cli);
-        (void)snprintf(question, sizeof(question),
-                       "Remove %.64s? %llu sessions and %llu leases end. It cannot be undone. (y|n) ", name,
-                       (unsigned long long)would.sessions, (unsigned long long)would.leases);
+        mcpcred_disconnect(cli->client); /* a broker does not wait for people */
+        (void)snprintf(
+                question, sizeof(question),
+                "Remove %.64s? %llu sessions and %llu leases end. It cannot be undone. (y|n) ",
+                name, (unsigned long long)would.sessions, (unsigned long long)would.leases);
         if (input_confirm(question, &terminal))
                 return 0;
         if (terminal)
@@ -41,7 +44,8 @@ static void print(Cli *cli, const char *name, const mcpcred_ended *ended, bool d
                 (void)json_end(&json, stdout);
                 return;
         }
-        (void)printf("%s %s: %llu sessions and %llu leases %s.\n", dry_run ? "Would remove" : "Removed", name,
+        (void)printf("%s %s: %llu sessions and %llu leases %s.\n",
+                     dry_run ? "Would remove" : "Removed", name,
                      (unsigned long long)ended->sessions, (unsigned long long)ended->leases,
                      dry_run ? "would end" : "ended");
 }
@@ -66,6 +70,7 @@ const Verb verb_remove = {
         .arguments = "NAME [--yes] [--dry-run]",
         .summary = "end what lives of a secret, and delete it",
         OPTIONS(options, RemoveOptions),
-        .min_arguments = 1, .max_arguments = 1,
+        .min_arguments = 1,
+        .max_arguments = 1,
         .run = run,
 };

@@ -12,10 +12,12 @@ static const Option options[] = {
         OPTION(RevokeOptions, session, "session", TEXT, "ID", "what this session has"),
         OPTION(RevokeOptions, profile, "profile", TEXT, "NAME", "what was given by this profile"),
         OPTION(RevokeOptions, secret, "secret", TEXT, "NAME", "what was made with this secret"),
-        OPTION(RevokeOptions, token, "token", FLAG, NULL, "the token that is asked for, or read from --stdin, ..."),
+        OPTION(RevokeOptions, token, "token", FLAG, NULL,
+               "the token that is asked for, or read from --stdin, ..."),
         OPTION(RevokeOptions, token_hash, "token-hash", TEXT, "HEX", "the token with this SHA-256"),
         OPTION(RevokeOptions, all, "all", FLAG, NULL, "everything"),
-        OPTION(RevokeOptions, dry_run, "dry-run", FLAG, NULL, "say what would be revoked, and change nothing"),
+        OPTION(RevokeOptions, dry_run, "dry-run", FLAG, NULL,
+               "say what would be revoked, and change nothing"),
         SOURCE_OPTIONS(RevokeOptions),
 };
 
@@ -62,8 +64,10 @@ static int select_all(Cli *cli, const RevokeOptions *asked, mcpcred_selector *se
         const struct {
                 const char *text;
                 mcpcred_select what;
-        } given[] = { { asked->session, MCPCRED_SELECT_SESSION }, { asked->profile, MCPCRED_SELECT_PROFILE },
-                      { asked->secret, MCPCRED_SELECT_SECRET }, { asked->token_hash, MCPCRED_SELECT_TOKEN_HASH } };
+        } given[] = { { asked->session, MCPCRED_SELECT_SESSION },
+                      { asked->profile, MCPCRED_SELECT_PROFILE },
+                      { asked->secret, MCPCRED_SELECT_SECRET },
+                      { asked->token_hash, MCPCRED_SELECT_TOKEN_HASH } };
         size_t n = asked->token + asked->all;
 
         for (size_t i = 0; i < ARRAY_SIZE(given); i++)
@@ -93,14 +97,17 @@ static int report(Cli *cli, Revoked *revoked, const mcpcred_ended *ended, bool d
                         return EXIT_FAILED;
         } else {
                 table_print(&revoked->table);
-                (void)printf("%s %llu credentials; %llu sessions %s.\n", dry_run ? "Would revoke" : "Revoked",
+                (void)printf("%s %llu credentials; %llu sessions %s.\n",
+                             dry_run ? "Would revoke" : "Revoked",
                              (unsigned long long)ended->leases, (unsigned long long)ended->sessions,
                              dry_run ? "would end" : "ended");
         }
         if (pending)
-                cli_note("it is over here; the upstream has yet to confirm, and the broker goes on trying.");
+                cli_note("it is over here; the upstream has yet to confirm, and the broker goes on "
+                         "trying.");
         if (revoked->rotate)
-                cli_note("what was delivered raw can only be ended by rotating its secret: mcpcred rotate NAME.");
+                cli_note("what was delivered raw can only be ended by rotating its secret: mcpcred "
+                         "rotate NAME.");
         return pending ? EXIT_PENDING : EXIT_DONE;
 }
 
@@ -135,10 +142,13 @@ static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
 
 const Verb verb_revoke = {
         .name = "revoke",
-        .arguments = "--session ID | --profile NAME | --secret NAME | --token | --token-hash HEX | --all",
+        .arguments = "--session ID | --profile NAME | --secret NAME | --token | --token-hash HEX | "
+                     "--all",
         .summary = "end credentials now",
-        .details = "When it returns, nothing further leaves with what was revoked. It never asks, and may be repeated.\n"
-                   "Status 8: over here, and the upstream has yet to confirm. Several selectors narrow each other.\n\n"
+        .details = "When it returns, nothing further leaves with what was revoked. It never asks, "
+                   "and may be repeated.\n"
+                   "Status 8: over here, and the upstream has yet to confirm. Several selectors "
+                   "narrow each other.\n\n"
                    "  mcpcred revoke --profile github-triage\n"
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),

@@ -8,7 +8,8 @@ static const Option options[] = {
         OPTION(SessionsOptions, all, "all", FLAG, NULL, "those that have ended too"),
 };
 
-static const char *const headers[] = { "SESSION", "PROFILES", "STATE", "OPENED", "ENDS", "LABEL", NULL };
+static const char *const headers[] = { "SESSION", "PROFILES", "STATE", "OPENED",
+                                       "ENDS",    "LABEL",    NULL };
 
 static void cells(Table *table, const mcpcred_row *row)
 {
@@ -21,14 +22,17 @@ static void cells(Table *table, const mcpcred_row *row)
         table_add(table, mcpcred_row_text(row, "state"));
         table_add(table, relative_time(mcpcred_row_time(row, "opened"), opened));
         table_add(table, relative_time(ended ? ended : mcpcred_row_time(row, "expires"), ends));
-        table_add(table, ended && mcpcred_row_text(row, "end_reason") ? mcpcred_row_text(row, "end_reason")
-                                                                      : mcpcred_row_text(row, "label"));
+        table_add(table, ended && mcpcred_row_text(row, "end_reason")
+                                 ? mcpcred_row_text(row, "end_reason")
+                                 : mcpcred_row_text(row, "label"));
 }
 
 static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
 {
         const SessionsOptions *asked = given;
-        const Listing listing = { .array = "sessions", .headers = headers, .cells = cells,
+        const Listing listing = { .array = "sessions",
+                                  .headers = headers,
+                                  .cells = cells,
                                   .none = "no session is open." };
 
         return listing_run(cli, &listing, MCPCRED_LIST_SESSIONS, asked->all, NULL);

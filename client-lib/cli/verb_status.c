@@ -28,7 +28,8 @@ static void print_roles(const mcpcred_row *row)
                 char text[32];
 
                 table_add(&table, mcpcred_row_text(role, "role"));
-                (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)mcpcred_row_number(role, "pid"));
+                (void)snprintf(text, sizeof(text), "%llu",
+                               (unsigned long long)mcpcred_row_number(role, "pid"));
                 table_add(&table, text);
                 (void)snprintf(text, sizeof(text), "%llu",
                                (unsigned long long)mcpcred_row_number(role, "restarts"));
@@ -49,22 +50,24 @@ static int print_text(const mcpcred_row *row, void *userdata UNUSED)
 {
         char text[512], when[32];
 
-        (void)snprintf(text, sizeof(text), "mcpcredd %s, started %s", mcpcred_row_text(row, "version"),
+        (void)snprintf(text, sizeof(text), "mcpcredd %s, started %s",
+                       mcpcred_row_text(row, "version"),
                        relative_time(mcpcred_row_time(row, "started"), when));
         line("broker", text);
         (void)snprintf(text, sizeof(text), "%s, %s; %llu secrets", mcpcred_row_text(row, "store"),
                        mcpcred_row_text(row, "store_state"), number(row, "secrets"));
         line("store", text);
-        (void)snprintf(text, sizeof(text), "%llu profiles, %llu sessions, %llu leases", number(row, "profiles"),
-                       number(row, "sessions"), number(row, "leases"));
+        (void)snprintf(text, sizeof(text), "%llu profiles, %llu sessions, %llu leases",
+                       number(row, "profiles"), number(row, "sessions"), number(row, "leases"));
         line("in use", text);
         if (number(row, "pending")) {
-                (void)snprintf(text, sizeof(text), "%llu revocations that the upstream has yet to confirm",
+                (void)snprintf(text, sizeof(text),
+                               "%llu revocations that the upstream has yet to confirm",
                                number(row, "pending"));
                 line("pending", text);
         }
-        (void)snprintf(text, sizeof(text), "%.300s; %llu lines", mcpcred_row_text(row, "audit_state"),
-                       number(row, "audit_sequence"));
+        (void)snprintf(text, sizeof(text), "%.300s; %llu lines",
+                       mcpcred_row_text(row, "audit_state"), number(row, "audit_sequence"));
         line("audit", text);
         line("", mcpcred_row_text(row, "audit_path"));
         print_roles(row);

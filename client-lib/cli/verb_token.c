@@ -6,7 +6,8 @@ typedef struct TokenOptions {
 } TokenOptions;
 
 static const Option options[] = {
-        OPTION(TokenOptions, session, "session", TEXT, "ID", "of this session, asked from outside it"),
+        OPTION(TokenOptions, session, "session", TEXT, "ID",
+               "of this session, asked from outside it"),
 };
 
 static int run(Cli *cli, const void *given, const Arguments *arguments)
@@ -34,14 +35,17 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         (void)setvbuf(stdout, NULL, _IONBF, 0); /* no copy in a buffer */
         (void)fwrite(mcpcred_token_value(token), 1, mcpcred_token_size(token), stdout);
         putchar('\n');
-        return ferror(stdout) ? cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write to stdout.") : 0;
+        return ferror(stdout)
+                       ? cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write to stdout.")
+                       : 0;
 }
 
 const Verb verb_token = {
         .name = "token",
         .arguments = "[PROFILE] [--session ID]",
         .summary = "print the token of a session",
-        .details = "Inside a session it asks the session's own socket (MCPCRED_FD, or MCPCRED_SOCK and\n"
+        .details = "Inside a session it asks the session's own socket (MCPCRED_FD, or MCPCRED_SOCK "
+                   "and\n"
                    "MCPCRED_SESSION). With --json it prints profile and expiry, and not the token.",
         OPTIONS(options, TokenOptions),
         .max_arguments = 1,

@@ -7,7 +7,8 @@ typedef struct UnlockOptions {
 } UnlockOptions;
 
 static const Option options[] = {
-        OPTION(UnlockOptions, create, "create", FLAG, NULL, "make a new sealed file with this passphrase"),
+        OPTION(UnlockOptions, create, "create", FLAG, NULL,
+               "make a new sealed file with this passphrase"),
         SOURCE_OPTIONS(UnlockOptions),
 };
 
@@ -18,11 +19,14 @@ static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
         int r = broker_ensure(cli);
 
         if (r == 0)
-                r = input_secret(cli, &asked->source, asked->create ? "New passphrase: " : "Passphrase: ",
-                                 asked->create, &passphrase);
+                r = input_secret(cli, &asked->source,
+                                 asked->create ? "New passphrase: " : "Passphrase: ", asked->create,
+                                 &passphrase);
         if (r)
                 return r;
-        return mcpcred_unlock(cli->client, passphrase, asked->create, store_print, cli) ? cli_fail(cli) : 0;
+        return mcpcred_unlock(cli->client, passphrase, asked->create, store_print, cli)
+                       ? cli_fail(cli)
+                       : 0;
 }
 
 const Verb verb_unlock = {

@@ -23,35 +23,117 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BARE(name, ...) { #name, SYS_##name, { __VA_ARGS__ } }
+#define BARE(name, ...)                                                                            \
+        {                                                                                          \
+#name, SYS_##name,                                                                 \
+                {                                                                                  \
+                        __VA_ARGS__                                                                \
+                }                                                                                  \
+        }
+
+static const BareCall calls[] = {
+        BARE(ptrace, 0x10),
+        BARE(process_vm_readv),
+        BARE(process_vm_writev),
+        BARE(pidfd_open, 1),
+        BARE(pidfd_getfd, -1),
+        BARE(pidfd_send_signal, -1),
+        BARE(process_madvise, -1),
+        BARE(kcmp),
+        BARE(io_uring_setup),
+        BARE(io_uring_enter, -1),
+        BARE(io_uring_register, -1),
+        BARE(keyctl),
+        BARE(add_key),
+        BARE(request_key),
+        BARE(bpf, -1),
+        BARE(perf_event_open),
+        BARE(userfaultfd, -1),
+        BARE(seccomp, -1),
+        BARE(kill, 0, 0),
+        BARE(tkill, 1, 0),
+        BARE(execve),
+        BARE(execveat, -1),
+        BARE(unshare, 0),
+        BARE(setns, -1),
+        BARE(mount),
+        BARE(umount2),
+        BARE(pivot_root),
+        BARE(chroot),
+        BARE(open_tree, -1),
+        BARE(move_mount, -1),
+        BARE(fsopen),
+        BARE(name_to_handle_at, -1),
+        BARE(open_by_handle_at, -1),
+        BARE(openat2, -1),
+        BARE(landlock_create_ruleset),
+        BARE(landlock_restrict_self, -1),
+        BARE(fanotify_init),
+        BARE(setuid, 0),
+        BARE(setresuid, -1, -1, -1),
+        BARE(setgroups),
+        BARE(setfsuid, -1),
+        BARE(capset),
+        BARE(personality, -1),
+        BARE(bind, -1),
+        BARE(listen, -1),
+        BARE(memfd_create),
+        BARE(memfd_secret, -1),
+        BARE(shmget),
+        BARE(shmat, -1),
+        BARE(msgget),
+        BARE(semget),
+        BARE(mq_open),
+        BARE(init_module),
+        BARE(finit_module, -1),
+        BARE(kexec_load),
+        BARE(syslog, -1),
+        BARE(reboot),
+        BARE(swapon),
+        BARE(acct),
+        BARE(quotactl, -1),
+        BARE(settimeofday),
+        BARE(clock_settime, -1),
+        BARE(sethostname),
+        BARE(setrlimit),
+        BARE(setpriority, -1),
+        BARE(sched_setscheduler, -1),
+        BARE(truncate),
+        BARE(chdir),
+        BARE(fchdir, -1),
+        BARE(mkdirat, -1),
+        BARE(mknodat, -1),
+        BARE(symlinkat),
+        BARE(linkat, -1),
+        BARE(fchmodat, -1),
+        BARE(fchownat, -1),
+        BARE(utimensat, -1),
+        BARE(setxattr),
+        BARE(getxattr),
+        BARE(fsetxattr, -1),
+        BARE(vmsplice, -1),
+        BARE(splice, -1),
+        BARE(tee, -1),
+        BARE(copy_file_range, -1),
+        BARE(sendfile, -1),
+        BARE(timer_create),
+        BARE(wait4, 0),
+        BARE(waitid, -1),
+        BARE(ioprio_set),
+        BARE(mbind),
+        BARE(move_pages),
+        BARE(migrate_pages),
+        BARE(pkey_mprotect),
+        BARE(remap_file_pages),
+        BARE(vhangup),
+        BARE(setsid),
+        BARE(setpgid, -1),
+        BARE(umask),
+        { NULL, 0, { 0 } },
+};
 
 const BareCall *bare_calls(void)
 {
-        static const BareCall calls[] = {
-                BARE(ptrace, 0x10), BARE(process_vm_readv), BARE(process_vm_writev), BARE(pidfd_open, 1),
-                BARE(pidfd_getfd, -1), BARE(pidfd_send_signal, -1), BARE(process_madvise, -1), BARE(kcmp),
-                BARE(io_uring_setup), BARE(io_uring_enter, -1), BARE(io_uring_register, -1),
-                BARE(keyctl), BARE(add_key), BARE(request_key), BARE(bpf, -1), BARE(perf_event_open),
-                BARE(userfaultfd, -1), BARE(seccomp, -1), BARE(kill, 0, 0), BARE(tkill, 1, 0), BARE(execve),
-                BARE(execveat, -1), BARE(unshare, 0), BARE(setns, -1), BARE(mount), BARE(umount2),
-                BARE(pivot_root), BARE(chroot), BARE(open_tree, -1), BARE(move_mount, -1), BARE(fsopen),
-                BARE(name_to_handle_at, -1), BARE(open_by_handle_at, -1), BARE(openat2, -1),
-                BARE(landlock_create_ruleset), BARE(landlock_restrict_self, -1), BARE(fanotify_init),
-                BARE(setuid, 0), BARE(setresuid, -1, -1, -1), BARE(setgroups), BARE(setfsuid, -1), BARE(capset),
-                BARE(personality, -1), BARE(bind, -1), BARE(listen, -1), BARE(memfd_create), BARE(memfd_secret, -1),
-                BARE(shmget), BARE(shmat, -1), BARE(msgget), BARE(semget), BARE(mq_open), BARE(init_module),
-                BARE(finit_module, -1), BARE(kexec_load), BARE(syslog, -1), BARE(reboot), BARE(swapon),
-                BARE(acct), BARE(quotactl, -1), BARE(settimeofday), BARE(clock_settime, -1), BARE(sethostname),
-                BARE(setrlimit), BARE(setpriority, -1), BARE(sched_setscheduler, -1), BARE(truncate),
-                BARE(chdir), BARE(fchdir, -1), BARE(mkdirat, -1), BARE(mknodat, -1), BARE(symlinkat), BARE(linkat, -1),
-                BARE(fchmodat, -1), BARE(fchownat, -1), BARE(utimensat, -1), BARE(setxattr), BARE(getxattr),
-                BARE(fsetxattr, -1), BARE(vmsplice, -1), BARE(splice, -1), BARE(tee, -1), BARE(copy_file_range, -1),
-                BARE(sendfile, -1), BARE(timer_create), BARE(wait4, 0), BARE(waitid, -1), BARE(ioprio_set),
-                BARE(mbind), BARE(move_pages), BARE(migrate_pages), BARE(pkey_mprotect), BARE(remap_file_pages),
-                BARE(vhangup), BARE(setsid), BARE(setpgid, -1), BARE(umask),
-                { NULL, 0, { 0 } },
-        };
-
         return calls;
 }
 
@@ -224,7 +306,8 @@ static int connect_unix(int fd, const char *name, size_t size)
 
 int try_connect_bus(const Target *target)
 {
-        return connect_unix(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), target->bus, strlen(target->bus) + 1);
+        return connect_unix(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), target->bus,
+                            strlen(target->bus) + 1);
 }
 
 int try_connect_bus_inherited(const Target *target)
@@ -234,7 +317,8 @@ int try_connect_bus_inherited(const Target *target)
 
 int try_connect_abstract_inherited(const Target *target)
 {
-        return connect_unix(target->unix_stream, target->abstract, 1 + strlen(target->abstract + 1));
+        return connect_unix(target->unix_stream, target->abstract,
+                            1 + strlen(target->abstract + 1));
 }
 
 int try_sendto_address(const Target *target)
@@ -247,7 +331,8 @@ int try_sendto_address(const Target *target)
 
 static int connect_tcp(int fd, uint16_t port)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons(port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
         return fd < 0 ? errno : result(connect(fd, (void *)&address, sizeof(address)));
@@ -338,7 +423,8 @@ int try_socket_filter(const Target *target)
         struct sock_filter accept = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
         struct sock_fprog program = { .len = 1, .filter = &accept };
 
-        return result(setsockopt(target->pair[0], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+        return result(setsockopt(target->pair[0], SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                                 sizeof(program)));
 }
 
 int try_raise_limit(UNUSED const Target *target)
@@ -405,10 +491,13 @@ int try_pass_descriptor(const Target *target)
         union {
                 struct cmsghdr header;
                 char space[CMSG_SPACE(sizeof(int))];
-        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                                  .cmsg_level = SOL_SOCKET,
                                   .cmsg_type = SCM_RIGHTS } };
         struct iovec bytes = { (char[]){ "x" }, 1 };
-        struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control,
+        struct msghdr message = { .msg_iov = &bytes,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &control,
                                   .msg_controllen = sizeof(control) };
 
         memcpy(CMSG_DATA(&control.header), &target->pair[1], sizeof(int));
@@ -427,7 +516,8 @@ int try_log(const Target *target)
         return fflush(stream) ? errno : 0;
 }
 
-/* Memory is taken and given back; the arena itself was made before in a real role, so only bytes. */
+/* Memory is taken and given back; the arena itself was made before in a real role, so only bytes.
+ */
 int try_arena(UNUSED const Target *target)
 {
         char *big = malloc(8U << 20);
@@ -453,8 +543,10 @@ int try_sqlite(const Target *target)
                                  round == 0 ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
                                             : "PRAGMA journal_mode=DELETE",
                                  NULL, NULL, NULL) ||
-                    sqlite3_exec(db, "BEGIN; CREATE TABLE IF NOT EXISTS t(a); INSERT INTO t VALUES(1);"
-                                     "COMMIT; PRAGMA wal_checkpoint(TRUNCATE); SELECT max(a) FROM t ORDER BY a",
+                    sqlite3_exec(db,
+                                 "BEGIN; CREATE TABLE IF NOT EXISTS t(a); INSERT INTO t VALUES(1);"
+                                 "COMMIT; PRAGMA wal_checkpoint(TRUNCATE); SELECT max(a) FROM t "
+                                 "ORDER BY a",
                                  NULL, NULL, NULL);
         (void)sqlite3_close(db);
         return r == SQLITE_OK ? 0 : EIO;

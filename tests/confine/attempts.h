@@ -2,7 +2,8 @@
 /* What a role may be made to try by whoever has taken it over, and what it must be able to do. */
 #include "probe.h"
 
-/* A single system call with harmless or null arguments, which only the filter can answer by killing. */
+/* A single system call with harmless or null arguments, which only the filter can answer by
+ * killing. */
 typedef struct BareCall {
         const char *name;
         long number;

@@ -22,7 +22,7 @@ static struct {
 const HardenProfile *const *probe_roles(void)
 {
         static const HardenProfile *const roles[] = {
-                &harden_profile_gate, &harden_profile_session, &harden_profile_vault,
+                &harden_profile_gate,    &harden_profile_session,  &harden_profile_vault,
                 &harden_profile_keyring, &harden_profile_provider, NULL,
         };
 
@@ -61,8 +61,9 @@ static int unix_listener(const char *path, size_t path_size)
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         memcpy(address.sun_path, path, path_size);
-        if (fd < 0 || bind(fd, (void *)&address,
-                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_size)) < 0 ||
+        if (fd < 0 ||
+            bind(fd, (void *)&address,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_size)) < 0 ||
             listen(fd, 8) < 0)
                 return fd_close(fd);
         return fd;
@@ -70,7 +71,8 @@ static int unix_listener(const char *path, size_t path_size)
 
 static int inet_listener(uint16_t *ret_port)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -94,10 +96,12 @@ static int make_sockets(Target *target)
 
         snprintf(path, sizeof(path), "%s/accepting", target->directory);
         target->abstract[0] = '\0';
-        snprintf(target->abstract + 1, sizeof(target->abstract) - 1, "mcpcred-test-%d", (int)getpid());
+        snprintf(target->abstract + 1, sizeof(target->abstract) - 1, "mcpcred-test-%d",
+                 (int)getpid());
         target->bus_listener = unix_listener(target->bus, strlen(target->bus) + 1);
         target->accepting = unix_listener(path, strlen(path) + 1);
-        target->abstract_listener = unix_listener(target->abstract, 1 + strlen(target->abstract + 1));
+        target->abstract_listener =
+                unix_listener(target->abstract, 1 + strlen(target->abstract + 1));
         target->listener = inet_listener(&target->port);
         target->unix_stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         target->unix_datagram = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -106,7 +110,9 @@ static int make_sockets(Target *target)
             target->listener < 0 || target->unix_stream < 0 || target->unix_datagram < 0 ||
             target->inet_stream < 0)
                 return -EIO;
-        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, target->pair) < 0 ? error_errno() : 0;
+        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, target->pair) < 0
+                       ? error_errno()
+                       : 0;
 }
 
 int target_make(Target *target)
@@ -146,7 +152,8 @@ void target_remove(Target *target)
 
 int probe_confine(const HardenProfile *role, Layers layers, const Target *target)
 {
-        /* As mcpcred-vault and mcpcred-keyring are started: --state DIR. The others give no path. */
+        /* As mcpcred-vault and mcpcred-keyring are started: --state DIR. The others give no path.
+         */
         const HardenPath state = { .path = target->state, .write = true };
         bool has_state = role == &harden_profile_vault || role == &harden_profile_keyring;
         int r = harden_process();

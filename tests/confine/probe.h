@@ -16,18 +16,18 @@ typedef enum Layers {
 /* What the attempts aim at; made once by arena_of_attempts(). */
 typedef struct Target {
         char directory[64];
-        char state[96]; /* the state directory, with state.db in it */
-        char other[96]; /* a file of the same user outside of it */
-        char bus[96];   /* a listening path socket, as a session bus is */
+        char state[96];    /* the state directory, with state.db in it */
+        char other[96];    /* a file of the same user outside of it */
+        char bus[96];      /* a listening path socket, as a session bus is */
         char abstract[64]; /* name of a listening abstract socket */
-        int listener;       /* TCP, on 127.0.0.1 */
+        int listener;      /* TCP, on 127.0.0.1 */
         uint16_t port;
         int bus_listener, abstract_listener;
-        int accepting;      /* a listening path socket as the gate is given it */
-        int unix_stream;    /* unconnected, made before confinement */
+        int accepting;   /* a listening path socket as the gate is given it */
+        int unix_stream; /* unconnected, made before confinement */
         int unix_datagram;
         int inet_stream;
-        int file; /* a regular file, open for writing */
+        int file;    /* a regular file, open for writing */
         int pair[2]; /* SOCK_SEQPACKET */
         pid_t parent;
 } Target;

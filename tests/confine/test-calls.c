@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define KILLED (-1) /* by SIGSYS, as the filter does it */
-#define ABORTED (-2)
+#define KILLED    (-1) /* by SIGSYS, as the filter does it */
+#define ABORTED   (-2)
 #define TOO_LARGE (-3) /* by SIGXFSZ */
 
 /* Roles by letter: g gate, s session, v vault, k keyring, p provider. */
@@ -26,7 +26,8 @@ static const Case cases[] = {
         { "gsvp", "landlock-open-etc-passwd-denied", try_open_passwd, EACCES, LAYERS_LANDLOCK, 1 },
         { "gs", "seccomp-open-etc-passwd-denied", try_open_passwd, EACCES, LAYERS_SECCOMP, 0 },
         { "gsvkp", "open-file-of-user-denied", try_open_other, EACCES, LAYERS_ALL, 1 },
-        { "gsvkp", "landlock-open-file-of-user-denied", try_open_other, EACCES, LAYERS_LANDLOCK, 1 },
+        { "gsvkp", "landlock-open-file-of-user-denied", try_open_other, EACCES, LAYERS_LANDLOCK,
+          1 },
         { "gs", "seccomp-open-file-of-user-denied", try_open_other, EACCES, LAYERS_SECCOMP, 0 },
         { "gsvkp", "open-environ-of-parent-denied", try_open_proc_environ, EACCES, LAYERS_ALL, 1 },
         { "gsvkp", "list-root-denied", try_list_root, EACCES, LAYERS_ALL, 1 },
@@ -34,7 +35,8 @@ static const Case cases[] = {
         { "gsp", "create-in-state-directory-denied", try_create_in_state, EACCES, LAYERS_ALL, 1 },
         { "p", "seccomp-open-for-writing-denied", try_create_in_state, EACCES, LAYERS_SECCOMP, 0 },
         { "vk", "create-in-state-directory-works", try_create_in_state, 0, LAYERS_ALL, 1 },
-        { "vk", "write-beside-state-directory-denied", try_write_state_link_outside, EACCES, LAYERS_ALL, 1 },
+        { "vk", "write-beside-state-directory-denied", try_write_state_link_outside, EACCES,
+          LAYERS_ALL, 1 },
 
         { "gsvkp", "fork-killed", try_fork, KILLED, LAYERS_ALL, 0 },
         { "gsvkp", "exec-killed", try_exec, KILLED, LAYERS_ALL, 0 },
@@ -52,7 +54,8 @@ static const Case cases[] = {
         { "p", "socket-unix-datagram-denied", try_socket_unix_datagram, EACCES, LAYERS_ALL, 0 },
         { "gsvk", "socket-inet-killed", try_socket_inet, KILLED, LAYERS_ALL, 0 },
         { "p", "socket-inet-works", try_socket_inet, 0, LAYERS_ALL, 0 },
-        { "gsvk", "socket-inet6-datagram-killed", try_socket_inet6_datagram, KILLED, LAYERS_ALL, 0 },
+        { "gsvk", "socket-inet6-datagram-killed", try_socket_inet6_datagram, KILLED, LAYERS_ALL,
+          0 },
         { "p", "socket-inet6-datagram-works", try_socket_inet6_datagram, 0, LAYERS_ALL, 0 },
         { "gsvkp", "socket-raw-killed", try_socket_raw, KILLED, LAYERS_ALL, 0 },
         { "gsvk", "socket-netlink-killed", try_socket_netlink, KILLED, LAYERS_ALL, 0 },
@@ -64,8 +67,10 @@ static const Case cases[] = {
         { "gsv", "session-bus-killed", try_connect_bus, KILLED, LAYERS_ALL, 0 },
         { "p", "session-bus-denied", try_connect_bus, EACCES, LAYERS_ALL, 0 },
         { "k", "session-bus-works", try_connect_bus, 0, LAYERS_ALL, 0 },
-        { "gsv", "connect-inherited-socket-killed", try_connect_bus_inherited, KILLED, LAYERS_ALL, 0 },
-        { "gsvp", "landlock-connect-abstract-denied", try_connect_abstract_inherited, EPERM, LAYERS_LANDLOCK, 6 },
+        { "gsv", "connect-inherited-socket-killed", try_connect_bus_inherited, KILLED, LAYERS_ALL,
+          0 },
+        { "gsvp", "landlock-connect-abstract-denied", try_connect_abstract_inherited, EPERM,
+          LAYERS_LANDLOCK, 6 },
         { "gsvkp", "sendto-address-killed", try_sendto_address, KILLED, LAYERS_ALL, 0 },
         { "gsv", "connect-tcp-killed", try_connect_tcp_inherited, KILLED, LAYERS_ALL, 0 },
         { "gsvk", "landlock-connect-tcp-denied", try_connect_tcp, EACCES, LAYERS_LANDLOCK, 4 },
@@ -185,7 +190,8 @@ static void run_bare(const HardenProfile *role, const Target *target)
                         continue;
                 }
                 outcome = probe(role, LAYERS_SECCOMP, target, try_bare);
-                tap_ok(as_wanted(outcome, KILLED), name, "signal %d, errno %d", outcome.signal, outcome.error);
+                tap_ok(as_wanted(outcome, KILLED), name, "signal %d, errno %d", outcome.signal,
+                       outcome.error);
         }
 }
 

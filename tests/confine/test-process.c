@@ -1,4 +1,5 @@
-/* What harden_process() leaves, for every process of the broker, and what harden_confine() refuses. */
+/* What harden_process() leaves, for every process of the broker, and what harden_confine() refuses.
+ */
 #include "base/fd.h"
 #include "probe.h"
 #include <fcntl.h>
@@ -41,8 +42,8 @@ static int has_no_new_privileges(UNUSED const Target *target)
 
 static int has_no_capabilities(UNUSED const Target *target)
 {
-        return status_is("\nCapEff:\t", 0) && status_is("\nCapPrm:\t", 0) && status_is("\nCapInh:\t", 0) &&
-                               status_is("\nCapAmb:\t", 0)
+        return status_is("\nCapEff:\t", 0) && status_is("\nCapPrm:\t", 0) &&
+                               status_is("\nCapInh:\t", 0) && status_is("\nCapAmb:\t", 0)
                        ? 0
                        : EPERM;
 }
@@ -91,7 +92,8 @@ static int threads_refused(UNUSED const Target *target)
 
         if (pthread_create(&id, NULL, wait_for_ever, NULL) != 0)
                 return EAGAIN;
-        return harden_confine(&harden_profile_keyring, NULL, 0, false) == HARDEN_E_THREADS ? 0 : EPERM;
+        return harden_confine(&harden_profile_keyring, NULL, 0, false) == HARDEN_E_THREADS ? 0
+                                                                                           : EPERM;
 }
 
 static int missing_path_refused(UNUSED const Target *target)
@@ -155,7 +157,8 @@ int main(void)
                 }
                 outcome = probe(&harden_profile_gate, LAYERS_NONE, &target, cases[i].attempt);
                 tap_ok(!outcome.setup && !outcome.signal && !outcome.error, cases[i].name,
-                       "signal %d, errno %d, setup %d", outcome.signal, outcome.error, outcome.setup);
+                       "signal %d, errno %d, setup %d", outcome.signal, outcome.error,
+                       outcome.setup);
         }
         target_remove(&target);
         return tap_end();

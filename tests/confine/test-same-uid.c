@@ -27,9 +27,10 @@
 typedef struct Victim {
         const HardenProfile *role; /* NULL: not hardened at all */
         pid_t pid;
-        int socket; /* to ask it whether it still has what it had */
+        int socket;   /* to ask it whether it still has what it had */
         void *secret; /* in its arena */
-        void *plain;  /* the same bytes in ordinary memory, so that the arena is not what saves them */
+        void *plain;  /* the same bytes in ordinary memory, so that the arena is not what saves them
+                       */
         int fd;
 } Victim;
 
@@ -45,7 +46,8 @@ static struct {
         uint8_t value[VALUE_SIZE];
 } world;
 
-/* Dumpable still, but of no more rights than the attacker: only then do the controls tell anything. */
+/* Dumpable still, but of no more rights than the attacker: only then do the controls tell anything.
+ */
 static int drop_capabilities(void)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -73,7 +75,8 @@ static int hold(int socket, const Target *target, const HardenProfile *role)
         if (write(socket, &hello, sizeof(hello)) != sizeof(hello))
                 return 1;
         while (read(socket, &question, 1) == 1)
-                if (write(socket, secret_equal(secret, slice(plain, VALUE_SIZE)) ? "y" : "n", 1) != 1)
+                if (write(socket, secret_equal(secret, slice(plain, VALUE_SIZE)) ? "y" : "n", 1) !=
+                    1)
                         return 1;
         return 0;
 }
@@ -107,8 +110,8 @@ static bool victim_is_whole(const Victim *victim)
 {
         char answer = 0;
 
-        return send(victim->socket, "?", 1, MSG_NOSIGNAL) == 1 && read(victim->socket, &answer, 1) == 1 &&
-               answer == 'y';
+        return send(victim->socket, "?", 1, MSG_NOSIGNAL) == 1 &&
+               read(victim->socket, &answer, 1) == 1 && answer == 'y';
 }
 
 static void victim_stop(Victim *victim)
@@ -274,16 +277,19 @@ static const Attack attacks[] = {
 
 static bool barred(Outcome outcome)
 {
-        return !outcome.setup && (outcome.signal == SIGSYS || (outcome.signal == 0 && outcome.error != 0));
+        return !outcome.setup &&
+               (outcome.signal == SIGSYS || (outcome.signal == 0 && outcome.error != 0));
 }
 
-/* Which role an attacker without any layer is named after matters to nobody: it has none applied. */
+/* Which role an attacker without any layer is named after matters to nobody: it has none applied.
+ */
 static void control(const Target *target)
 {
         char name[96];
 
         for (size_t i = 0; i < ARRAY_SIZE(attacks); i++) {
-                Outcome outcome = probe(&harden_profile_gate, LAYERS_NONE, target, attacks[i].attempt);
+                Outcome outcome =
+                        probe(&harden_profile_gate, LAYERS_NONE, target, attacks[i].attempt);
 
                 snprintf(name, sizeof(name), "control-%s-works-unbarred", attacks[i].name);
                 if (!outcome.setup && !outcome.signal && !outcome.error)
@@ -323,7 +329,8 @@ static const char *unable(Layers layers)
         return NULL;
 }
 
-static void attack_all(const Target *target, const HardenProfile *attacker, Layers layers, const char *form)
+static void attack_all(const Target *target, const HardenProfile *attacker, Layers layers,
+                       const char *form)
 {
         const char *victim = world.victim.role ? world.victim.role->role : "unhardened";
         const char *why = unable(layers);
@@ -333,9 +340,11 @@ static void attack_all(const Target *target, const HardenProfile *attacker, Laye
                 const Attack *attack = &attacks[i];
                 Outcome outcome;
 
-                if (strchr(attack->duty, attacker->role[0]) || !layer_bars(attack, attacker, layers))
+                if (strchr(attack->duty, attacker->role[0]) ||
+                    !layer_bars(attack, attacker, layers))
                         continue;
-                snprintf(name, sizeof(name), "%s-%s-%s-of-%s-barred", form, attacker->role, attack->name, victim);
+                snprintf(name, sizeof(name), "%s-%s-%s-of-%s-barred", form, attacker->role,
+                         attack->name, victim);
                 if (why) {
                         tap_skip(name, why);
                         continue;

@@ -1,4 +1,5 @@
-/* One configuration file, as a user or a package wrote it. What passes must fit the vault's messages. */
+/* One configuration file, as a user or a package wrote it. What passes must fit the vault's
+ * messages. */
 #include "supervisor/config.h"
 #include "target.h"
 #include <stdlib.h>

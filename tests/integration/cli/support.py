@@ -7,6 +7,7 @@ import array
 import json
 import os
 import pathlib
+import signal
 import shutil
 import socket
 import subprocess
@@ -53,6 +54,7 @@ class Broker:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.interface = interface
         self.calls = []      # (method, parameters, [bytes read from each descriptor])
+        self.accepted = 0
         self.lifelines = []  # sockets that came with OpenSession
         self.handlers = handlers or {}
         self.path = self.directory / name
@@ -73,6 +75,7 @@ class Broker:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
@@ -198,6 +201,9 @@ def holds(condition, about=None):
 
 def main(tests):
     """Runs the functions called test_*, as TAP."""
+    # A run in the background, or under nohup, inherits ignored signals, which exec rightly keeps.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     chosen = [(name[5:].replace("_", "-"), test) for name, test in tests.items() if name.startswith("test_")]
     wanted = sys.argv[1:]
     chosen = [item for item in chosen if not wanted or item[0] in wanted]

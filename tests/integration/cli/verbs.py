@@ -138,6 +138,20 @@ def test_usage_is_status_2():
         equal(home.broker.calls, [])
 
 
+def test_mistakes_are_json_too():
+    with Home({}) as home:
+        for words in (["list", "--nonsense"], ["list", b"\xff\xc3"], ["nonsense"]):
+            done = home.run(*[w if isinstance(w, str) else os.fsdecode(w) for w in words], "--json")
+            equal((done.returncode, json.loads(done.stdout)["error"]["code"]), (2, "Usage"), words)
+
+
+def test_broker_does_not_wait_for_people():
+    """No connection is held while a secret is waited for."""
+    with Home({"Unlock": lambda p: {"store": "sealed-file", "store_state": "ready"}}) as home:
+        equal(home.run("unlock", "--stdin", stdin="x").returncode, 0)
+        equal(home.broker.accepted, 2) # to see that one is there, and to ask it
+
+
 def test_help_names_each_verb_and_option():
     with Home() as home:
         text = home.run("help").stdout.decode()

@@ -2,8 +2,8 @@
  * A role that does what a test tells it. It stands in the libexec directory under each role's name,
  * finds its instructions beside itself, and confines nothing.
  *
- *   <dir>/<role>.mode     what to do at start: "exit N", "garbage", "deaf" (does not answer), or nothing
- *   <dir>/<role>.trace    a line for each start, request and notice that came in
+ *   <dir>/<role>.mode     what to do at start: "exit N", "garbage", "deaf" (does not answer), or
+ * nothing <dir>/<role>.trace    a line for each start, request and notice that came in
  *   <dir>/<role>.sock     a datagram socket: one command each, answered with one datagram
  *
  * Session processes and providers have none but their trace.
@@ -79,7 +79,8 @@ static void answer(Fake *fake, const char *text, const int *fds, size_t n)
         if (n > 0) {
                 message.msg_control = &control;
                 message.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-                control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int) * n), SOL_SOCKET, SCM_RIGHTS };
+                control.align =
+                        (struct cmsghdr){ CMSG_LEN(sizeof(int) * n), SOL_SOCKET, SCM_RIGHTS };
                 memcpy(CMSG_DATA(&control.align), fds, sizeof(int) * n);
         }
         if (sendmsg(fake->commands, &message, MSG_NOSIGNAL) < 0)
@@ -100,19 +101,25 @@ static void describe(Fake *fake, const Request *request)
         const char *name = request->method->name;
 
         if (strcmp(name, "Attach") == 0)
-                trace(fake, "Attach %s %s", role_names[attach->peer], attach->session ? attach->session : "-");
+                trace(fake, "Attach %s %s", role_names[attach->peer],
+                      attach->session ? attach->session : "-");
         else if (strcmp(name, "ConfigureProfile") == 0)
-                trace(fake, "ConfigureProfile %s ttl=%llu", profile->name, (unsigned long long)profile->ttl);
+                trace(fake, "ConfigureProfile %s ttl=%llu", profile->name,
+                      (unsigned long long)profile->ttl);
         else if (strcmp(name, "ConfigProblems") == 0)
-                trace(fake, "ConfigProblems %zu %s", problems->problems.n, problems->problems.items[0]);
+                trace(fake, "ConfigProblems %zu %s", problems->problems.n,
+                      problems->problems.items[0]);
         else if (strcmp(name, "LifelineGone") == 0)
                 trace(fake, "LifelineGone %s", session->session);
         else if (strcmp(name, "Start") == 0)
-                trace(fake, "Start epoch=%s boot=%s", start->epoch ? start->epoch : "-", start->boot_id ? "yes" : "no");
+                trace(fake, "Start epoch=%s boot=%s", start->epoch ? start->epoch : "-",
+                      start->boot_id ? "yes" : "no");
         else if (strcmp(name, "Role") == 0)
-                trace(fake, "Role %s restarts=%llu", role->role, (unsigned long long)role->restarts);
+                trace(fake, "Role %s restarts=%llu", role->role,
+                      (unsigned long long)role->restarts);
         else if (strcmp(name, "Serve") == 0)
-                trace(fake, "Serve %s listening=%d fds=%zu", serve->session, serve->listening, request->n_fds);
+                trace(fake, "Serve %s listening=%d fds=%zu", serve->session, serve->listening,
+                      request->n_fds);
         else
                 trace(fake, "%s fds=%zu", name, request->n_fds);
 }
@@ -160,7 +167,8 @@ static int on_request(void *userdata, Channel *channel, Request *request)
         while (request->n_fds > 0 && fake->n_kept < ARRAY_SIZE(fake->kept)) {
                 int fd = take_fd(&request->fds[--request->n_fds]);
 
-                if (strcmp(fake->role, "session") == 0 && strcmp(request->method->name, "Serve") == 0) {
+                if (strcmp(fake->role, "session") == 0 &&
+                    strcmp(request->method->name, "Serve") == 0) {
                         Source *source;
 
                         if (source_new(&source, fake->loop, fd, EPOLLIN, on_client, fake) < 0)
@@ -269,7 +277,8 @@ static int on_held(void *userdata, const Reply *reply)
 
 static void call(Fake *fake, unsigned method, const void *body, const Packet *packet, CallDone done)
 {
-        if (channel_call(fake->supervisor, method, body, packet->fds, packet->n_fds, CALL_USEC, done, fake, NULL) < 0)
+        if (channel_call(fake->supervisor, method, body, packet->fds, packet->n_fds, CALL_USEC,
+                         done, fake, NULL) < 0)
                 abort();
 }
 
@@ -306,9 +315,12 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
                 call(fake, VAULT_RELOAD, &nothing, packet, on_reloaded);
         else if (strcmp(words[0], "provider") == 0)
                 call(fake, VAULT_START_PROVIDER, &provider, packet, on_provider);
-        else if (channel_notify(fake->supervisor, strcmp(words[0], "stop-provider") == 0 ? VAULT_STOP_PROVIDER
-                                                                                       : VAULT_RESTART_KEYRING,
-                                strcmp(words[0], "stop-provider") == 0 ? (void *)&stop : (void *)(uintptr_t)&nothing) < 0)
+        else if (channel_notify(fake->supervisor,
+                                strcmp(words[0], "stop-provider") == 0 ? VAULT_STOP_PROVIDER
+                                                                       : VAULT_RESTART_KEYRING,
+                                strcmp(words[0], "stop-provider") == 0
+                                        ? (void *)&stop
+                                        : (void *)(uintptr_t)&nothing) < 0)
                 abort();
 }
 
@@ -412,16 +424,18 @@ static int listen_for_commands(Fake *fake)
         return source_new(&fake->source, fake->loop, fake->commands, EPOLLIN, on_command, fake);
 }
 
-static const Interface *const ins[] = { &interface_to_gate, &interface_to_vault, &interface_to_session,
-                                        &interface_to_worker };
-static const Interface *const outs[] = { &interface_from_gate, &interface_from_vault, &interface_from_session,
-                                         &interface_from_worker };
+static const Interface *const ins[] = { &interface_to_gate, &interface_to_vault,
+                                        &interface_to_session, &interface_to_worker };
+static const Interface *const outs[] = { &interface_from_gate, &interface_from_vault,
+                                         &interface_from_session, &interface_from_worker };
 
 int main(void)
 {
         static Fake fake;
         char mode[64] = "";
-        ChannelConfig channel = { .fd = 3, .handler = on_request, .closed = on_closed, .userdata = &fake };
+        ChannelConfig channel = {
+                .fd = 3, .handler = on_request, .closed = on_closed, .userdata = &fake
+        };
         size_t kind;
 
         find_instructions(&fake, mode);
@@ -432,7 +446,8 @@ int main(void)
                 (void)pause();
         }
         fake.deaf = strncmp(mode, "deaf", 4) == 0;
-        if (sodium_init() < 0 || loop_new(&fake.loop, &clock_system) < 0 || arena_new(&fake.arena, 65536))
+        if (sodium_init() < 0 || loop_new(&fake.loop, &clock_system) < 0 ||
+            arena_new(&fake.arena, 65536))
                 return 1;
         kind = strcmp(fake.role, "gate") == 0      ? 0
                : strcmp(fake.role, "vault") == 0   ? 1

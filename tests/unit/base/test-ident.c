@@ -22,9 +22,11 @@ START_TEST(identifiers_are_valid_and_differ)
 
         ck_assert(ident_is_valid(a.text, 's') && ident_is_valid(b.text, 's'));
         ck_assert_str_ne(a.text, b.text);
-        ck_assert(!ident_is_valid(a.text, 'l') && !ident_is_valid(a.text + 1, 's') && !ident_is_valid(NULL, 's'));
+        ck_assert(!ident_is_valid(a.text, 'l') && !ident_is_valid(a.text + 1, 's') &&
+                  !ident_is_valid(NULL, 's'));
         ck_assert(!ident_is_valid("", 's') && !ident_is_valid("s-0123456789abcde/", 's'));
-        ck_assert(ident_is_valid("s-0123456789abcdef", 's') && !ident_is_valid("s-0123456789abcdef0", 's'));
+        ck_assert(ident_is_valid("s-0123456789abcdef", 's') &&
+                  !ident_is_valid("s-0123456789abcdef0", 's'));
 }
 END_TEST
 
@@ -36,7 +38,8 @@ START_TEST(check_digits_are_crc32_in_base62)
 
         ident_check_digits(slice_text("123456789"), digits);
         for (size_t i = 0; i < IDENT_CHECK_DIGITS; i++) {
-                static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+                static const char alphabet[] =
+                        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
                 const char *at = strchr(alphabet, digits[i]);
 
                 ck_assert_ptr_nonnull(at);
@@ -67,11 +70,13 @@ START_TEST(changed_or_cut_token_is_not)
 
         ck_assert_int_eq(ident_token_new(&token, arena, IDENT_SESSION_PREFIX), 0);
         for (size_t i = 0; i < IDENT_TOKEN_SIZE; i++) {
-                ck_assert(!ident_token_is_wellformed(slice(secret_slice(token).data, i), IDENT_SESSION_PREFIX));
+                ck_assert(!ident_token_is_wellformed(slice(secret_slice(token).data, i),
+                                                     IDENT_SESSION_PREFIX));
                 for (unsigned bit = 0; bit < 8; bit++) {
                         memcpy(copy, secret_slice(token).data, IDENT_TOKEN_SIZE);
                         copy[i] ^= (uint8_t)(1U << bit);
-                        ck_assert(!ident_token_is_wellformed(slice(copy, IDENT_TOKEN_SIZE), IDENT_SESSION_PREFIX));
+                        ck_assert(!ident_token_is_wellformed(slice(copy, IDENT_TOKEN_SIZE),
+                                                             IDENT_SESSION_PREFIX));
                 }
         }
         memcpy(copy, secret_slice(token).data, IDENT_TOKEN_SIZE);

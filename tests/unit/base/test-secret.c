@@ -94,8 +94,8 @@ END_TEST
 START_TEST(newline_is_trimmed_once)
 {
         static const char *const cases[][2] = {
-                { "a\n", "a" }, { "a\r\n", "a" }, { "a\n\n", "a\n" }, { "a\r", "a\r" }, { "\n", "" },
-                { "\r\n", "" }, { "", "" }, { "a", "a" },
+                { "a\n", "a" }, { "a\r\n", "a" }, { "a\n\n", "a\n" }, { "a\r", "a\r" },
+                { "\n", "" },   { "\r\n", "" },   { "", "" },         { "a", "a" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -3,16 +3,37 @@
 #include "base/text.h"
 #include "suite.h"
 
-#define AT_MOST(n) (&"0123456789012345678901234567890123456789012345678901234567890123456789"[70 - (n)])
+#define AT_MOST(n)                                                                                 \
+        (&"0123456789012345678901234567890123456789012345678901234567890123456789"[70 - (n)])
 
 START_TEST(utf8)
 {
-        static const char *const good[] = { "", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
-                                            "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf" };
-        static const char *const bad[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x80\x80",
-                                           "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80",
-                                           "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
-                                           "a\xe2\x82", "\xf8\x88\x80\x80\x80" };
+        static const char *const good[] = { "",
+                                            "a",
+                                            "\xc2\x80",
+                                            "\xdf\xbf",
+                                            "\xe0\xa0\x80",
+                                            "\xed\x9f\xbf",
+                                            "\xee\x80\x80",
+                                            "\xef\xbf\xbf",
+                                            "\xf0\x90\x80\x80",
+                                            "\xf4\x8f\xbf\xbf" };
+        static const char *const bad[] = { "\x80",
+                                           "\xc0\x80",
+                                           "\xc1\xbf",
+                                           "\xc2",
+                                           "\xc2 ",
+                                           "\xe0\x80\x80",
+                                           "\xe0\x9f\xbf",
+                                           "\xed\xa0\x80",
+                                           "\xed\xbf\xbf",
+                                           "\xf0\x80\x80\x80",
+                                           "\xf0\x8f\xbf\xbf",
+                                           "\xf4\x90\x80\x80",
+                                           "\xf5\x80\x80\x80",
+                                           "\xff",
+                                           "a\xe2\x82",
+                                           "\xf8\x88\x80\x80\x80" };
 
         for (size_t i = 0; i < ARRAY_SIZE(good); i++)
                 ck_assert_msg(text_is_utf8(slice_text(good[i])), "good %zu", i);
@@ -28,8 +49,10 @@ START_TEST(names)
         ck_assert(text_is_name("a") && text_is_name("0") && text_is_name("git.hub_app-1"));
         ck_assert(text_is_name(AT_MOST(64)));
         ck_assert(!text_is_name(AT_MOST(65)));
-        ck_assert(!text_is_name("") && !text_is_name(NULL) && !text_is_name("A") && !text_is_name(".a"));
-        ck_assert(!text_is_name("-a") && !text_is_name("_a") && !text_is_name("a/b") && !text_is_name("a b"));
+        ck_assert(!text_is_name("") && !text_is_name(NULL) && !text_is_name("A") &&
+                  !text_is_name(".a"));
+        ck_assert(!text_is_name("-a") && !text_is_name("_a") && !text_is_name("a/b") &&
+                  !text_is_name("a b"));
         ck_assert(!text_is_name("a\n") && !text_is_name("\xc3\xa4"));
 }
 END_TEST
@@ -44,8 +67,10 @@ END_TEST
 
 START_TEST(printable)
 {
-        ck_assert(text_is_printable("") && text_is_printable("a b~") && text_is_printable("\xc3\xa4"));
-        ck_assert(!text_is_printable("\n") && !text_is_printable("a\x1b[0m") && !text_is_printable("\x7f"));
+        ck_assert(text_is_printable("") && text_is_printable("a b~") &&
+                  text_is_printable("\xc3\xa4"));
+        ck_assert(!text_is_printable("\n") && !text_is_printable("a\x1b[0m") &&
+                  !text_is_printable("\x7f"));
 }
 END_TEST
 
@@ -99,12 +124,31 @@ START_TEST(times_are_read)
                 { "2016-12-31T23:59:60Z", UINT64_C(1483228800000000) },
         };
         static const char *const bad[] = {
-                "", "2026", "2026-01-31", "2026-01-31T23:59:59", "2026-01-31T23:59Z", "2026-13-01T00:00:00Z",
-                "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-32T00:00:00Z", "2026-01-01T24:00:00Z",
-                "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "1969-12-31T23:59:59Z", "2026-01-31T23:59:59.Z",
-                "2026-01-31T23:59:59ZZ", "2026-01-31T23:59:59+24:00", "2026-01-31T23:59:59+01:60",
-                "2026-01-31T23:59:59+0100", "+026-01-31T23:59:59Z", "2026-1-31T23:59:59Z", " 2026-01-31T23:59:59Z",
-                "1970-01-01T00:00:00+01:00", "2026-02-29T00:00:00Z", "2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z",
+                "",
+                "2026",
+                "2026-01-31",
+                "2026-01-31T23:59:59",
+                "2026-01-31T23:59Z",
+                "2026-13-01T00:00:00Z",
+                "2026-00-01T00:00:00Z",
+                "2026-01-00T00:00:00Z",
+                "2026-01-32T00:00:00Z",
+                "2026-01-01T24:00:00Z",
+                "2026-01-01T00:60:00Z",
+                "2026-01-01T00:00:61Z",
+                "1969-12-31T23:59:59Z",
+                "2026-01-31T23:59:59.Z",
+                "2026-01-31T23:59:59ZZ",
+                "2026-01-31T23:59:59+24:00",
+                "2026-01-31T23:59:59+01:60",
+                "2026-01-31T23:59:59+0100",
+                "+026-01-31T23:59:59Z",
+                "2026-1-31T23:59:59Z",
+                " 2026-01-31T23:59:59Z",
+                "1970-01-01T00:00:00+01:00",
+                "2026-02-29T00:00:00Z",
+                "2026-02-30T00:00:00Z",
+                "2026-04-31T00:00:00Z",
         };
         uint64_t usec;
 
@@ -119,7 +163,8 @@ END_TEST
 
 START_TEST(times_survive_both_ways)
 {
-        for (uint64_t usec = 0; usec < UINT64_C(253402300800) * USEC_PER_SEC; usec += UINT64_C(77777777777777)) {
+        for (uint64_t usec = 0; usec < UINT64_C(253402300800) * USEC_PER_SEC;
+             usec += UINT64_C(77777777777777)) {
                 char text[TEXT_TIME_USEC_SIZE];
                 uint64_t back;
 
@@ -135,9 +180,22 @@ START_TEST(durations)
         static const struct {
                 const char *text;
                 uint64_t seconds;
-        } good[] = { { "1", 1 }, { "90", 90 }, { "90s", 90 }, { "30m", 1800 }, { "8h", 28800 }, { "7d", 604800 } };
-        static const char *const bad[] = { "", "0", "0s", "s", "-1", "+1", "1.5h", "1w", "1 h", "1hh", " 1",
-                                           "18446744073709551616", "18446744073709551615", "1d2h",
+        } good[] = { { "1", 1 },      { "90", 90 },    { "90s", 90 },
+                     { "30m", 1800 }, { "8h", 28800 }, { "7d", 604800 } };
+        static const char *const bad[] = { "",
+                                           "0",
+                                           "0s",
+                                           "s",
+                                           "-1",
+                                           "+1",
+                                           "1.5h",
+                                           "1w",
+                                           "1 h",
+                                           "1hh",
+                                           " 1",
+                                           "18446744073709551616",
+                                           "18446744073709551615",
+                                           "1d2h",
                                            "999999999999999999999999" };
         uint64_t usec;
 

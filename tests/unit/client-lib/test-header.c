@@ -13,9 +13,11 @@ int main(void)
                 return 1;
         if (mcpcred_session_open(client, request, &session) != MCPCRED_E_MISUSE || session)
                 return 2;
-        if (mcpcred_error_exit_status(client) != 2 || strcmp(mcpcred_error_name(client), "Misuse") != 0)
+        if (mcpcred_error_exit_status(client) != 2 ||
+            strcmp(mcpcred_error_name(client), "Misuse") != 0)
                 return 3;
-        if (mcpcred_set_runtime(client, "/nonexistent/mcpcred") || mcpcred_connect(client) != MCPCRED_E_UNREACHABLE)
+        if (mcpcred_set_runtime(client, "/nonexistent/mcpcred") ||
+            mcpcred_connect(client) != MCPCRED_E_UNREACHABLE)
                 return 4;
         if (mcpcred_error_exit_status(client) != 7 || !*mcpcred_error_message(client))
                 return 5;

@@ -54,7 +54,8 @@ START_TEST(test_endless_message)
         int peer, r = LINK_E_DEADLINE;
 
         make(&link, &peer);
-        for (unsigned i = 0; i < 2 * LINK_MESSAGE_MAX / sizeof(chunk) && r == LINK_E_DEADLINE; i++) {
+        for (unsigned i = 0; i < 2 * LINK_MESSAGE_MAX / sizeof(chunk) && r == LINK_E_DEADLINE;
+             i++) {
                 ck_assert_int_eq(write(peer, chunk, sizeof(chunk)), sizeof(chunk));
                 r = link_receive(&link, clock_boot(&clock_system) + USEC_PER_MSEC, &message);
         }
@@ -71,7 +72,8 @@ START_TEST(test_full_socket_is_a_deadline)
         int peer;
 
         make(&link, &peer);
-        ck_assert_int_eq(link_send(&link, slice(chunk, sizeof(chunk)), -1, soon()), LINK_E_DEADLINE);
+        ck_assert_int_eq(link_send(&link, slice(chunk, sizeof(chunk)), -1, soon()),
+                         LINK_E_DEADLINE);
         (void)close(peer);
         ck_assert_int_eq(link_send(&link, slice(chunk, 1), -1, soon()), LINK_E_CLOSED);
         link_close(&link);
@@ -118,6 +120,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/link");
         TCase *test = tcase_create("link");
         SRunner *runner;
+        int failed;
 
         tcase_add_test(test, test_messages_in_pieces);
         tcase_add_test(test, test_endless_message);
@@ -128,5 +131,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

@@ -139,7 +139,8 @@ START_TEST(test_mark_cannot_be_taken_off)
         if (pid == 0) {
                 struct rlimit limit;
 
-                if (mcpcred_is_marked() || mcpcred_child_mark() || !mcpcred_is_marked() || mcpcred_child_mark())
+                if (mcpcred_is_marked() || mcpcred_child_mark() || !mcpcred_is_marked() ||
+                    mcpcred_child_mark())
                         _exit(1);
                 if (getrlimit(RLIMIT_RTTIME, &limit) < 0 || limit.rlim_max == RLIM_INFINITY ||
                     limit.rlim_max < (rlim_t)1 << 60)
@@ -160,6 +161,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/request");
         TCase *test = tcase_create("request");
         SRunner *runner;
+        int failed;
 
         (void)signal(SIGPIPE, SIG_IGN);
         tcase_add_test(test, test_lists_grow_and_keep_their_order);
@@ -173,5 +175,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

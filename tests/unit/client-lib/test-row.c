@@ -6,8 +6,12 @@ START_TEST(test_getters_by_kind)
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(65536);
         const char *hosts[] = { "a", "b" };
         TextPair parameters[] = { { "k", "v" } };
-        const SecretRow body = { .name = "n", .provider = "p", .hosts = { hosts, 2 },
-                                 .parameters = { parameters, 1 }, .generation = 7, .added = 9 };
+        const SecretRow body = { .name = "n",
+                                 .provider = "p",
+                                 .hosts = { hosts, 2 },
+                                 .parameters = { parameters, 1 },
+                                 .generation = 7,
+                                 .added = 9 };
         const mcpcred_row row = { &schema_secret_row, &body, &pool };
 
         ck_assert_str_eq(mcpcred_row_text(&row, "name"), "n");
@@ -32,8 +36,9 @@ START_TEST(test_nested_records)
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(65536);
         const char *repositories[] = { "o/n" };
         Scope scope = { .repositories = { repositories, 1 } };
-        const ProfileRow body = { .name = "p", .secret = "s", .scope = &scope, .source = "f:1",
-                                  .deliver = DELIVER_ENV };
+        const ProfileRow body = {
+                .name = "p", .secret = "s", .scope = &scope, .source = "f:1", .deliver = DELIVER_ENV
+        };
         const mcpcred_row row = { &schema_profile_row, &body, &pool };
         const mcpcred_row *nested = mcpcred_row_record(&row, "scope", 0);
 
@@ -65,6 +70,7 @@ int main(void)
         Suite *suite = suite_create("client-lib/row");
         TCase *test = tcase_create("row");
         SRunner *runner;
+        int failed;
 
         tcase_add_test(test, test_getters_by_kind);
         tcase_add_test(test, test_nested_records);
@@ -73,5 +79,7 @@ int main(void)
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

@@ -1,4 +1,5 @@
-/* The client against a server of this test, in a thread: what it sends, and what it makes of answers. */
+/* The client against a server of this test, in a thread: what it sends, and what it makes of
+ * answers. */
 #include "client.h"
 #include "base/fd.h"
 #include <check.h>
@@ -15,8 +16,9 @@ typedef struct Server {
         int listener;
         const char *reply; /* sent to each message */
         bool give_fd;
+        bool one_shot; /* closes after each reply */
         pthread_t thread;
-        char last[65536];  /* the last message */
+        char last[65536]; /* the last message */
         int last_fd;
 } Server;
 
@@ -25,7 +27,8 @@ static void send_reply(Server *server, int fd)
         union {
                 struct cmsghdr header;
                 char space[CMSG_SPACE(sizeof(int))];
-        } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+        } control = { .header = { .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS,
                                   .cmsg_len = CMSG_LEN(sizeof(int)) } };
         struct iovec iov = { (void *)(uintptr_t)server->reply, strlen(server->reply) + 1 };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -52,11 +55,13 @@ static void *serve(void *userdata)
 
                 link.fd = fd;
                 while (link_receive(&link, UINT64_MAX, &message) == 0) {
-                        (void)snprintf(server->last, sizeof(server->last), "%.*s", (int)message.size,
-                                       (const char *)message.data);
+                        (void)snprintf(server->last, sizeof(server->last), "%.*s",
+                                       (int)message.size, (const char *)message.data);
                         (void)fd_close(server->last_fd);
                         server->last_fd = take_fd(&link.received);
                         send_reply(server, fd);
+                        if (server->one_shot)
+                                break;
                 }
                 link_close(&link);
         }
@@ -69,7 +74,8 @@ static void server_start(Server *server)
 
         *server = (Server){ .directory = "/tmp/mcpcred-test-XXXXXX", .last_fd = -1 };
         ck_assert_ptr_nonnull(mkdtemp(server->directory));
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/broker.sock", server->directory);
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/broker.sock",
+                       server->directory);
         server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         ck_assert_int_eq(bind(server->listener, (const void *)&address, sizeof(address)), 0);
         ck_assert_int_eq(listen(server->listener, 4), 0);
@@ -89,10 +95,11 @@ static void server_stop(Server *server)
         (void)rmdir(server->directory);
 }
 
-#define OPENED                                                                                       \
-        "{\"parameters\":{\"session\":\"s-0123456789abcdef\",\"expires\":\"2030-01-01T00:00:00Z\","  \
-        "\"environment\":[{\"name\":\"A\",\"value\":\"one\"},{\"name\":\"B\",\"value\":\"\"}],"      \
-        "\"grants\":[{\"profile\":\"p\",\"deliver\":\"file\",\"path\":\"/x/y\"}],"                   \
+#define OPENED                                                                                     \
+        "{\"parameters\":{\"session\":\"s-0123456789abcdef\",\"expires\":\"2030-01-01T00:00:"      \
+        "00Z\","                                                                                   \
+        "\"environment\":[{\"name\":\"A\",\"value\":\"one\"},{\"name\":\"B\",\"value\":\"\"}],"    \
+        "\"grants\":[{\"profile\":\"p\",\"deliver\":\"file\",\"path\":\"/x/y\"}],"                 \
         "\"socket\":\"/x/broker.sock\",\"directory\":\"/x\"}}"
 
 START_TEST(test_session)
@@ -139,7 +146,8 @@ START_TEST(test_broken_answers)
         static const char *const replies[] = {
                 "{\"parameters\":{}}",
                 "{\"parameters\":{\"session\":5}}",
-                "{\"parameters\":{\"session\":\"s\",\"environment\":[{\"name\":\"A\",\"value\":\"x\"},{}]}}",
+                ("{\"parameters\":{\"session\":\"s\",\"environment\":[{\"name\":\"A\",\"value\":"
+                 "\"x\"},{}]}}"),
                 "{\"error\":\"io.mcpcred.Broker.PolicyDenied\"}",
                 "[]",
         };
@@ -178,7 +186,8 @@ START_TEST(test_error_is_whole)
         mcpcred *client;
 
         server_start(&server);
-        server.reply = "{\"error\":\"io.mcpcred.Broker.KeyringLocked\",\"parameters\":{\"message\":\"M\\u001b.\","
+        server.reply = "{\"error\":\"io.mcpcred.Broker.KeyringLocked\",\"parameters\":{\"message\":"
+                       "\"M\\u001b.\","
                        "\"remedy\":\"R.\",\"retry_after\":2}}";
         ck_assert_int_eq(mcpcred_new(&client), 0);
         ck_assert_int_eq(mcpcred_set_runtime(client, server.directory), 0);
@@ -189,6 +198,28 @@ START_TEST(test_error_is_whole)
         ck_assert_int_eq(mcpcred_error_exit_status(client), 4);
         ck_assert_uint_eq(mcpcred_error_retry_after_ms(client), 2000);
         ck_assert_int_ge(mcpcred_fd(client), 0); /* a refusal is no reason to hang up */
+        mcpcred_free(client);
+        server_stop(&server);
+}
+END_TEST
+
+/* Nothing of a call that changes something was sent when the connection was dead before it. */
+START_TEST(test_idle_connection_is_replaced)
+{
+        Server server;
+        mcpcred *client;
+
+        server_start(&server);
+        server.reply = "{\"parameters\":{\"profiles\":1}}";
+        server.one_shot = true;
+        ck_assert_int_eq(mcpcred_new(&client), 0);
+        ck_assert_int_eq(mcpcred_set_runtime(client, server.directory), 0);
+        for (unsigned i = 0; i < 5; i++) {
+                ck_assert_int_eq(mcpcred_reload(client, NULL), 0);
+                while (mcpcred_fd(client) >= 0 &&
+                       recv(mcpcred_fd(client), &(char){ 0 }, 1, MSG_PEEK) > 0)
+                        continue;
+        }
         mcpcred_free(client);
         server_stop(&server);
 }
@@ -217,15 +248,19 @@ int main(void)
         Suite *suite = suite_create("client-lib/session");
         TCase *test = tcase_create("session");
         SRunner *runner;
+        int failed;
 
         tcase_set_timeout(test, 30);
         tcase_add_test(test, test_session);
         tcase_add_test(test, test_broken_answers);
         tcase_add_test(test, test_error_is_whole);
+        tcase_add_test(test, test_idle_connection_is_replaced);
         tcase_add_test(test, test_directory_of_others);
         suite_add_tcase(suite, test);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);
-        return srunner_ntests_failed(runner) == 0 ? 0 : 1;
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? 0 : 1;
 }

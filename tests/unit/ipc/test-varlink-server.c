@@ -187,7 +187,7 @@ START_TEST(test_byte_by_byte)
         int fd = client();
 
         for (size_t i = 0; i <= strlen(STATUS); i++) {
-                ck_assert_int_eq(write(fd, STATUS + i, 1), 1);
+                ck_assert_int_eq(write(fd, &STATUS[i], 1), 1);
                 turn();
         }
         ck_assert_str_eq(hear(fd), "{\"parameters\":{\"profiles\":7}}\n");

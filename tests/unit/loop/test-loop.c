@@ -55,7 +55,8 @@ static void watch_new(Watch *watch, uint32_t events)
 {
         *watch = (Watch){ 0 };
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, watch->pair), 0);
-        ck_assert_int_eq(source_new(&watch->source, loop, watch->pair[0], events, on_event, watch), 0);
+        ck_assert_int_eq(source_new(&watch->source, loop, watch->pair[0], events, on_event, watch),
+                         0);
 }
 
 static void watch_free(Watch *watch)
@@ -111,7 +112,8 @@ START_TEST(source_may_free_itself)
 }
 END_TEST
 
-/* Two are ready in the same round, and the first that runs frees the second: it must not be called. */
+/* Two are ready in the same round, and the first that runs frees the second: it must not be called.
+ */
 START_TEST(source_may_free_another_that_is_ready)
 {
         Watch a, b;

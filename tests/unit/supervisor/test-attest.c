@@ -4,27 +4,41 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LIMITS "Limit                     Soft Limit           Hard Limit           Units     \n" \
-               "Max cpu time              unlimited            unlimited            seconds   \n"
+#define LIMITS                                                                                     \
+        "Limit                     Soft Limit           Hard Limit           Units     \n"         \
+        "Max cpu time              unlimited            unlimited            seconds   \n"
 
 START_TEST(mark)
 {
-        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      unlimited            unlimited            us        \n"), 0);
-        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      unlimited            1000000000000        us        \n"), 1);
-        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      5                    6                    us        \n"), 1);
+        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      unlimited            "
+                                                  "unlimited            us        \n"),
+                         0);
+        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      unlimited            "
+                                                  "1000000000000        us        \n"),
+                         1);
+        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      5                    "
+                                                  "6                    us        \n"),
+                         1);
         /* A soft limit alone is no mark: whoever set it can take it off again. */
-        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      5                    unlimited            us        \n"), 0);
+        ck_assert_int_eq(attest_parse_mark(LIMITS "Max realtime timeout      5                    "
+                                                  "unlimited            us        \n"),
+                         0);
         ck_assert_int_lt(attest_parse_mark(LIMITS), 0);
         ck_assert_int_lt(attest_parse_mark(""), 0);
         ck_assert_int_lt(attest_parse_mark(LIMITS "Max realtime timeout"), 0);
         ck_assert_int_lt(attest_parse_mark(LIMITS "Max realtime timeout      unlimited\n"), 0);
-        ck_assert_int_lt(attest_parse_mark(LIMITS "Max realtime timeout      unlimited            huge                 us\n"), 0);
+        ck_assert_int_lt(
+                attest_parse_mark(
+                        LIMITS
+                        "Max realtime timeout      unlimited            huge                 us\n"),
+                0);
 }
 END_TEST
 
 START_TEST(status_field)
 {
-        static const char status[] = "Name:\tNSpid: 1\nUmask:\t0022\nNSpid:\t12\t1\nUid:\t1\t2\t3\t4\n";
+        static const char status[] =
+                "Name:\tNSpid: 1\nUmask:\t0022\nNSpid:\t12\t1\nUid:\t1\t2\t3\t4\n";
 
         /* A process's name cannot pass for a field: the kernel escapes its newlines. */
         ck_assert_int_eq(strncmp(attest_status_field(status, "NSpid"), "12\t1\n", 5), 0);
@@ -47,8 +61,10 @@ START_TEST(unit)
         unit_is("0::/system.slice/foo.service\n", "foo.service");
         unit_is("0::/system.slice/foo.service/mine.service\n", "foo.service");
         unit_is("0::/user.slice/user-1000.slice/session-2.scope\n", "session-2.scope");
-        unit_is("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope\n", "app-x.scope");
-        unit_is("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service/user@1.service/y.service\n",
+        unit_is("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope\n",
+                "app-x.scope");
+        unit_is("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service/"
+                "user@1.service/y.service\n",
                 "x.service");
         unit_is("0::/user.slice/user-1000.slice/user@1000.service/init.scope\n", "init.scope");
         unit_is("0::/user.slice/user-1000.slice/user@1000.service\n", "");

@@ -118,7 +118,8 @@ END_TEST
 /* Garbage, and a socket that is closed by a process that goes on, both end it. */
 START_TEST(killed_for_garbage)
 {
-        static const char *const scripts[] = { "printf xxxxxxxxxxxx >&3; exec sleep 100", "exec 3>&-; exec sleep 100" };
+        static const char *const scripts[] = { "printf xxxxxxxxxxxx >&3; exec sleep 100",
+                                               "exec 3>&-; exec sleep 100" };
 
         for (size_t i = 0; i < 2; i++) {
                 Seen seen;
@@ -151,7 +152,8 @@ START_TEST(nothing_inherited)
         Child *child;
 
         ck_assert_int_ge(open("/dev/null", O_RDONLY), 3); /* not close-on-exec */
-        child = make(&seen, "ls /proc/self/fd | tr '\\n' ' ' >&2; env | sort | tr '\\n' ' ' >&2", false);
+        child = make(&seen, "ls /proc/self/fd | tr '\\n' ' ' >&2; env | sort | tr '\\n' ' ' >&2",
+                     false);
         run_until(&seen, &seen.gone, 1);
         log_has(&seen, "0 1 2 3 4 PATH=/usr/bin:/bin PWD="); /* 4 is of ls itself */
         child_free(child);
@@ -162,7 +164,8 @@ END_TEST
 START_TEST(floods_are_bounded)
 {
         Seen seen;
-        Child *child = make(&seen, "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done", false);
+        Child *child = make(
+                &seen, "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done", false);
         static char log[1 << 20];
         size_t lines = 0;
         ssize_t n;

@@ -26,8 +26,8 @@ static void refused(const char *text, const char *problem)
         ck_assert_ptr_null(load(text, &problems));
         ck_assert_msg(problems.n == 1, "%s: %zu problems, the first is %s", text, problems.n,
                       problems.n > 0 ? problems.items[0] : "-");
-        ck_assert_msg(strncmp(problems.items[0], problem, strlen(problem)) == 0, "%s: %s and not %s", text,
-                      problems.items[0], problem);
+        ck_assert_msg(strncmp(problems.items[0], problem, strlen(problem)) == 0,
+                      "%s: %s and not %s", text, problems.items[0], problem);
         problems_deinit(&problems);
 }
 
@@ -115,7 +115,8 @@ START_TEST(each_problem)
                 { "[broker]\nstore\n", "f:2: is neither" },
                 { "[broker]\nstore: memory\n", "f:2: is neither" },
                 { "[broker]\nstore = memory\nstore = memory\n", "f:3: \"store\" is given twice" },
-                { "[broker]\nstore = memory\n[broker]\nstore = memory\n", "f:4: \"store\" is given twice" },
+                { "[broker]\nstore = memory\n[broker]\nstore = memory\n",
+                  "f:4: \"store\" is given twice" },
                 { "[broker]\nStore = memory\n", "f:2: unknown key \"Store\" in [broker]" },
                 { "[broker]\nsecret = x\n", "f:2: unknown key \"secret\" in [broker]" },
                 { "[broker]\nstore =\n", "f:2: store = : is auto" },
@@ -136,11 +137,13 @@ START_TEST(each_problem)
                 { P "repositories = octo/a/b\n", "f:3: repositories" },
                 { P "repositories = octo/..\n", "f:3: repositories" },
                 { P "repositories = octo/*\n", "f:3: repositories" },
-                { P "repositories = o/a,,o/b\n", "f:3: repositories = o/a,,o/b: has an empty item" },
+                { P "repositories = o/a,,o/b\n",
+                  "f:3: repositories = o/a,,o/b: has an empty item" },
                 { P "repositories = o/a, o/a\n", "f:3: repositories = o/a, o/a: names the same" },
                 { P "permissions = contents\n", "f:3: permissions" },
                 { P "permissions = contents:all\n", "f:3: permissions" },
-                { P "permissions = a:read\npermissions = a:write\n", "f:4: permissions = a:write: names the same" },
+                { P "permissions = a:read\npermissions = a:write\n",
+                  "f:4: permissions = a:write: names the same" },
                 { P "ttl = -1\n", "f:3: ttl" },
                 { P "ttl = 5 m\n", "f:3: ttl" },
                 { P "ttl = 1h\nttl = 1h\n", "f:4: \"ttl\" is given twice" },
@@ -173,7 +176,8 @@ START_TEST(nul_byte)
         Problems problems = PROBLEMS_NULL;
         Config *config = NULL;
 
-        ck_assert_int_eq(config_parse(&config, "f", slice(text, sizeof(text) - 1), &problems), CONFIG_E_INVALID);
+        ck_assert_int_eq(config_parse(&config, "f", slice(text, sizeof(text) - 1), &problems),
+                         CONFIG_E_INVALID);
         ck_assert_str_eq(problems.items[0], "f:3: is not UTF-8 text");
         problems_deinit(&problems);
 }
@@ -186,7 +190,8 @@ START_TEST(long_line)
         size_t head = strlen(text);
 
         for (int i = 0; i < 60; i++)
-                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d", i > 0 ? "," : "", i);
+                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d",
+                               i > 0 ? "," : "", i);
         refused(text, "f:3: the line is too long");
         text[head] = '\0';
         for (int i = 0; i < 60; i++)
@@ -199,7 +204,8 @@ START_TEST(long_line)
                 ck_assert_uint_eq(config->profiles[0].scope->repositories.n, 60);
         }
         /* inih cuts section names at 49 bytes: two that differ later must stay two. */
-        (void)snprintf(text, sizeof(text), "[profile %063d1]\nsecret=s\n[profile %063d2]\nsecret=s\n", 0, 0);
+        (void)snprintf(text, sizeof(text),
+                       "[profile %063d1]\nsecret=s\n[profile %063d2]\nsecret=s\n", 0, 0);
         {
                 Problems problems = PROBLEMS_NULL;
                 _cleanup_(config_freep) Config *config = load(text, &problems);
@@ -217,11 +223,13 @@ START_TEST(too_many)
 
         text[0] = '\0';
         for (unsigned i = 0; i <= CONFIG_PROFILES_MAX; i++)
-                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "[profile p%u]\nsecret=s\n", i);
+                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                               "[profile p%u]\nsecret=s\n", i);
         refused(text, "f:513: there are more than 256 profiles");
         text[0] = '\0';
         for (unsigned i = 0; i < 200; i++)
-                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "[nonsense%u]\n", i);
+                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "[nonsense%u]\n",
+                               i);
         ck_assert_int_eq(config_parse(&config, "f", slice_text(text), &problems), CONFIG_E_INVALID);
         ck_assert_uint_eq(problems.n, PROBLEMS_MAX);
         ck_assert_str_eq(problems.items[PROBLEMS_MAX - 1], "there are further problems");
@@ -245,8 +253,11 @@ static void parse_any(const uint8_t *data, size_t size)
         for (size_t i = 0; config && i < config->n_profiles; i++) {
                 Buf buf = BUF_NULL(1024 * 1024);
 
-                ck_assert_int_eq(schema_encode(interface_to_vault.methods[TO_VAULT_CONFIGURE_PROFILE].request,
-                                               &config->profiles[i], &buf), 0);
+                ck_assert_int_eq(
+                        schema_encode(
+                                interface_to_vault.methods[TO_VAULT_CONFIGURE_PROFILE].request,
+                                &config->profiles[i], &buf),
+                        0);
                 buf_deinit(&buf);
         }
         problems_deinit(&problems);

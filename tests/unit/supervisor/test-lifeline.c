@@ -52,7 +52,8 @@ START_TEST(process)
                 _exit(0);
         }
         ck_assert_int_eq(loop_new(&loop, &clock_system), 0);
-        ck_assert_int_eq(lifeline_new(&watch, loop, (int)syscall(SYS_pidfd_open, pid, 0), count, &gone), 0);
+        ck_assert_int_eq(
+                lifeline_new(&watch, loop, (int)syscall(SYS_pidfd_open, pid, 0), count, &gone), 0);
         ck_assert_int_lt(lifeline_socket(watch), 0);
         ck_assert_int_eq(loop_dispatch(loop, 10), 0);
         ck_assert_int_eq(gone, 0);
@@ -75,9 +76,12 @@ START_TEST(other_kinds)
         ck_assert_int_eq(pipe(pair), 0);
         ck_assert_int_eq(lifeline_new(&watch, loop, pair[0], count, &gone), LIFELINE_E_KIND);
         ck_assert_int_lt(fcntl(pair[0], F_GETFD), 0); /* it was closed */
-        ck_assert_int_eq(lifeline_new(&watch, loop, open("/dev/null", O_RDONLY), count, &gone), LIFELINE_E_KIND);
-        ck_assert_int_eq(lifeline_new(&watch, loop, socket(AF_UNIX, SOCK_DGRAM, 0), count, &gone), LIFELINE_E_KIND);
-        ck_assert_int_eq(lifeline_new(&watch, loop, socket(AF_INET, SOCK_STREAM, 0), count, &gone), LIFELINE_E_KIND);
+        ck_assert_int_eq(lifeline_new(&watch, loop, open("/dev/null", O_RDONLY), count, &gone),
+                         LIFELINE_E_KIND);
+        ck_assert_int_eq(lifeline_new(&watch, loop, socket(AF_UNIX, SOCK_DGRAM, 0), count, &gone),
+                         LIFELINE_E_KIND);
+        ck_assert_int_eq(lifeline_new(&watch, loop, socket(AF_INET, SOCK_STREAM, 0), count, &gone),
+                         LIFELINE_E_KIND);
         fd_close(pair[1]);
         loop_free(loop);
 }

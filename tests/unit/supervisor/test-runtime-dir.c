@@ -143,7 +143,8 @@ START_TEST(bind_and_remove)
         ck_assert(S_ISSOCK(st.st_mode));
         ck_assert_uint_eq(st.st_mode & 07777, 0600);
         fd_close(fd);
-        ck_assert_int_eq(runtime_dir_bind(inner, "x.sock", 0600, &fd), 0); /* a stale one is replaced */
+        ck_assert_int_eq(runtime_dir_bind(inner, "x.sock", 0600, &fd),
+                         0); /* a stale one is replaced */
         fd_close(fd);
         fd_close(inner);
         ck_assert_int_eq(runtime_dir_remove(dir->fd, "s"), 0);

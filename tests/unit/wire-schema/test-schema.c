@@ -84,10 +84,12 @@ static Secret *secret_of(const char *text)
 static int decode(const Schema *schema, Slice bytes, void *body, SchemaError *error)
 {
         int r = schema_decode(schema, bytes, arena, &pool, body, error);
+        bool zero = true;
 
-        if (r != 0)
-                for (size_t i = 0; i < schema->size; i++)
-                        ck_assert_uint_eq(((uint8_t *)body)[i], 0);
+        for (size_t i = 0; r != 0 && i < schema->size; i++)
+                zero = zero && ((uint8_t *)body)[i] == 0;
+        if (!zero)
+                ck_abort_msg("a refused %s leaves something behind", schema->name);
         return r;
 }
 
@@ -101,9 +103,18 @@ static All example(Inner inners[3])
         inners[1] = (Inner){ "two", NULL };
         inners[2] = (Inner){ "three", secret_of("") };
         return (All){
-                .flag = true, .number = UINT64_MAX, .when = 1234567, .colour = 1, .text = "\xc3\xa4",
-                .bytes = slice("\0\xff", 2), .secret = secret_of("hush"), .list = { texts, 3 },
-                .map = { pairs, 2 }, .inner = &inners[2], .inners = { inners, 2 }, .must = "must",
+                .flag = true,
+                .number = UINT64_MAX,
+                .when = 1234567,
+                .colour = 1,
+                .text = "\xc3\xa4",
+                .bytes = slice("\0\xff", 2),
+                .secret = secret_of("hush"),
+                .list = { texts, 3 },
+                .map = { pairs, 2 },
+                .inner = &inners[2],
+                .inners = { inners, 2 },
+                .must = "must",
         };
 }
 
@@ -126,7 +137,8 @@ START_TEST(everything_survives_both_ways)
 
         encode_example(&first);
         ck_assert_int_eq(decode(&all, buf_slice(&first), &body, NULL), 0);
-        ck_assert(body.flag && body.number == UINT64_MAX && body.when == 1234567 && body.colour == 1);
+        ck_assert(body.flag && body.number == UINT64_MAX && body.when == 1234567 &&
+                  body.colour == 1);
         ck_assert_str_eq(body.text, "\xc3\xa4");
         ck_assert(slice_equal(body.bytes, slice("\0\xff", 2)));
         ck_assert(secret_equal(body.secret, slice_text("hush")));
@@ -226,15 +238,19 @@ END_TEST
 /* A message that is taken has one spelling: encoding it again gives the same bytes. */
 static void refused_or_canonical(const Schema *schema, Slice bytes, void *body)
 {
+        bool good = true;
+
         if (decode(schema, bytes, body, NULL) == 0) {
                 Buf again = BUF_NULL(1U << 20);
 
-                ck_assert_int_eq(schema_encode(schema, body, &again), 0);
-                ck_assert(slice_equal(buf_slice(&again), bytes));
+                good = schema_encode(schema, body, &again) == 0 &&
+                       slice_equal(buf_slice(&again), bytes);
                 schema_clear(schema, body);
                 buf_deinit(&again);
         }
-        ck_assert_uint_eq(arena_used(arena), 0);
+        /* Each assertion of Check is a write to a pipe, and there are hundreds of thousands. */
+        if (!good || arena_used(arena) != 0)
+                ck_abort_msg("%s has two spellings, or a secret stays behind", schema->name);
         pool_deinit(&pool);
 }
 
@@ -273,7 +289,8 @@ START_TEST(random_bytes_are_refused_or_canonical)
         for (unsigned round = 0; round < 20000; round++) {
                 memcpy(copy, out.data, out.size);
                 for (unsigned k = 0; k < 1 + round % 4; k++)
-                        copy[(size_t)rand_r(&seed) % out.size] = (uint8_t)(rand_r(&seed) % 4 ? rand_r(&seed) % 3 : rand_r(&seed));
+                        copy[(size_t)rand_r(&seed) % out.size] =
+                                (uint8_t)(rand_r(&seed) % 4 ? rand_r(&seed) % 3 : rand_r(&seed));
                 refused_or_canonical(&all, slice(copy, out.size), &body);
         }
         buf_deinit(&out);
@@ -321,7 +338,8 @@ START_TEST(secret_without_arena_is_refused)
         All body;
 
         encode_example(&out);
-        ck_assert_int_eq(schema_decode(&all, buf_slice(&out), NULL, &pool, &body, NULL), SCHEMA_E_INVALID);
+        ck_assert_int_eq(schema_decode(&all, buf_slice(&out), NULL, &pool, &body, NULL),
+                         SCHEMA_E_INVALID);
         buf_deinit(&out);
 }
 END_TEST
@@ -334,7 +352,8 @@ START_TEST(full_pool_and_full_arena_are_said)
         All body;
 
         encode_example(&out);
-        ck_assert_int_eq(schema_decode(&all, buf_slice(&out), arena, &small, &body, NULL), SCHEMA_E_NO_SPACE);
+        ck_assert_int_eq(schema_decode(&all, buf_slice(&out), arena, &small, &body, NULL),
+                         SCHEMA_E_NO_SPACE);
         ck_assert_uint_eq(arena_used(arena), 0);
         pool_deinit(&small);
         ck_assert_int_eq(arena_alloc(arena, ARENA_SIZE - 128, &rest), 0);
@@ -421,7 +440,8 @@ static void fill_field(const Field *field, void *at, unsigned depth)
         case FIELD_RECORDS:
                 *records = (RecordList){ take(2 * field->record->size), MIN(field->max, 2U) };
                 for (size_t i = 0; i < records->n; i++)
-                        fill(field->record, (uint8_t *)records->items + i * field->record->size, depth + 1);
+                        fill(field->record, (uint8_t *)records->items + i * field->record->size,
+                             depth + 1);
                 return;
         }
         ck_abort_msg("kind of %s", field->name);
@@ -462,9 +482,10 @@ static void sweep(const Schema *schema)
 }
 
 static const Interface *const interfaces[] = {
-        &interface_keyring, &interface_session, &interface_from_gate, &interface_to_gate, &interface_from_session,
-        &interface_to_session, &interface_from_worker, &interface_to_worker, &interface_from_vault,
-        &interface_to_vault, &interface_broker, &interface_provider,
+        &interface_keyring,     &interface_session,      &interface_from_gate,
+        &interface_to_gate,     &interface_from_session, &interface_to_session,
+        &interface_from_worker, &interface_to_worker,    &interface_from_vault,
+        &interface_to_vault,    &interface_broker,       &interface_provider,
 };
 
 START_TEST(real_messages_survive_the_sweep)
@@ -476,7 +497,8 @@ START_TEST(real_messages_survive_the_sweep)
                 if (interface->methods[i].reply)
                         sweep(interface->methods[i].reply);
         }
-        sweep(&schema_fault);
+        if (_i == 0)
+                sweep(&schema_fault);
 }
 END_TEST
 
