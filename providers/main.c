@@ -228,6 +228,7 @@ static int on_attach(void *userdata, UNUSED Channel *channel, Request *request)
         r = channel_new(&process->vault, &config);
         if (r < 0)
                 return request_fail(request, FAULT_INTERNAL, NULL);
+        timer_arm_after(process->idle, IDLE_MAX);
         return request_reply(request, &reply, NULL, 0);
 }
 
@@ -259,11 +260,8 @@ static int prepare(UNUSED RoleProcess *role, void *userdata)
 static int started(RoleProcess *role, void *userdata)
 {
         ProviderProcess *process = userdata;
-        int r = timer_new(&process->idle, role->loop, on_idle, process);
 
-        if (r == 0)
-                timer_arm_after(process->idle, IDLE_MAX);
-        return r;
+        return timer_new(&process->idle, role->loop, on_idle, process);
 }
 
 static bool parse_msec(const char *text, uint64_t *ret_usec)

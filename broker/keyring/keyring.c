@@ -109,10 +109,14 @@ static int on_open(Keyring *keyring, Request *request)
                 r = store_fail(&report, FAULT_INVALID_PARAMETER, NULL, "A store in memory cannot be resumed.");
         else
                 r = use(keyring, open->kind == STORE_AUTO ? open->resume : open->kind, &report);
+        if (r == 0 && keyring->current->vtable->key)
+                r = keyring->current->vtable->key(keyring->current, &reply.key, &report);
         if (r)
                 return fail(keyring, request, r, &report);
         reply.kind = keyring->current->vtable->kind;
-        return request_reply(request, &reply, NULL, 0);
+        r = request_reply(request, &reply, NULL, 0);
+        secret_free(reply.key);
+        return r;
 }
 
 static int on_unlock(Keyring *keyring, Request *request)

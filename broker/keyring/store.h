@@ -32,6 +32,8 @@ typedef struct StoreVtable {
         int (*open)(Store *store, Report *report);
         /* `ret_key` gets NULL where there is no key that could be kept. */
         int (*unlock)(Store *store, const UnlockHow *how, Secret **ret_key, Report *report);
+        /* A copy of the key that unlock() returned, of an open store; NULL where no store has one. */
+        int (*key)(Store *store, Secret **ret, Report *report);
         /* Forgets what it needed for reading items. */
         void (*lock)(Store *store);
         /* `ret` gets NULL when there is surely no such item. */

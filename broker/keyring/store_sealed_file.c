@@ -395,6 +395,13 @@ static int sealed_open_store(Store *store, Report *report)
         return r;
 }
 
+static int sealed_key(Store *store, Secret **ret, Report *report)
+{
+        SealedFile *self = sealed_of(store);
+
+        return self->master ? copy_key(self, self->master, ret, report) : 0;
+}
+
 static void sealed_lock(Store *store)
 {
         SealedFile *self = sealed_of(store);
@@ -502,6 +509,7 @@ static const StoreVtable sealed_vtable = {
         .free = sealed_free,
         .open = sealed_open_store,
         .unlock = sealed_unlock,
+        .key = sealed_key,
         .lock = sealed_lock,
         .load = sealed_load,
         .store = sealed_store,

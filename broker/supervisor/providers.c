@@ -14,6 +14,8 @@ struct Providers {
         ProvidersConfig config;
         List running;
         size_t n;
+        Provider *spare;  /* started and confined, with no edge yet; NULL: none */
+        Timer *spare_due; /* to start it, and later to let an unused one go */
 };
 
 static Provider *provider_free(Provider *provider)
@@ -22,6 +24,8 @@ static Provider *provider_free(Provider *provider)
                 return NULL;
         if (provider->link.next != &provider->link)
                 provider->providers->n--;
+        if (provider->providers && provider->providers->spare == provider)
+                provider->providers->spare = NULL;
         list_remove(&provider->link);
         child_free(provider->child);
         timer_free(provider->timer);
@@ -30,12 +34,20 @@ static Provider *provider_free(Provider *provider)
 }
 DEFINE_CLEANUP(Provider *, provider_free);
 
+static int on_spare_due(void *userdata);
+
 int providers_new(Providers **ret, const ProvidersConfig *config)
 {
         Providers *providers = calloc(1, sizeof(*providers));
+        int r;
 
         if (!providers)
                 return -ENOMEM;
+        r = timer_new(&providers->spare_due, config->context->loop, on_spare_due, providers);
+        if (r < 0) {
+                free(providers);
+                return r;
+        }
         providers->config = *config;
         if (providers->config.life_usec == 0)
                 providers->config.life_usec = PROVIDERS_LIFE_USEC;
@@ -50,6 +62,8 @@ Providers *providers_free(Providers *providers)
                 return NULL;
         while (!list_empty(&providers->running))
                 provider_free(container_of(providers->running.next, Provider, link));
+        provider_free(providers->spare);
+        timer_free(providers->spare_due);
         free(providers);
         return NULL;
 }
@@ -100,6 +114,42 @@ static int provider_new(Provider **ret, Providers *providers)
         return 0;
 }
 
+static int start_process(Provider **ret, Providers *providers)
+{
+        _cleanup_(provider_freep) Provider *provider = NULL;
+        int r;
+
+        r = provider_new(&provider, providers);
+        if (r == 0)
+                r = child_start(provider->child);
+        if (r < 0)
+                return r;
+        *ret = take_ptr(provider);
+        return 0;
+}
+
+/* Where there is none, the next one is started; one that nobody wanted for so long is let go. */
+static int on_spare_due(void *userdata)
+{
+        Providers *providers = userdata;
+
+        if (providers->spare) {
+                providers_drop_spare(providers);
+                return 0;
+        }
+        timer_arm_after(providers->spare_due, PROVIDERS_SPARE_USEC);
+        /* Without a spare the next operation starts its own, and says what is wrong. */
+        if (start_process(&providers->spare, providers) < 0)
+                timer_disarm(providers->spare_due);
+        return 0;
+}
+
+void providers_drop_spare(Providers *providers)
+{
+        timer_disarm(providers->spare_due);
+        providers->spare = provider_free(providers->spare);
+}
+
 int providers_start(Providers *providers, pid_t *ret_pid, int *ret_fd)
 {
         _cleanup_(provider_freep) Provider *provider = NULL;
@@ -112,13 +162,13 @@ int providers_start(Providers *providers, pid_t *ret_pid, int *ret_fd)
                 return error_errno();
         ours = pair[0];
         theirs = pair[1];
-        r = provider_new(&provider, providers);
-        if (r == 0)
-                r = child_start(provider->child);
+        provider = take_ptr(providers->spare);
+        r = provider ? 0 : start_process(&provider, providers);
         if (r == 0)
                 r = child_attach(provider->child, TO_WORKER_ATTACH, ROLE_VAULT, NULL, theirs);
         if (r < 0)
                 return r;
+        timer_arm_after(providers->spare_due, PROVIDERS_SPARE_DELAY_USEC);
         timer_arm_after(provider->timer, providers->config.life_usec);
         *ret_pid = child_pid(provider->child);
         *ret_fd = take_fd(&ours);

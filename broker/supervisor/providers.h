@@ -7,6 +7,12 @@
 /* No operation takes this long; the vault has its own, shorter deadlines. */
 #define PROVIDERS_LIFE_USEC (5 * 60 * USEC_PER_SEC)
 
+/* After an operation one more process is started and waits for the next, because starting one and
+ * reading the CA certificates takes some 25 ms of whoever waits. Not at once, so that it does not
+ * compete with the operation that is running; and one that nobody wants is not kept for ever. */
+#define PROVIDERS_SPARE_DELAY_USEC (100 * USEC_PER_MSEC)
+#define PROVIDERS_SPARE_USEC (5 * 60 * USEC_PER_SEC)
+
 typedef struct Providers Providers;
 
 enum {
@@ -29,5 +35,7 @@ int providers_start(Providers *providers, pid_t *ret_pid, int *ret_fd) NODISCARD
 /* A process that is not one of these is not touched. */
 void providers_stop(Providers *providers, pid_t pid) NONNULL(1);
 void providers_stop_all(Providers *providers) NONNULL(1);
+/* Lets the one that waits go: what it was started with has changed. */
+void providers_drop_spare(Providers *providers) NONNULL(1);
 
 DEFINE_CLEANUP(Providers *, providers_free);

@@ -25,6 +25,8 @@ static int answer(Request *request, uint64_t n_profiles, const char **problems, 
 static void take_over(Supervisor *supervisor, Config *settings)
 {
         roles_configure(&supervisor->roles, settings);
+        if (supervisor->providers)
+                providers_drop_spare(supervisor->providers);
         config_free(supervisor->settings);
         supervisor->settings = settings;
 }

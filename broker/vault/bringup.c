@@ -69,7 +69,10 @@ static int open_failed(Opening *opening, const Failure *failure)
                 role_log(&opening->vault->role, LOG_LEVEL_WARNING, "store: %s", failure->message);
         store->opening = false;
         store->ready = false;
-        store->problem = *failure;
+        if (failure->fault != FAULT_UNAVAILABLE)
+                store->problem = *failure;
+        else
+                store->problem = (Failure){ 0 }; /* the role is restarting, and then it is tried again */
         for (uint64_t i = 0; i < store->retries && wait < RETRY_MOST_USEC; i++)
                 wait *= 2;
         store->retries++;
@@ -211,11 +214,15 @@ static int on_credential_tried(void *userdata, Secret *value, const Failure *fai
         return failed(failure) ? open_failed(opening, &opening->locked) : on_unlocked(opening, value, failure);
 }
 
-static int on_opened(void *userdata, StoreKind kind, const Failure *failure)
+static int on_opened(void *userdata, StoreKind kind, Secret *key, const Failure *failure)
 {
         Opening *opening = userdata;
         VaultStore *store = &opening->vault->store;
 
+        if (key) {
+                secret_free(store->key);
+                store->key = key;
+        }
         if (failure->fault == FAULT_KEYRING_LOCKED && store->key)
                 return keyring_client_unlock(opening->vault->keyring, NULL, store->key, false, on_unlocked, opening);
         if ((failure->fault == FAULT_KEYRING_LOCKED || failure->fault == FAULT_KEYRING_ABSENT) &&

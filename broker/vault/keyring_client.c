@@ -10,6 +10,8 @@ struct KeyringClient {
         Channel **supervisor;
         Channel *channel;
         List asked; /* Asked */
+        void (*closed)(void *userdata); /* may be NULL */
+        void *userdata;
 };
 
 /* One call under way. */
@@ -57,10 +59,19 @@ static int on_closed(void *userdata, Channel *channel, UNUSED const char *reason
 {
         KeyringClient *client = userdata;
 
-        if (client->channel == channel)
+        if (client->channel == channel) {
                 client->channel = NULL;
+                if (client->closed)
+                        client->closed(client->userdata);
+        }
         channel_free(channel);
         return 0;
+}
+
+void keyring_client_watch(KeyringClient *client, void (*closed)(void *userdata), void *userdata)
+{
+        client->closed = closed;
+        client->userdata = userdata;
 }
 
 int keyring_client_attach(KeyringClient *client, int fd)
@@ -88,7 +99,7 @@ static int finish(Asked *asked, Secret *value, StoreKind kind, const Failure *fa
         Asked copy = *asked;
 
         asked_free(asked);
-        return copy.open_done ? copy.open_done(copy.userdata, kind, failure)
+        return copy.open_done ? copy.open_done(copy.userdata, kind, value, failure)
                               : copy.item_done(copy.userdata, value, failure);
 }
 
@@ -116,6 +127,7 @@ static int on_reply(void *userdata, const Reply *reply)
                 value = take_ptr(((KeyringUnlockReply *)reply->body)->key);
         } else if (asked->method == KEYRING_OPEN) {
                 kind = ((KeyringOpenReply *)reply->body)->kind;
+                value = take_ptr(((KeyringOpenReply *)reply->body)->key);
         }
         return finish(asked, value, kind, &failure);
 }

@@ -12,11 +12,14 @@ typedef struct KeyringClient KeyringClient;
 
 /* `value` belongs to the callee; NULL with a failure, or when there is no such item. */
 typedef int (*KeyringItemDone)(void *userdata, Secret *value, const Failure *failure);
-typedef int (*KeyringOpenDone)(void *userdata, StoreKind kind, const Failure *failure);
+/* `key` is a sealed file's and belongs to the callee; NULL: there is none, or it failed. */
+typedef int (*KeyringOpenDone)(void *userdata, StoreKind kind, Secret *key, const Failure *failure);
 
 int keyring_client_new(KeyringClient **ret, Loop *loop, Arena *arena, Channel **supervisor) NODISCARD
         NONNULL(1, 2, 3, 4);
 KeyringClient *keyring_client_free(KeyringClient *client);
+/* `closed` is called when the role has gone away, before those who wait for it hear of that. */
+void keyring_client_watch(KeyringClient *client, void (*closed)(void *userdata), void *userdata) NONNULL(1, 2);
 /* A fresh edge, also after a restart of the role. Takes `fd` over. */
 int keyring_client_attach(KeyringClient *client, int fd) NODISCARD NONNULL(1);
 bool keyring_client_is_attached(const KeyringClient *client) NONNULL(1);

@@ -46,6 +46,14 @@ static int on_audit_flush(void *userdata)
         return vault_flush_audit(userdata);
 }
 
+/* Its next process has the store closed. */
+static void on_keyring_closed(void *userdata)
+{
+        Vault *vault = userdata;
+
+        vault->store.ready = false;
+}
+
 int vault_init(Vault *vault)
 {
         ProviderPoolConfig providers = {
@@ -59,6 +67,8 @@ int vault_init(Vault *vault)
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
+        if (r == 0)
+                keyring_client_watch(vault->keyring, on_keyring_closed, vault);
         if (r == 0)
                 r = provider_pool_new(&vault->providers, &providers);
         if (r == 0)
@@ -140,6 +150,25 @@ bool vault_is_owner(const Vault *vault, const Caller *caller)
         return caller->uid == vault->start.owner_uid || caller->uid == 0;
 }
 
+/* Looking and revoking go on without the store; a token's hash is made with a key from it. */
+static bool needs_store(const Request *request)
+{
+        switch ((BrokerMethod)request->id) {
+        case BROKER_OPEN_SESSION:
+        case BROKER_GET_TOKEN:
+        case BROKER_ADD_SECRET:
+        case BROKER_REMOVE_SECRET:
+        case BROKER_ROTATE:
+        case BROKER_LOCK:
+        case BROKER_UNLOCK:
+                return true;
+        case BROKER_REVOKE:
+                return ((const RevokeRequest *)request->body)->token_hash != NULL;
+        default:
+                return false;
+        }
+}
+
 static int run_operation(void *userdata, Request *request)
 {
         const Operation *operation = &operations[request->id];
@@ -158,7 +187,7 @@ static int on_gate(void *userdata, UNUSED Channel *channel, Request *request)
 {
         Vault *vault = userdata;
 
-        return waiting_room_enter(vault->waiting_room, run_operation, vault, request);
+        return waiting_room_enter(vault->waiting_room, run_operation, vault, request, needs_store(request));
 }
 
 static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *reason)
@@ -184,7 +213,7 @@ static int on_session(void *userdata, UNUSED Channel *channel, Request *request)
 {
         SessionEdge *edge = userdata;
 
-        return waiting_room_enter(edge->vault->waiting_room, run_session_operation, edge, request);
+        return waiting_room_enter(edge->vault->waiting_room, run_session_operation, edge, request, true);
 }
 
 static int on_session_closed(void *userdata, UNUSED Channel *channel, UNUSED const char *reason)

@@ -9,6 +9,7 @@ typedef struct Waiting {
         WaitingRun run;
         void *userdata;
         Request *request;
+        bool store; /* it needs the store */
 } Waiting;
 
 struct WaitingRoom {
@@ -19,20 +20,33 @@ struct WaitingRoom {
         bool over; /* the wait took too long: whoever comes is told what is the matter */
 };
 
-static bool is_up(const WaitingRoom *room)
+static bool is_up(const WaitingRoom *room, bool store)
 {
         const Vault *vault = room->vault;
 
-        return room->over || (vault->recovered && vault->policy && (vault->store.ready || failed(&vault->store.problem)));
+        if (room->over)
+                return true;
+        return vault->recovered && vault->policy && (!store || vault->store.ready || failed(&vault->store.problem));
+}
+
+/* The first that need not wait any longer. Looked for anew each time: what runs may change the list. */
+static Waiting *next_free(WaitingRoom *room)
+{
+        LIST_FOREACH(node, &room->waiting) {
+                Waiting *waiting = container_of(node, Waiting, link);
+
+                if (is_up(room, waiting->store))
+                        return waiting;
+        }
+        return NULL;
 }
 
 static int let_in(WaitingRoom *room)
 {
+        Waiting *waiting;
         int r = 0;
 
-        timer_disarm(room->timer);
-        while (r >= 0 && !list_empty(&room->waiting)) {
-                Waiting *waiting = container_of(room->waiting.next, Waiting, link);
+        while (r >= 0 && (waiting = next_free(room))) {
                 Waiting copy = *waiting;
 
                 list_remove(&waiting->link);
@@ -41,6 +55,8 @@ static int let_in(WaitingRoom *room)
                 r = request_is_live(copy.request) ? copy.run(copy.userdata, copy.request)
                                                   : request_fail(copy.request, FAULT_UNAVAILABLE, NULL);
         }
+        if (room->n_waiting == 0)
+                timer_disarm(room->timer);
         return r;
 }
 
@@ -87,18 +103,18 @@ WaitingRoom *waiting_room_free(WaitingRoom *room)
         return NULL;
 }
 
-int waiting_room_enter(WaitingRoom *room, WaitingRun run, void *userdata, Request *request)
+int waiting_room_enter(WaitingRoom *room, WaitingRun run, void *userdata, Request *request, bool store)
 {
         Waiting *waiting;
 
-        if (is_up(room))
+        if (is_up(room, store))
                 return run(userdata, request);
         if (room->n_waiting >= WAITING_MAX)
                 return request_fail(request, FAULT_BUSY, "The broker is still starting, and many wait for it.");
         waiting = calloc(1, sizeof(*waiting));
         if (!waiting)
                 return -ENOMEM;
-        *waiting = (Waiting){ .run = run, .userdata = userdata, .request = request };
+        *waiting = (Waiting){ .run = run, .userdata = userdata, .request = request, .store = store };
         if (room->n_waiting++ == 0)
                 timer_arm_after(room->timer, WAIT_USEC);
         list_append(&room->waiting, &waiting->link);
@@ -107,8 +123,7 @@ int waiting_room_enter(WaitingRoom *room, WaitingRun run, void *userdata, Reques
 
 int waiting_room_look(WaitingRoom *room)
 {
-        if (!is_up(room))
-                return 0;
-        room->over = false;
+        if (is_up(room, true))
+                room->over = false;
         return let_in(room);
 }

@@ -14,6 +14,7 @@ static SCHEMA(keyring_open_request, "OpenRequest", KeyringOpenRequest);
 
 static const Field keyring_open_reply_fields[] = {
         F_ENUM(KeyringOpenReply, kind, 0, store_kind_names),
+        F(KeyringOpenReply, key, SECRET, FIELD_OPTIONAL, 64, 0),
 };
 static SCHEMA(keyring_open_reply, "OpenReply", KeyringOpenReply);
 

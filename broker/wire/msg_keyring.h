@@ -25,6 +25,7 @@ typedef struct KeyringOpenRequest {
 
 typedef struct KeyringOpenReply {
         uint32_t kind; /* StoreKind that is in use */
+        Secret *key;   /* as Unlock returned it, for a vault that was started again; NULL: there is none */
 } KeyringOpenReply;
 
 /* A sealed file's passphrase, or the key that an earlier Unlock returned. */

@@ -40,8 +40,9 @@ static int on_item(UNUSED void *userdata, Secret *secret, const Failure *failure
         return result;
 }
 
-static int on_open(UNUSED void *userdata, StoreKind opened, const Failure *failure)
+static int on_open(UNUSED void *userdata, StoreKind opened, Secret *key, const Failure *failure)
 {
+        secret_free(key);
         n_done++;
         fault = failure->fault;
         kind = opened;
