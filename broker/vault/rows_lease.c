@@ -163,6 +163,7 @@ static int write_token(Db *db, const char *sql, const char *id, const LeaseToken
 
 int rows_lease_set_live(Db *db, const char *id, const LeaseToken *token)
 {
+        /* cppcheck-suppress unknownEvaluationOrder -- the two are constants */
         return write_token(
                 db,
                 "UPDATE lease SET state = 1, expires = ?2, upstream_id = ?3, token_hash = ?4,"
