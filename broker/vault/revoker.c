@@ -188,9 +188,16 @@ static int settle(Attempt *attempt, const Failure *failure)
         return r < 0 ? r : revoker_wake(revoker);
 }
 
-static int on_revoked(void *userdata, UNUSED void *body, const Failure *failure)
+static int on_revoked(void *userdata, void *body, const Failure *failure)
 {
-        return settle(userdata, failure);
+        const ProviderRevokeReply *reply = body;
+        Failure mine = *failure;
+
+        /* A confirmation is a probe that was refused; asking once more does no harm. */
+        if (!failed(&mine) && !reply->probed)
+                failure_set(&mine, FAULT_UPSTREAM_UNKNOWN,
+                            "The upstream took the revocation, but could not be asked whether it refuses the token.");
+        return settle(userdata, &mine);
 }
 
 /* Asks the upstream. The lease carries all that is needed, sealed. */
