@@ -270,15 +270,17 @@ class Broker:
             return
         if self.process.poll() is None:
             self.process.terminate()
+        late = False
         try:
             status = self.process.wait(WAIT)
         except subprocess.TimeoutExpired:
+            late = True
             self.process.kill()
-            self.process.wait()
-            raise
-        finally:
-            self.log.join()
-            self.process = None
+            status = self.process.wait()
+        self.log.join()
+        self.process = None
+        if late:
+            raise TimeoutError("the broker does not end:\n" + "\n".join(self.log.lines))
         if expect is not None and status != expect:
             raise RuntimeError(f"the broker ended with {status}:\n" + "\n".join(self.log.lines))
 

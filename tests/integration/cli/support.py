@@ -7,6 +7,7 @@ import array
 import json
 import os
 import pathlib
+import signal
 import shutil
 import socket
 import subprocess
@@ -200,6 +201,9 @@ def holds(condition, about=None):
 
 def main(tests):
     """Runs the functions called test_*, as TAP."""
+    # A run in the background, or under nohup, inherits ignored signals, which exec rightly keeps.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     chosen = [(name[5:].replace("_", "-"), test) for name, test in tests.items() if name.startswith("test_")]
     wanted = sys.argv[1:]
     chosen = [item for item in chosen if not wanted or item[0] in wanted]
