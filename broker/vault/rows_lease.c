@@ -163,11 +163,11 @@ static int write_token(Db *db, const char *sql, const char *id, const LeaseToken
 
 int rows_lease_set_live(Db *db, const char *id, const LeaseToken *token)
 {
-        /* cppcheck-suppress unknownEvaluationOrder -- the two are constants */
         return write_token(
                 db,
                 "UPDATE lease SET state = 1, expires = ?2, upstream_id = ?3, token_hash = ?4,"
                 " token = ?5, reason = coalesce(?6, ?7, '') WHERE id = ?1 AND state = 0",
+                /* cppcheck-suppress unknownEvaluationOrder -- the two are constants */
                 id, token, DB_NULL, DB_NULL);
 }
 
