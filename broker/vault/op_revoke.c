@@ -180,11 +180,12 @@ static int list_leases(RevokeOp *op, LeaseFilter filter)
         return r;
 }
 
-static bool holds(const SessionRecord *session, const RevokeRequest *selector)
+/* While the store is locked nobody can tell what a session was granted, so it counts as holding it. */
+static bool holds(const RevokeOp *op, const SessionRecord *session, const RevokeRequest *selector)
 {
         const GrantRecord *grants = session->grants.items;
 
-        if (selector->all)
+        if (selector->all || !op->vault->seal)
                 return true;
         for (size_t i = 0; i < session->grants.n; i++)
                 if ((selector->profile && strcmp(grants[i].profile, selector->profile) == 0) ||
@@ -211,7 +212,7 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
                 r = 0;
                 for (size_t i = 0; r >= 0 && i < n; i++) {
                         after = sessions[i].sequence;
-                        if (!holds(&sessions[i], selector))
+                        if (!holds(op, &sessions[i], selector))
                                 continue;
                         op->sessions++;
                         if (op->dry_run)
