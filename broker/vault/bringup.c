@@ -320,7 +320,7 @@ static int end_everything(Vault *vault, const char *reason)
 {
         CutoffRecord cutoff = { .kind = CUTOFF_ALL, .time = vault_now(vault) };
         AuditEvent event = { .operation = "state.end-all", .verdict = AUDIT_ALLOW, .reason = reason };
-        uint64_t n = CUTOFF_PAGE, ended;
+        uint64_t n = CUTOFF_PAGE, ended = 0;
         int r;
 
         (void)snprintf(cutoff.reason, sizeof(cutoff.reason), "%s", reason);

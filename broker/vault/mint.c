@@ -7,6 +7,8 @@
 
 /* What is given out again must still be of use. */
 #define REUSE_MIN_USEC (60 * USEC_PER_SEC)
+/* As many of these as a session can have fit one reply; those of GitHub are a tenth of it. */
+#define TOKEN_MAX 4096U
 
 typedef struct Mint {
         Vault *vault;
@@ -139,9 +141,47 @@ static int is_cut(Mint *mint, bool *ret)
         return r == DB_E_NOT_FOUND ? 0 : r;
 }
 
+/* Whether it can stand in a header, in a variable and on a line. The process that says so reads what an
+ * upstream sends, so its word is not enough. */
+static bool is_token(Slice value)
+{
+        for (size_t i = 0; i < value.size; i++)
+                if (value.data[i] <= ' ' || value.data[i] > '~')
+                        return false;
+        return value.size > 0 && value.size <= TOKEN_MAX;
+}
+
+static uint64_t usual_end(const Mint *mint)
+{
+        return vault_now(mint->vault) + mint->info->token_lifetime * USEC_PER_SEC;
+}
+
+/* Why the token that came may not be used, if so; `ret_detail` is for the log. */
+static void object(Mint *mint, const ProviderMintReply *reply, Failure *ret, const char **ret_detail)
+{
+        const Scope *granted = reply->granted;
+        bool within = true;
+
+        if (granted && granted->repositories.n == 0 && mint->scope.repositories.n > 0) {
+                *ret_detail = "the upstream did not say which repositories it gave";
+                within = false;
+        } else if (granted) {
+                within = policy_scope_within(granted, &mint->scope, ret_detail);
+        }
+        if (!within) {
+                failure_set(ret, FAULT_UPSTREAM_BAD_SCOPE,
+                            "The upstream gave more than was asked for; it is being revoked.");
+        } else if (reply->expires <= vault_now(mint->vault)) {
+                *ret_detail = "it has expired already";
+                failure_set(ret, FAULT_UPSTREAM_UNKNOWN,
+                            "By this machine's clock the upstream's token has expired already; it is being revoked.");
+        }
+}
+
 /* What the upstream gave is written down: as live, or, where it may not be used any more, as due for
  * revocation. `ret_cut` says which. */
-static int record_token(Mint *mint, const LeaseToken *token, const char *excess, bool *ret_cut)
+static int record_token(Mint *mint, const LeaseToken *token, const Failure *objection, const char *detail,
+                        bool *ret_cut)
 {
         Vault *vault = mint->vault;
         AuditEvent event = event_of(mint, "token.mint");
@@ -157,15 +197,15 @@ static int record_token(Mint *mint, const LeaseToken *token, const char *excess,
                 return r;
         seal_audit_hash(vault->seal, secret_slice(token->value), hash);
         event.token = hash;
-        if (!cut && !excess) {
+        if (!cut && !failed(objection)) {
                 event.verdict = AUDIT_ALLOW;
                 r = rows_lease_set_live(vault->db, mint->lease.text, token);
         } else {
                 event.verdict = AUDIT_DENY;
-                event.reason = cut ? "Revoked" : "UpstreamBadScope";
-                event.detail = excess;
+                event.reason = fault_info(cut ? FAULT_REVOKED : objection->fault)->name;
+                event.detail = detail;
                 r = rows_lease_set_token(vault->db, mint->lease.text, token, vault_now(vault),
-                                         cut ? "revoked while it was being minted" : "wider than what was asked for");
+                                         cut ? "revoked while it was being minted" : "not what was asked for");
         }
         if (r == 0)
                 r = audit_append(vault->audit, &event);
@@ -181,8 +221,8 @@ static int on_minted(void *userdata, void *body, const Failure *failure)
         ProviderMintReply *reply = body;
         uint8_t hash[SEAL_HASH_SIZE];
         LeaseToken token;
-        const char *excess = NULL;
-        Failure mine = *failure;
+        const char *detail = NULL;
+        Failure mine = *failure, objection = { 0 };
         bool cut = false;
         int r;
 
@@ -192,24 +232,26 @@ static int on_minted(void *userdata, void *body, const Failure *failure)
                 failure_set(&mine, FAULT_KEYRING_LOCKED, "The store was locked while the token was being minted.");
                 return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
         }
-        if (reply->granted && reply->granted->repositories.n == 0 && mint->scope.repositories.n > 0)
-                excess = "the upstream did not say which repositories it gave";
-        else if (reply->granted)
-                (void)policy_scope_within(reply->granted, &mint->scope, &excess);
+        if (!is_token(secret_slice(reply->token))) {
+                failure_set(&mine, FAULT_UPSTREAM_UNKNOWN, "What the upstream gave as a token is none.");
+                return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
+        }
+        object(mint, reply, &objection, &detail);
         seal_token_hash(mint->vault->seal, secret_slice(reply->token), hash);
         token = (LeaseToken){
                 .hash = slice(hash, sizeof(hash)),
                 .value = reply->token,
                 .upstream_id = reply->upstream_id,
-                .expires = reply->expires,
+                /* A lease that ends before it begins would count as dead, and never be revoked. */
+                .expires = failed(&objection) ? MAX(reply->expires, usual_end(mint)) : reply->expires,
         };
-        r = record_token(mint, &token, excess, &cut);
+        r = record_token(mint, &token, &objection, detail, &cut);
         if (vault_db_failed(mint->vault, r, &mine))
                 return fail_unrecorded(mint, reply->token, reply->upstream_id, &mine);
-        if (cut || excess) {
-                failure_set(&mine, cut ? FAULT_REVOKED : FAULT_UPSTREAM_BAD_SCOPE,
-                            cut ? "It was revoked while it was being minted."
-                                : "The upstream gave more than was asked for; it is being revoked.");
+        if (cut || failed(&objection)) {
+                mine = objection;
+                if (cut)
+                        failure_set(&mine, FAULT_REVOKED, "It was revoked while it was being minted.");
                 r = revoker_wake(mint->vault->revoker);
                 return r < 0 ? r : finish(mint, NULL, 0, &mine);
         }
@@ -249,7 +291,7 @@ static int insert_lease(Mint *mint, const SecretRecord *secret, bool raw, const 
                           : mint->info->can_revoke ? OUTCOME_PENDING
                                                      : OUTCOME_NONE,
                 .created = now,
-                .expires = raw ? mint->session_expires : now + mint->info->token_lifetime * USEC_PER_SEC,
+                .expires = raw ? mint->session_expires : usual_end(mint),
         };
         int r;
 

@@ -30,6 +30,7 @@ typedef struct RevokeOp {
         RevokeWatch *watch;
         Timer *timer;
         bool local_done;
+        Failure failure; /* some of it could not be done */
 } RevokeOp;
 
 static void op_free(RevokeOp *op)
@@ -129,6 +130,8 @@ static int local_done(RevokeOp *op)
 {
         LeaseRecord lease;
 
+        if (failed(&op->failure))
+                return refuse(op, &op->failure);
         op->local_done = true;
         for (size_t i = 0; i < op->n_listed; i++) {
                 if (!op->listed[i].waiting)
@@ -177,11 +180,12 @@ static int list_leases(RevokeOp *op, LeaseFilter filter)
         return r;
 }
 
-static bool holds(const SessionRecord *session, const RevokeRequest *selector)
+/* While the store is locked nobody can tell what a session was granted, so it counts as holding it. */
+static bool holds(const RevokeOp *op, const SessionRecord *session, const RevokeRequest *selector)
 {
         const GrantRecord *grants = session->grants.items;
 
-        if (selector->all)
+        if (selector->all || !op->vault->seal)
                 return true;
         for (size_t i = 0; i < session->grants.n; i++)
                 if ((selector->profile && strcmp(grants[i].profile, selector->profile) == 0) ||
@@ -208,7 +212,7 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
                 r = 0;
                 for (size_t i = 0; r >= 0 && i < n; i++) {
                         after = sessions[i].sequence;
-                        if (!holds(&sessions[i], selector))
+                        if (!holds(op, &sessions[i], selector))
                                 continue;
                         op->sessions++;
                         if (op->dry_run)
@@ -388,9 +392,8 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 r = revoke_many(op, selector, &failure);
         if (r < 0)
                 return r;
-        /* What was begun here goes on even when the answer is a failure; nobody waits for it then. */
-        if (failed(&failure) && op->ending == 1)
-                return refuse(op, &failure);
+        /* What was begun here goes on even when the answer is a failure. */
+        op->failure = failure;
         return on_step(op);
 }
 

@@ -232,7 +232,8 @@ START_TEST(messages)
                 "{\"message\":1}",
                 "{\"message\":\"a\\nb\"}",
                 "{\"message\":\"\\u00e4\"}",
-                "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
+                "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
+                "{\"message\":\"Bad: ghs_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
         };
         char text[GITHUB_TEXT_MAX];
 
