@@ -9,6 +9,8 @@
 #define CONNECTIONS_PER_UID 256U
 /* With the two descriptors that each may have on its way, within RLIMIT_NOFILE of the profile. */
 #define CONNECTIONS_MAX 1024U
+/* How long to wait for the edge to a new vault before asking for one, by a new start of this process. */
+#define LOST_USEC (15U * USEC_PER_SEC)
 
 bool gate_permits(const Gate *gate, uint64_t uid)
 {
@@ -35,6 +37,19 @@ static void note(void *userdata, const VarlinkPeer *peer, const char *reason)
                  (int)peer->pid, reason);
 }
 
+/*
+ * The supervisor makes an edge when one of its ends is started. An edge that broke while both ends live,
+ * since one was out of something for a moment, would never be made again.
+ */
+static int on_lost(void *userdata)
+{
+        Gate *gate = userdata;
+
+        role_log(&gate->role, LOG_LEVEL_WARNING, "has no edge to the vault; starts anew");
+        loop_exit(gate->role.loop, 0);
+        return 0;
+}
+
 int gate_start(RoleProcess *role, void *userdata)
 {
         Gate *gate = userdata;
@@ -47,12 +62,16 @@ int gate_start(RoleProcess *role, void *userdata)
                 .note = note,
                 .userdata = gate,
                 .check_sender = true,
+                .makes_room = true,
                 .max_connections = CONNECTIONS_MAX,
                 .max_per_uid = CONNECTIONS_PER_UID,
         };
 
+        int r;
+
         list_init(&gate->orphans);
-        return varlink_server_new(&gate->server, &config);
+        r = timer_new(&gate->lost, role->loop, on_lost, gate);
+        return r < 0 ? r : varlink_server_new(&gate->server, &config);
 }
 
 void gate_stop(UNUSED RoleProcess *role, void *userdata)
@@ -61,6 +80,7 @@ void gate_stop(UNUSED RoleProcess *role, void *userdata)
 
         gate->vault = channel_free(gate->vault);
         gate->server = varlink_server_free(gate->server);
+        gate->lost = timer_free(gate->lost);
         if (gate->orphans.next)
                 orphan_forget_all(gate);
 }
@@ -71,8 +91,10 @@ static int on_vault_closed(void *userdata, Channel *channel, const char *reason)
 {
         Gate *gate = userdata;
 
-        if (gate->vault == channel)
+        if (gate->vault == channel) {
                 gate->vault = NULL;
+                timer_arm_after(gate->lost, LOST_USEC);
+        }
         channel_free(channel);
         role_log(&gate->role, LOG_LEVEL_INFO, "the vault %s", reason);
         return 0;
@@ -98,6 +120,7 @@ static int attach(Gate *gate, Request *request)
         r = channel_new(&gate->vault, &config);
         if (r < 0)
                 return r;
+        timer_disarm(gate->lost);
         channel_free(former); /* what waited there is answered as unavailable */
         r = request_reply(request, &reply, NULL, 0);
         return r < 0 ? r : orphan_close_all(gate);

@@ -16,6 +16,7 @@ typedef struct Gate {
         RoleProcess role; /* first: ipc/role.h */
         VarlinkServer *server;
         Channel *vault; /* NULL while it is away */
+        Timer *lost;    /* since it went away */
         List orphans;   /* Orphan: sessions to close that nobody took; orphan.h */
         size_t n_orphans;
         uint64_t owner_uid;

@@ -232,6 +232,7 @@ static int on_attested(void *userdata, const Reply *reply)
                 varlink_request_note(operation->request, "is not attested");
                 return operation_refuse(operation, reply);
         }
+        varlink_request_trust(operation->request);
         if (body->unit) {
                 operation->unit = strdup(body->unit);
                 if (!operation->unit)

@@ -16,6 +16,9 @@
 
 enum { KIND_REQUEST, KIND_REPLY, KIND_MORE, KIND_FAULT };
 
+/* The kernel counts those by uid, so any process of it can use them up: a refusal, and not the end. */
+static const char too_many_descriptors[] = "Too many descriptors are on their way between processes of this user.";
+
 typedef struct Outgoing {
         List link;
         Buf frame;
@@ -547,6 +550,8 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
                        fds, n_fds);
         if (r == -EMSGSIZE)
                 return call_finish(call, FAULT_INTERNAL, "The request is too large.");
+        if (r == -ETOOMANYREFS)
+                return call_finish(call, FAULT_BUSY, too_many_descriptors);
         r = after_send(channel, r);
         if (r < 0)
                 call_free(call);
@@ -575,6 +580,7 @@ static int answer(RequestBox *box, unsigned kind, const Schema *schema, const vo
                   size_t n_fds)
 {
         FaultBody fault = { .fault = FAULT_INTERNAL, .message = "The answer is too large." };
+        FaultBody busy = { .fault = FAULT_BUSY, .message = too_many_descriptors };
         Channel *channel = box->channel;
         int r;
 
@@ -583,6 +589,8 @@ static int answer(RequestBox *box, unsigned kind, const Schema *schema, const vo
         r = send_frame(channel, box->request.id, kind, box->serial, schema, body, fds, n_fds);
         if (r == -EMSGSIZE)
                 r = send_frame(channel, box->request.id, KIND_FAULT, box->serial, &schema_fault, &fault, NULL, 0);
+        if (r == -ETOOMANYREFS)
+                r = send_frame(channel, box->request.id, KIND_FAULT, box->serial, &schema_fault, &busy, NULL, 0);
         return after_send(channel, r);
 }
 

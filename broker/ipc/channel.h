@@ -83,7 +83,8 @@ void *channel_userdata(const Channel *channel) NONNULL(1);
  * Asks. `body` is a struct of the method's request schema. Descriptors are duplicated by the kernel;
  * the caller keeps its own. `timeout_usec` bounds the wait for the last reply (FAULT_TIMEOUT). `done` is
  * called from within when the channel is closed already (FAULT_UNAVAILABLE), has too many calls under
- * way (FAULT_BUSY), or cannot carry so large a body (FAULT_INTERNAL); what it returns is returned then.
+ * way or the uid too many descriptors (FAULT_BUSY), or cannot carry so large a body (FAULT_INTERNAL); what
+ * it returns is returned then.
  * `ret` (may be NULL) gets a handle for call_cancel(), NULL when the call is over already.
  */
 int channel_call(Channel *channel, unsigned method, const void *body, const int *fds, size_t n_fds,
@@ -95,7 +96,7 @@ void call_cancel(Call *call) NONNULL(1);
 int channel_notify(Channel *channel, unsigned method, const void *body) NODISCARD NONNULL(1, 3);
 
 /* A reply that others will follow. One that is too large to be sent becomes FAULT_INTERNAL at the peer,
- * here as below. */
+ * and one whose descriptors the kernel does not take now FAULT_BUSY, here as below. */
 int request_reply_more(Request *request, const void *body) NODISCARD NONNULL(1, 2);
 int request_reply(Request *request, const void *body, const int *fds, size_t n_fds) NODISCARD
         NONNULL(1, 2);

@@ -62,6 +62,7 @@ typedef struct Connection {
         bool called;  /* a whole message came, or it need never */
         bool running; /* connection_run() is on the stack */
         bool closing; /* end it once the output is written */
+        bool trusted;
         bool dead;
         unsigned depth; /* how often this file is on the stack with it: freed only when it is not */
         Buf in;
@@ -127,6 +128,14 @@ static void take_note(VarlinkServer *server, const VarlinkPeer *peer, const char
                 server->config.note(server->config.userdata, peer, reason);
         else if (server->n_notes == NOTES_PER_MINUTE)
                 server->config.note(server->config.userdata, peer, "(further refusals go unlogged for a minute)");
+}
+
+void varlink_request_trust(const VarlinkRequest *request)
+{
+        const RequestBox *box = (const void *)request;
+
+        if (box->connection)
+                box->connection->trusted = true;
 }
 
 void varlink_request_note(const VarlinkRequest *request, const char *reason)
@@ -428,13 +437,15 @@ int varlink_fail_text(VarlinkRequest *request, Fault fault, const char *message)
         return varlink_fail(request, &body);
 }
 
-/* A reply that cannot be written as JSON is the broker's fault, and is said to be. */
-static int write_reply(RequestBox *box, Buf *out, const void *body, bool continues)
+/* A reply that cannot be written as JSON is the broker's fault, and is said to be. `ret_failed`: that is
+ * what is in `out`. */
+static int write_reply(RequestBox *box, Buf *out, const void *body, bool continues, bool *ret_failed)
 {
         const Schema *schema = box->request.method->reply;
         FaultBody fault = { .fault = FAULT_INTERNAL };
         int r;
 
+        *ret_failed = box->too_long;
         if (box->too_long) {
                 fault.message = "It is done, but the answer is too long for one message: ask with \"more\".";
                 return varlink_error_write(out, box->interface->name, &fault);
@@ -443,6 +454,7 @@ static int write_reply(RequestBox *box, Buf *out, const void *body, bool continu
                                    : varlink_join_write(&box->join, out, schema, body);
         if (r != -EINVAL && r != -ENOBUFS)
                 return r;
+        *ret_failed = true;
         buf_clear(out);
         fault.message = "It is done, but the answer cannot be written as JSON.";
         return varlink_error_write(out, box->interface->name, &fault);
@@ -453,10 +465,17 @@ int varlink_reply(VarlinkRequest *request, const void *body, const int *fds, siz
 {
         RequestBox *box = box_of(request);
         Buf message = BUF_NULL(JSON_REPLY_MAX);
+        bool failed = false;
         int r = 0;
 
         if (box->connection && !box->oneway)
-                r = write_reply(box, &message, body, false);
+                r = write_reply(box, &message, body, false, &failed);
+        /* What the peer gets is not the reply, so that never arrives, and nor do its descriptors. */
+        if (r == 0 && failed) {
+                r = sent ? sent(userdata, false) : 0;
+                sent = NULL;
+                n_fds = 0;
+        }
         if (r == 0)
                 r = finish(box, &message, fds, MIN(n_fds, VARLINK_FDS_MAX), sent, userdata);
         else
@@ -470,6 +489,7 @@ int varlink_reply_more(VarlinkRequest *request, const void *body)
         RequestBox *box = box_of(request);
         Connection *connection = box->connection;
         Buf message = BUF_NULL(JSON_REPLY_MAX);
+        bool failed;
         int r;
 
         if (!connection || box->oneway)
@@ -480,7 +500,7 @@ int varlink_reply_more(VarlinkRequest *request, const void *body)
                 return r == -ENOBUFS ? 0 : r;
         }
         connection->depth++;
-        r = write_reply(box, &message, body, true);
+        r = write_reply(box, &message, body, true, &failed);
         if (r == 0)
                 r = connection_send(connection, &message, NULL, 0);
         if (r >= 0)
@@ -851,6 +871,24 @@ static size_t count_uid(const VarlinkServer *server, uid_t uid)
         return n;
 }
 
+static bool is_crowded(const VarlinkServer *server, uid_t uid)
+{
+        return server->n_connections >= server->config.max_connections ||
+               count_uid(server, uid) >= server->config.max_per_uid;
+}
+
+/* Ends the oldest connection of the uid that nobody has vouched for, if there is one. */
+static int make_room(VarlinkServer *server, uid_t uid)
+{
+        LIST_FOREACH(node, &server->connections) {
+                Connection *connection = container_of(node, Connection, link);
+
+                if (connection->peer.uid == uid && !connection->trusted)
+                        return connection_drop(connection, "gives way to another");
+        }
+        return 0;
+}
+
 /* Says why to a peer that gets no connection, as far as it fits into its socket at once. */
 static void turn_away(VarlinkServer *server, const VarlinkPeer *peer, Fault code, const char *message)
 {
@@ -869,17 +907,22 @@ static int welcome(VarlinkServer *server, int fd)
         VarlinkPeer peer = { .listening = true };
         Connection *connection;
         const char *refusal;
-        int r;
+        int r = 0;
 
         if (read_peer(fd, &peer) < 0 || pass_senders(server, fd) < 0) {
                 fd_close(fd);
                 return 0;
         }
         refusal = server->config.admit ? server->config.admit(server->config.userdata, &peer) : NULL;
+        if (!refusal && server->config.makes_room && is_crowded(server, peer.uid))
+                r = make_room(server, peer.uid);
+        if (r < 0) {
+                fd_close(fd);
+                return r;
+        }
         if (refusal) {
                 turn_away(server, &peer, FAULT_NOT_ALLOWED, refusal);
-        } else if (server->n_connections >= server->config.max_connections ||
-                   count_uid(server, peer.uid) >= server->config.max_per_uid) {
+        } else if (is_crowded(server, peer.uid)) {
                 turn_away(server, &peer, FAULT_BUSY, "There are too many connections.");
         } else {
                 r = connection_new(server, &peer, false, &connection);
@@ -971,8 +1014,10 @@ int varlink_server_adopt(VarlinkServer *server, int fd, bool listening)
                 r = pass_senders(server, fd);
         if (r == 0)
                 r = connection_new(server, &peer, true, &connection);
-        if (r == 0)
+        if (r == 0) {
                 owned = -1;
+                connection->trusted = true; /* by whoever has handed it over */
+        }
         return r;
 }
 

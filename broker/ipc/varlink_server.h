@@ -63,6 +63,7 @@ typedef struct VarlinkServerConfig {
         VarlinkNote note;           /* may be NULL */
         void *userdata;
         bool check_sender;          /* only the process that connected may speak */
+        bool makes_room;            /* where a uid has too many: see varlink_request_trust() */
         size_t max_connections;
         size_t max_per_uid;
         uint64_t deadline_usec;     /* 0: VARLINK_DEADLINE_USEC; for tests */
@@ -80,6 +81,12 @@ size_t varlink_server_connections(const VarlinkServer *server) NONNULL(1);
 
 /* Where the body lives: for what a handler adds to it. */
 Pool *varlink_request_pool(VarlinkRequest *request) NONNULL(1);
+/*
+ * Its peer has shown that it may be here. With `makes_room`, where a uid has all the connections that it
+ * may have, the oldest of those that have not shown it gives way to the next: what shares a uid need not
+ * deserve the same, and who may speak must not be kept out by who may not.
+ */
+void varlink_request_trust(const VarlinkRequest *request) NONNULL(1);
 /* A line for the log, of which a peer can only cause a number a minute. */
 void varlink_request_note(const VarlinkRequest *request, const char *reason) NONNULL(1, 2);
 /*

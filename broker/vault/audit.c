@@ -182,7 +182,7 @@ int audit_append(Audit *audit, AuditEvent *event)
         Window *window;
         int r;
 
-        if (event->verdict != AUDIT_DENY)
+        if (event->verdict != AUDIT_DENY && !event->refusal)
                 return append_now(audit, event);
         r = window_find(audit, event, &window);
         if (r)

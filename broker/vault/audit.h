@@ -10,7 +10,8 @@
 
 typedef struct Audit Audit;
 
-/* Of one principal in one session in one minute; further ones are counted and come as one line. */
+/* Denials and other refusals of one principal in one session in one minute; further ones are counted and
+ * come as one line. */
 #define AUDIT_DENIALS_PER_MINUTE 20U
 
 /*
@@ -25,7 +26,7 @@ Audit *audit_free(Audit *audit);
 
 /*
  * Adds a line, inside the caller's transaction (without one, in its own). event->sequence and
- * event->time are filled in here. A denial beyond the rate is counted instead. DB_E_*: nothing was
+ * event->time are filled in here. A denial or refusal beyond the rate is counted instead. DB_E_*: nothing was
  * added, and what the line describes must not happen, revocation excepted.
  */
 int audit_append(Audit *audit, AuditEvent *event) NODISCARD NONNULL(1, 2);

@@ -308,6 +308,21 @@ static int insert_lease(Mint *mint, const SecretRecord *secret, bool raw, const 
         return r == 0 ? vault_commit(vault) : r;
 }
 
+/* Has it ended while the key was being loaded? */
+static bool session_is_over(Mint *mint, Failure *ret)
+{
+        Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+        SessionRecord session;
+        int r = rows_session_get(mint->vault->db, mint->session, &pool, &session);
+
+        pool_deinit(&pool);
+        if (r == 0 && session.state == SESSION_ENDED)
+                failure_set(ret, FAULT_REVOKED, "It was revoked while it was being handed out.");
+        else
+                (void)vault_db_failed(mint->vault, r, ret);
+        return failed(ret);
+}
+
 /* A stored key, handed out as it is: the profile says so in three places. */
 static int on_loaded_raw(Mint *mint, LoadedSecret *secret)
 {
@@ -320,6 +335,8 @@ static int on_loaded_raw(Mint *mint, LoadedSecret *secret)
                 failure_set(&failure, FAULT_KEYRING_LOCKED, NULL);
                 return fail(mint, &failure);
         }
+        if (session_is_over(mint, &failure))
+                return fail(mint, &failure);
         seal_token_hash(mint->vault->seal, secret_slice(secret->item.current), hash);
         r = insert_lease(mint, &secret->record, true, &token);
         if (vault_db_failed(mint->vault, r, &failure))

@@ -1,4 +1,4 @@
-#include "vault/mint.h"
+#include "vault/token_turn.h"
 #include "vault/vault.h"
 #include <sodium.h>
 #include <stdio.h>
@@ -19,6 +19,9 @@ static int finish(TokenOp *op, Secret *token, uint64_t expires, const Failure *f
         int r;
 
         if (failed(failure)) {
+                /* Any text can be asked for; a session is one that exists. */
+                if (!op->session.id[0])
+                        op->event.session = NULL;
                 r = vault_refuse(op->vault, op->request, op->event, failure);
         } else {
                 reply.profile = op->grant->profile;
@@ -87,7 +90,7 @@ static int answer(TokenOp *op)
         r = mint_find(op->vault, op->session.id, op->grant->profile, &token, &expires);
         if (vault_db_failed(op->vault, r, &failure) || token)
                 return finish(op, token, expires, &failure);
-        return mint_start(op->vault, &ask, on_token, op);
+        return token_turn_take(op->vault->turns, &ask, on_token, op);
 }
 
 static TokenOp *op_new(Vault *vault, Request *request, const char *session, AuditEvent event)

@@ -9,6 +9,8 @@
 #define CREATE_USEC (10 * USEC_PER_SEC)
 /* The gate has told the client by then that it took too long, and soon forgets the call. */
 #define OPEN_USEC (90 * USEC_PER_SEC)
+/* What the reply has room for: the rest is paths of 4 KiB, and a hundred bytes a grant. */
+#define VALUES_MAX (CHANNEL_FRAME_MAX - 32U * 1024U)
 
 /* What one grant of the session came to. */
 typedef struct OpenGrant {
@@ -54,7 +56,8 @@ static AuditEvent event_of(const OpenOp *op)
         AuditEvent event = vault_event(body->caller, "session.open");
 
         event.request = op->request_id.text;
-        event.session = op->session.id;
+        /* One that is not in the state never was: lines about it are those of its caller alone. */
+        event.session = op->session.sequence > 0 ? op->session.id : NULL;
         return event;
 }
 
@@ -297,6 +300,30 @@ static int make_live(OpenOp *op)
         return reply(op);
 }
 
+static size_t size_of_values(const OpenOp *op)
+{
+        size_t size = 0;
+
+        for (size_t i = 0; i < op->n_grants; i++)
+                if (op->grants[i].record->deliver == DELIVER_ENV)
+                        size += secret_size(op->grants[i].token);
+        return size;
+}
+
+/* Somebody must still be there to learn of the session. */
+static void check_answer(OpenOp *op)
+{
+        if (failed(&op->failure))
+                return;
+        if (!request_is_live(op->request))
+                failure_set(&op->failure, FAULT_UNAVAILABLE, "The client was gone before its session was open.");
+        else if (vault_boot(op->vault) - op->started > OPEN_USEC)
+                failure_set(&op->failure, FAULT_TIMEOUT, "The session took too long to open.");
+        else if (size_of_values(op) > VALUES_MAX)
+                failure_set(&op->failure, FAULT_INVALID_PARAMETER,
+                            "The credentials are too long for one answer; open a session for each profile.");
+}
+
 static int write_files(OpenOp *op);
 
 /* One thing that was waited for is there. */
@@ -304,10 +331,7 @@ static int advance(OpenOp *op)
 {
         if (--op->waiting > 0)
                 return 0;
-        if (!failed(&op->failure) && !request_is_live(op->request))
-                failure_set(&op->failure, FAULT_UNAVAILABLE, "The client was gone before its session was open.");
-        if (!failed(&op->failure) && vault_boot(op->vault) - op->started > OPEN_USEC)
-                failure_set(&op->failure, FAULT_TIMEOUT, "The session took too long to open.");
+        check_answer(op);
         return failed(&op->failure) ? undo(op) : write_files(op);
 }
 
@@ -322,6 +346,7 @@ static int on_written(void *userdata, const Reply *answer)
                 (void)snprintf(grant->path, sizeof(grant->path), "%s", ((WriteFileReply *)answer->body)->path);
         if (--op->waiting > 0)
                 return 0;
+        check_answer(op);
         return failed(&op->failure) ? undo(op) : make_live(op);
 }
 
@@ -422,6 +447,7 @@ static int insert(OpenOp *op)
 
         event.verdict = AUDIT_ALLOW;
         event.reason = "opening";
+        event.session = op->session.id;
         event.profile = op->grants[0].record->profile;
         event.detail = body->label;
         r = ident_token_new(&op->session_secret, op->vault->role.arena, IDENT_SESSION_PREFIX);

@@ -4,6 +4,7 @@
 #include "vault/epoch.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
+#include "vault/token_turn.h"
 #include "vault/waiting_room.h"
 #include <stdio.h>
 
@@ -72,6 +73,8 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = provider_pool_new(&vault->providers, &providers);
         if (r == 0)
+                r = token_turns_new(&vault->turns, vault);
+        if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
         if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
@@ -101,6 +104,7 @@ void vault_deinit(Vault *vault)
                 edge_free(container_of(vault->session_edges.next, SessionEdge, link));
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
+        vault->turns = token_turns_free(vault->turns);
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         vault->revoker = revoker_free(vault->revoker);

@@ -20,6 +20,7 @@
 typedef struct Vault Vault;
 typedef struct Epoch Epoch;
 typedef struct Revoker Revoker;
+typedef struct TokenTurns TokenTurns;
 typedef struct WaitingRoom WaitingRoom;
 
 /* What the supervisor said at the start. */
@@ -68,6 +69,7 @@ struct Vault {
         ProviderPool *providers;
         Epoch *epoch;
         Revoker *revoker;
+        TokenTurns *turns;
         WaitingRoom *waiting_room;
         Channel *gate;
         List session_edges;

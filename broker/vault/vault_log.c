@@ -104,6 +104,7 @@ int vault_refuse(Vault *vault, Request *request, AuditEvent event, const Failure
         event.verdict = is_denial(failure->fault) ? AUDIT_DENY : AUDIT_ERROR;
         event.reason = fault_info(failure->fault)->name;
         event.detail = failure->message;
+        event.refusal = true;
         if (vault->audit) {
                 r = audit_append(vault->audit, &event);
                 if (r < 0)

@@ -42,6 +42,7 @@ typedef struct AuditEvent {
         const char *reason;
         const char *token; /* keyed hash of a token */
         const char *detail;
+        bool refusal; /* of a call, which its caller can repeat at will; not part of the line */
 } AuditEvent;
 
 /* Appends the line with its newline and sets `hash` to its hash; `prev` and `hash` may be the same

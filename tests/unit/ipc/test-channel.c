@@ -5,9 +5,11 @@
 #include "ipc/packet.h"
 #include <check.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LONG_TEXT (64U * 1024U)
@@ -650,6 +652,53 @@ START_TEST(descriptors_that_run_out_close_the_peer_alone)
 }
 END_TEST
 
+/* Puts more descriptors in flight than this process may have from now on. */
+static void fill_flight(int flight[2])
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+        struct rlimit low;
+        int fds[PACKET_FDS_MAX];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, flight), 0);
+        for (size_t i = 0; i < PACKET_FDS_MAX; i++)
+                fds[i] = flight[0];
+        for (size_t i = 0; i < 200; i += PACKET_FDS_MAX)
+                ck_assert_int_eq(packet_send(flight[0], slice("", 1), fds, PACKET_FDS_MAX, NULL), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &low), 0);
+        low.rlim_cur = 100;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+        ck_assert_int_eq((int)syscall(SYS_capset, &header, none), 0); /* who has some is not limited */
+}
+
+START_TEST(too_many_descriptors_in_flight_are_a_fault_of_their_call)
+{
+        Word word = { 0 };
+        int flight[2], pipes[2];
+
+        right.keep = true;
+        ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+        ck_assert_int_eq(call(&left, ECHO, "x", NULL), 0);
+        run();
+        fill_flight(flight);
+        ck_assert_int_eq(request_reply(right.kept, &word, pipes, 1), 0);
+        run();
+        ck_assert_uint_eq(left.done, 1);
+        ck_assert_int_eq(left.fault, FAULT_BUSY);
+        ck_assert_int_eq(channel_call(left.channel, ECHO, &word, pipes, 1, CALL_USEC, on_done, &left, NULL), 0);
+        ck_assert_uint_eq(left.done, 2);
+        ck_assert_int_eq(left.fault, FAULT_BUSY);
+        right.keep = false;
+        ck_assert_int_eq(call(&left, ECHO, "x", NULL), 0);
+        run();
+        ck_assert_uint_eq(left.done, 3);
+        ck_assert_int_eq(left.fault, FAULT_NONE);
+        ck_assert_uint_eq(left.closed + right.closed, 0);
+        fd_close_all(flight, 2);
+        fd_close_all(pipes, 2);
+}
+END_TEST
+
 /* ---- endings ---- */
 
 START_TEST(gone_peer_fails_calls_then_closes)
@@ -807,6 +856,7 @@ static Suite *suite(void)
         tcase_add_test(both, call_is_answered);
         tcase_add_test(both, stream_ends_with_a_last_reply);
         tcase_add_test(both, descriptor_travels_both_ways);
+        tcase_add_test(both, too_many_descriptors_in_flight_are_a_fault_of_their_call);
         tcase_add_test(both, secret_travels);
         tcase_add_test(both, fault_carries_its_words);
         tcase_add_test(both, frame_too_large_is_a_fault_of_its_call);

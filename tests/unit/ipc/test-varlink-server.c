@@ -40,6 +40,8 @@ static struct {
         VarlinkRequest *held;
         unsigned calls;
         size_t rows;           /* of the listings */
+        bool garbled;          /* they are no UTF-8 */
+        bool makes_room;
         int delivered, lost;   /* what VarlinkSent said */
         char note[128];
 } t = { .clock = { { fake_now, fake_now }, 1000 } };
@@ -63,7 +65,7 @@ static int answer(VarlinkRequest *request)
         if (request->id == BROKER_RELOAD)
                 return varlink_reply(request, &reply, request->fds, request->n_fds, on_sent, NULL);
         for (size_t i = 0; i < LIMIT_PAGE; i++)
-                rows[i] = (LeaseRow){ .lease = "l", .session = "s", .profile = "p", .secret = "x", .created = 1 };
+                rows[i] = (LeaseRow){ .lease = t.garbled ? "\xff" : "l", .session = "s", .profile = "p", .secret = "x", .created = 1 };
         for (size_t i = 0; r == 0 && i < t.rows / LIMIT_PAGE; i++)
                 r = varlink_reply_more(request, &leases);
         leases.leases.n = t.rows % LIMIT_PAGE;
@@ -95,6 +97,7 @@ static void setup(void)
                 .check_sender = true,
                 .max_connections = 2 * PER_UID,
                 .max_per_uid = PER_UID,
+                .makes_room = t.makes_room,
         };
 
         t.address.sun_family = AF_UNIX; /* the kernel picks an abstract name */
@@ -107,6 +110,12 @@ static void setup(void)
         ck_assert_int_eq(getsockname(t.listener, (void *)&t.address, &t.address_size), 0);
         ck_assert_int_eq(listen(t.listener, 128), 0);
         ck_assert_int_eq(varlink_server_listen(t.server, t.listener), 0);
+}
+
+static void setup_with_room(void)
+{
+        t.makes_room = true;
+        setup();
 }
 
 static void teardown(void)
@@ -228,6 +237,35 @@ START_TEST(test_slots_of_a_uid)
         fds[0] = client();
         say(fds[0], STATUS);
         ck_assert_ptr_nonnull(strstr(hear(fds[0]), "profiles"));
+        fd_close_all(fds, PER_UID);
+}
+END_TEST
+
+START_TEST(test_trusted_clients_keep_their_slots)
+{
+        int fds[PER_UID], more;
+
+        t.hold = true;
+        for (unsigned i = 0; i < PER_UID; i++)
+                fds[i] = client();
+        /* The first one is trusted, the second is the oldest of the rest. */
+        say(fds[0], STATUS);
+        varlink_request_trust(t.held);
+        ck_assert_int_eq(answer(take_ptr(t.held)), 0);
+        ck_assert_ptr_nonnull(strstr(hear(fds[0]), "profiles"));
+        more = client();
+        ck_assert(ended(fds[1]));
+        fd_close(fds[1]);
+        fds[1] = more;
+        for (unsigned i = 0; i < PER_UID; i++) {
+                say(fds[i], STATUS);
+                varlink_request_trust(t.held);
+                ck_assert_int_eq(answer(take_ptr(t.held)), 0);
+                ck_assert_ptr_nonnull(strstr(hear(fds[i]), "profiles"));
+        }
+        more = client();
+        ck_assert_ptr_nonnull(strstr(hear(more), "io.mcpcred.Broker.Busy"));
+        fd_close(more);
         fd_close_all(fds, PER_UID);
 }
 END_TEST
@@ -452,6 +490,20 @@ START_TEST(test_sweep)
 }
 END_TEST
 
+START_TEST(test_unwritable_reply_is_not_delivered)
+{
+        int fd = client();
+
+        t.garbled = true;
+        t.rows = 1;
+        say(fd, "{\"method\":\"io.mcpcred.Broker.ListLeases\"}");
+        ck_assert_ptr_nonnull(strstr(hear(fd), "Internal"));
+        ck_assert_int_eq(t.delivered, 0);
+        ck_assert_int_eq(t.lost, 1);
+        fd_close(fd);
+}
+END_TEST
+
 START_TEST(test_log_is_bounded)
 {
         unsigned n = 0;
@@ -473,6 +525,7 @@ int main(void)
 {
         Suite *suite = suite_create("varlink-server");
         TCase *tcase = tcase_create("varlink-server"), *descriptors = tcase_create("descriptors");
+        TCase *room = tcase_create("with room");
         SRunner *r;
         int failed;
 
@@ -494,12 +547,16 @@ int main(void)
         tcase_add_test(tcase, test_descriptor_with_its_own_message);
         tcase_add_test(tcase, test_reply_carries_a_descriptor);
         tcase_add_test(tcase, test_sweep);
+        tcase_add_test(tcase, test_unwritable_reply_is_not_delivered);
         tcase_add_test(tcase, test_log_is_bounded);
         tcase_add_checked_fixture(descriptors, setup, teardown);
         tcase_set_tags(descriptors, "descriptors");
         tcase_add_test(descriptors, test_out_of_descriptors);
         suite_add_tcase(suite, descriptors);
         suite_add_tcase(suite, tcase);
+        tcase_add_checked_fixture(room, setup_with_room, teardown);
+        tcase_add_test(room, test_trusted_clients_keep_their_slots);
+        suite_add_tcase(suite, room);
         r = srunner_create(suite);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);

@@ -448,6 +448,30 @@ START_TEST(denials_are_counted_beyond_the_rate)
 }
 END_TEST
 
+/* What a caller can repeat at will is no way to fill the disk, whatever it is refused for. */
+START_TEST(refusals_are_counted_like_denials)
+{
+        AuditFixture f;
+
+        audit_start(&f);
+        for (unsigned i = 0; i < 100; i++) {
+                AuditEvent event = { .session = "s-1",
+                                     .operation = "token.get",
+                                     .verdict = AUDIT_ERROR,
+                                     .refusal = true };
+
+                ck_assert_int_eq(audit_append(f.audit, &event), 0);
+        }
+        ck_assert_uint_eq(head_sequence(&f), AUDIT_DENIALS_PER_MINUTE);
+        for (unsigned i = 0; i < 30; i++)
+                append(&f, AUDIT_ERROR, "s-1");
+        ck_assert_uint_eq(head_sequence(&f), AUDIT_DENIALS_PER_MINUTE + 30);
+        ck_assert_int_eq(audit_tick(f.audit, true), 0);
+        ck_assert_uint_eq(head_sequence(&f), AUDIT_DENIALS_PER_MINUTE + 31);
+        audit_stop(&f);
+}
+END_TEST
+
 /* Many keys push the oldest out, with its summary; none is lost. */
 START_TEST(many_sessions_lose_no_denial)
 {
@@ -490,6 +514,7 @@ int main(void)
         tcase_add_test(tests, full_disk_cuts_a_line_and_it_is_completed);
         tcase_add_test(tests, full_state_is_not_ready);
         tcase_add_test(tests, denials_are_counted_beyond_the_rate);
+        tcase_add_test(tests, refusals_are_counted_like_denials);
         tcase_add_test(tests, many_sessions_lose_no_denial);
         suite_add_tcase(suite, tests);
         return run_suite(suite);
