@@ -185,6 +185,7 @@ class Broker:
                 self.environment[name] = os.environ[name]
         self.environment.update(environment or {})
         self.write_config(config)
+        self.prefix = []  # a program that becomes the broker
         self.process = None
         self.log = None
         self._clients = []
@@ -227,6 +228,7 @@ class Broker:
     def launch(self):
         """Starts it and waits for nothing."""
         command = [
+            *self.prefix,
             os.path.join(BUILD, "broker", "supervisor", "mcpcredd"),
             "--foreground",
             *("--runtime", self.path("runtime")),

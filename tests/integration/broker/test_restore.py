@@ -292,6 +292,7 @@ class Store(Restoring):
             with self.assertRaises(CallError) as caught:
                 self.it.unlock(wrong)
             self.assertEqual(caught.exception.name, "WrongPassphrase")
+            self.fails("KeyringLocked", self.it.open, "gh")  # whoever did not type it
         self.assertEqual(self.it.status()["store_state"], "locked")
         self.it.unlock()
         self.assert_alive(self.it.open("gh").token)
