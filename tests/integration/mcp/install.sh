@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the MCP packages that the tests use into a directory outside the tree.
+# Installs the MCP packages that the tests use into a directory outside the sources.
 # The versions are exact, so that a test says the same thing tomorrow.
 #
 #   install.sh DIR
@@ -12,7 +12,8 @@ SERVER=@modelcontextprotocol/server-github@2025.4.8
 dir=$(realpath -m -- "$1")
 root=$(cd "$(dirname "$0")/../../.." && pwd -P)
 case $dir/ in
-"$root"/*) echo "install.sh: $dir is inside the tree" >&2; exit 2 ;;
+"$root"/build*/?*) ;;
+"$root"/*) echo "install.sh: $dir is among the sources" >&2; exit 2 ;;
 esac
 
 mkdir -p "$dir"
