@@ -121,8 +121,8 @@ int cli_usage(Cli *cli, const Verb *verb, const char *format, ...)
         (void)vsnprintf(message, sizeof(message), format, args);
         va_end(args);
         if (verb)
-                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s %s", verb->name,
-                               verb->arguments);
+                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s%s%s", verb->name,
+                               *verb->arguments ? " " : "", verb->arguments);
         else
                 (void)snprintf(remedy, sizeof(remedy), "`mcpcred help` lists the verbs.");
         return cli_fail_local(cli, EXIT_USAGE, "Usage", remedy, "%s", message);
