@@ -208,6 +208,8 @@ static int run(Cli *cli, int argc, char **argv)
         int next, r;
 
         cli->json = asks_for_json(argc, argv);
+        if (argc == 2 && strcmp(argv[1], "--version") == 0)
+                return verb_version.run(cli, NULL, &(Arguments){ 0 });
         r = options_read_global(cli, argc, argv, &next);
         if (r)
                 return r;
