@@ -12,8 +12,8 @@ SERVER=@modelcontextprotocol/server-github@2025.4.8
 dir=$(realpath -m -- "$1")
 root=$(cd "$(dirname "$0")/../../.." && pwd -P)
 case $dir/ in
-"$root"/build*/*) ;; # a build folder, which is no part of the sources
-"$root"/*) echo "install.sh: $dir is inside the tree" >&2; exit 2 ;;
+"$root"/build*/?*) ;; # a build folder, which is no part of the sources
+"$root"/*) echo "install.sh: $dir is among the sources" >&2; exit 2 ;;
 esac
 
 mkdir -p "$dir"
