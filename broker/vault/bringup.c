@@ -195,7 +195,7 @@ static int on_unlocked(void *userdata, Secret *value, const Failure *failure)
 
         if (failed(failure)) {
                 secret_free(value);
-                if (opening->request && (store->ready || failed(&store->problem)))
+                if (opening->request && (store->ready || failure->fault == FAULT_WRONG_PASSPHRASE))
                         return unlock_refused(opening, failure);
                 return open_failed(opening, failure);
         }

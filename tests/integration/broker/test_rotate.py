@@ -269,7 +269,8 @@ class Cut(Rotating):
             now = self.secret()["generation"]
             self.assertIn(now, (generation, generation + 1))
             self.settled(now)
-        self.only(known[(self.secret()["generation"] + 1) % 2])
+        [new_print] = [key for key in known if key != self.old_print]
+        self.only(self.old_print if self.secret()["generation"] % 2 else new_print)
         self.settled(self.secret()["generation"])
         self.it.audit()
 
