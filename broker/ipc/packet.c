@@ -35,7 +35,7 @@ static void take_control(struct msghdr *message, Packet *packet)
         }
 }
 
-int packet_receive(int fd, void *data, size_t capacity, Packet *ret)
+static int receive(int fd, void *data, size_t capacity, size_t control_size, Packet *ret)
 {
         struct iovec iov = { data, capacity };
         Control control;
@@ -43,7 +43,7 @@ int packet_receive(int fd, void *data, size_t capacity, Packet *ret)
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = &control,
-                .msg_controllen = sizeof(control),
+                .msg_controllen = control_size,
         };
         ssize_t n;
 
@@ -55,6 +55,16 @@ int packet_receive(int fd, void *data, size_t capacity, Packet *ret)
         ret->size = (size_t)n;
         ret->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
         return n > 0 || ret->n_fds > 0 ? 1 : 0;
+}
+
+int packet_receive(int fd, void *data, size_t capacity, Packet *ret)
+{
+        return receive(fd, data, capacity, sizeof(Control), ret);
+}
+
+int packet_receive_bare(int fd, void *data, size_t capacity, Packet *ret)
+{
+        return receive(fd, data, capacity, CMSG_SPACE(sizeof(struct ucred)), ret);
 }
 
 int packet_send(int fd, Slice bytes, const int *fds, size_t n_fds, size_t *ret_sent)

@@ -36,6 +36,7 @@ struct VarlinkServer {
         List connections;
         size_t n_connections;
         size_t out_total; /* bytes that wait in the connections' outputs */
+        bool takes_fds;       /* some call may carry descriptors */
         uint64_t notes_until; /* boot clock: when a new minute of log lines begins */
         unsigned n_notes;     /* in this one */
 };
@@ -793,7 +794,8 @@ static int connection_receive(Connection *connection)
         r = buf_reserve(&connection->in, room, &data);
         if (r < 0)
                 return r;
-        r = packet_receive(connection->peer.fd, data, room, &packet);
+        r = connection->server->takes_fds ? packet_receive(connection->peer.fd, data, room, &packet)
+                                          : packet_receive_bare(connection->peer.fd, data, room, &packet);
         if (r == -EAGAIN || r == -EINTR)
                 return 0;
         if (r <= 0 || packet.size == 0)
@@ -840,7 +842,9 @@ static int pass_senders(const VarlinkServer *server, int fd)
 {
         int on = 1;
 
-        if (server->config.check_sender && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+        /* Who is passed takes the room that descriptors would find: see packet_receive_bare(). */
+        if ((server->config.check_sender || !server->takes_fds) &&
+            setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
                 return error_errno();
         return 0;
 }
@@ -1044,6 +1048,8 @@ int varlink_server_new(VarlinkServer **ret, const VarlinkServerConfig *config)
         if (!server)
                 return -ENOMEM;
         server->config = *config;
+        for (size_t i = 0; i < config->interface->n_methods; i++)
+                server->takes_fds = server->takes_fds || config->interface->methods[i].request_fds > 0;
         if (server->config.deadline_usec == 0)
                 server->config.deadline_usec = VARLINK_DEADLINE_USEC;
         list_init(&server->listeners);

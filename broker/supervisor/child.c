@@ -3,6 +3,7 @@
 #include "supervisor/child_output.h"
 #include "supervisor/spawn.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define COMMAND_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define ABANDON_MSEC 2000
 /* Method 0 of every interface_from_ROLE. */
 #define LOG_METHOD 0
 _Static_assert(GATE_LOG == LOG_METHOD && VAULT_LOG == LOG_METHOD &&
@@ -229,9 +231,15 @@ static void abandon(Child *child)
         child->source = source_free(child->source);
         child_output_close(&child->output);
         if (child->pid > 0) {
+                struct pollfd ended = { .fd = child->pidfd, .events = POLLIN };
+
                 child_kill(child);
-                /* It dies at once, whatever it does: SIGKILL is not waited for on its side. */
-                (void)waitid(P_PIDFD, (id_t)child->pidfd, NULL, WEXITED);
+                /* It dies at once, unless the kernel waits for something on its behalf: a file of a FUSE
+                 * file system to be closed, say. */
+                if (poll(&ended, 1, ABANDON_MSEC) > 0)
+                        (void)waitid(P_PIDFD, (id_t)child->pidfd, NULL, WEXITED | WNOHANG);
+                else
+                        log_line(log_of(child), LOG_LEVEL_ERROR, child->name, "does not die");
         }
         child->pidfd = fd_close(child->pidfd);
         child->pid = 0;

@@ -24,17 +24,18 @@ static int classify(LifelineWatch *lifeline)
         int domain, type, r;
         socklen_t size = sizeof(int);
 
-        if (fstat(lifeline->fd, &st) < 0)
+        lifeline->is_socket = getsockopt(lifeline->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0;
+        if (!lifeline->is_socket && errno != ENOTSOCK)
                 return error_errno();
-        lifeline->inode = st.st_ino;
-        lifeline->is_socket = S_ISSOCK(st.st_mode);
+        /* Whatever it is, its file system is asked nothing: that could be one of whoever sent it. */
         if (!lifeline->is_socket) {
                 (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", lifeline->fd);
                 r = fd_read_file_at(AT_FDCWD, path, 4096, &info);
                 return r < 0 ? r : strstr(info, "\nPid:") ? 0 : LIFELINE_E_KIND;
         }
-        if (getsockopt(lifeline->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+        if (fstat(lifeline->fd, &st) < 0)
                 return error_errno();
+        lifeline->inode = st.st_ino;
         size = sizeof(int);
         if (getsockopt(lifeline->fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
                 return error_errno();

@@ -8,6 +8,8 @@
 #define GATE_END_USEC    (1 * USEC_PER_SEC)
 #define VAULT_END_USEC   (5 * USEC_PER_SEC)
 #define KEYRING_END_USEC (1 * USEC_PER_SEC)
+/* After SIGKILL. */
+#define KILLED_USEC (2 * USEC_PER_SEC)
 
 int supervisor_check_ready(Supervisor *supervisor)
 {
@@ -72,11 +74,16 @@ static int on_deadline(void *userdata)
         Supervisor *supervisor = userdata;
         Child *child = phase_child(supervisor);
 
-        if (child && child_is_running(child)) {
-                log_line(supervisor->config.log, LOG_LEVEL_WARNING, child_name(child),
-                         "does not end in time; it is killed");
-                child_kill(child);
+        if (!child || !child_is_running(child))
+                return 0;
+        if (supervisor->killed == child) { /* even so it may not die: see child.c */
+                advance(supervisor);
+                return 0;
         }
+        log_line(supervisor->config.log, LOG_LEVEL_WARNING, child_name(child), "does not end in time; it is killed");
+        child_kill(child);
+        supervisor->killed = child;
+        timer_arm_after(supervisor->deadline, KILLED_USEC);
         return 0;
 }
 

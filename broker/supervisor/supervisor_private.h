@@ -37,6 +37,7 @@ struct Supervisor {
         Phase phase;
         int status;
         Timer *deadline; /* of a phase of the end */
+        Child *killed;   /* whom it was over for */
 };
 
 static inline void supervisor_log(const Supervisor *supervisor, LogLevel level, const char *text)

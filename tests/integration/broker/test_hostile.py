@@ -139,6 +139,21 @@ class Upstream(Case):
         self.wait_all_dead()
 
 
+class Sandbox(Case):
+    def test_descriptors_are_not_even_taken(self):
+        broker = self.ready()
+        session = broker.open("gh-socket")
+        reading, writing = os.pipe()
+        with session.connect() as client:
+            client.send("GetToken", {"session": session.secret}, [writing])
+            os.close(writing)
+            self.fails("NotAllowed", client.receive)
+            self.assertEqual(os.read(reading, 1), b"")  # nobody has the other end any more
+        os.close(reading)
+        with session.connect() as client:
+            self.assert_alive(client.call("GetToken", {"session": session.secret})["token"])
+
+
 class Values(Case):
     """Stored keys that are handed out raw, too long for one answer together."""
 
