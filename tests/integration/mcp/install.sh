@@ -16,6 +16,9 @@ case $dir/ in
 "$root"/*) echo "install.sh: $dir is among the sources" >&2; exit 2 ;;
 esac
 
+# Not with --prefix: npm would look for the machine's npmrc (registry, certificates) below it.
 mkdir -p "$dir"
-exec npm install --prefix "$dir" --no-save --no-package-lock --ignore-scripts \
+cd "$dir"
+[ -f package.json ] || echo '{ "private": true }' >package.json
+exec npm install --no-save --no-package-lock --ignore-scripts \
 	--no-audit --no-fund --loglevel=error "$SDK" "$SERVER"
