@@ -1,6 +1,7 @@
 """A session bus and a gnome-keyring-daemon of a test's own, with a home of their own."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,13 @@ PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon", "gdbus")
 
 
 def missing():
-    """The programs that are not installed."""
-    return [name for name in PROGRAMS if not shutil.which(name)]
+    """What is not there: programs, and the account without which D-Bus knows nobody."""
+    names = [name for name in PROGRAMS if not shutil.which(name)]
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        names.append("an account of this uid")
+    return names
 
 
 class Desktop:

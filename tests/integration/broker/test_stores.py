@@ -15,7 +15,7 @@ from varlink import CallError
 BOUND = 20
 
 
-@unittest.skipIf(desktop.missing(), "not installed: " + ", ".join(desktop.missing()))
+@unittest.skipIf(desktop.missing(), "not there: " + ", ".join(desktop.missing()))
 class Service(Case):
     store = "secret-service"
 
@@ -215,7 +215,7 @@ class Service(Case):
         self.fails("Rollback", self.it.open, "gh")
 
 
-@unittest.skipIf(desktop.missing(), "not installed: " + ", ".join(desktop.missing()))
+@unittest.skipIf(desktop.missing(), "not there: " + ", ".join(desktop.missing()))
 class Bare(Case):
     """As an MCP client starts it: nothing in the environment says where the bus is."""
 
