@@ -120,7 +120,7 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
 
         while (r == 0 && more) {
                 r = receive_reply(client, link, call, until, &more);
-                if (r == 0 || r < 1000)
+                if (r < 1000)
                         *ret_answered = true;
                 /* A long operation that shows progress is not a silent broker. */
                 until = clock_boot(&clock_system) + client->deadline_ms * USEC_PER_MSEC;

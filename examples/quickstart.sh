@@ -12,10 +12,12 @@ step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 step "1. Packages and build"
 examples/install-packages.sh
 log=$(mktemp)
-[ -f "$build/build.ninja" ] || meson setup "$build" -Dtests=false >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
-ninja -C "$build" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+echo "Building in $build; the first time takes about half a minute."
+[ -f "$build/build.ninja" ] || meson setup "$build" -Dtests=false >"$log" 2>&1 || { cat "$log"; exit 1; }
+ninja -C "$build" >"$log" 2>&1 || { cat "$log"; exit 1; }
 rm -f "$log"
-echo "Built in $build."
 
 here=$(mktemp -d)
 mkdir -m 700 "$here/run" "$here/state" "$here/config" "$here/github"
@@ -77,7 +79,7 @@ mcpcred status | sed 's/^/    /'
 step "4. The long-lived secret: the App's private key goes to the broker, and nowhere else"
 mcpcred add github --base-url "$api" --app-id 1001 --installation-id 42 --file "$here/github/app-key.pem"
 
-step "5. A session: a child process gets a token for one repository, to read, for ten minutes"
+step "5. A session of at most ten minutes: a child process gets a token to read one repository"
 # It is a script here; it would be an MCP server in a sandbox. What it uses is in its environment.
 cat >"$here/child.sh" <<'EOF'
 ask() { # METHOD PATH: the token goes through a pipe, since arguments are for all to see
@@ -109,6 +111,7 @@ show_until ready
 
 step "6. What the broker knows of it"
 mcpcred leases | sed 's/^/    /'
+echo "GitHub's tokens live for an hour; the broker revokes this one with its session."
 
 step "7. Revoked: when the command returns, the upstream refuses the token"
 mcpcred revoke --profile triage | sed 's/^/    /'

@@ -24,7 +24,7 @@ examples/install-packages.sh tests
 build=${MCPCRED_TEST_BUILD:-build-tests}
 asan=${MCPCRED_TEST_BUILD:+$MCPCRED_TEST_BUILD-asan}
 asan=${asan:-build-asan}
-npm_modules=${MCPCRED_NODE_MODULES:-$PWD/$build/node}
+npm_modules=${MCPCRED_NODE_MODULES:-$(realpath -m -- "$build")/node}
 
 setup() { # DIR ARGS...: configures once, and again when the options changed
         dir=$1

@@ -186,6 +186,7 @@ static int set_caller(VarlinkRequest *request, const Caller *caller)
         if (caller->unit)
                 r = pool_text(pool, slice_text(caller->unit), &copy->unit);
         if (r == 0)
+                /* NOLINTNEXTLINE(bugprone-sizeof-expression): the member is a pointer, and is set to one */
                 memcpy((uint8_t *)request->body + field->offset, &copy, sizeof(copy));
         return r;
 }

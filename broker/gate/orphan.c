@@ -1,5 +1,6 @@
 #include "gate/orphan.h"
 #include "base/ident.h"
+#include <stdio.h>
 
 /* More than that end by their lifetime. */
 #define ORPHANS_MAX 256U
@@ -58,7 +59,7 @@ int orphan_close(Gate *gate, const char *session, const Caller *caller)
         list_init(&orphan->link);
         orphan->gate = gate;
         gate->n_orphans++;
-        memcpy(orphan->session, session, MIN(strlen(session), IDENT_ID_SIZE));
+        (void)snprintf(orphan->session, sizeof(orphan->session), "%s", session);
         orphan->caller = *caller;
         if (caller->unit) {
                 orphan->unit = strdup(caller->unit);

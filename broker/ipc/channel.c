@@ -265,7 +265,10 @@ static int after_send(Channel *channel, int r)
         if (!gone && r != -ENOBUFS && r != -ETOOMANYREFS && r != -EMFILE && r != -ENFILE)
                 return r;
         channel->mute = true;
-        channel->reason = gone ? "is gone" : "does not read";
+        channel->reason = gone                 ? "is gone"
+                          : r == -ENOBUFS      ? "does not read"
+                          : r == -ETOOMANYREFS ? "cannot be sent a descriptor, since this user has too many in flight"
+                                               : "cannot be sent a descriptor, since too many are open";
         drop_outgoing(channel);
         timer_arm_after(channel->farewell, gone ? LINGER_USEC : 0);
         return update_events(channel);

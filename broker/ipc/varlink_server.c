@@ -596,6 +596,17 @@ static bool find_method(RequestBox *box, const Interface *interface, const char 
         return false;
 }
 
+/* The error names the interface: the method without its last part. */
+static int refuse_interface(RequestBox *box, const char *method)
+{
+        const char *dot = strrchr(method, '.');
+        char *interface = strndup(method, dot ? (size_t)(dot - method) : strlen(method));
+        int r = interface ? fail_field(box, FAULT_INTERFACE_NOT_FOUND, interface, NULL) : -ENOMEM;
+
+        free(interface);
+        return r;
+}
+
 /* Names what was asked for; the request is answered already unless it returns true. */
 static bool resolve(RequestBox *box, const VarlinkCall *call, int *ret)
 {
@@ -611,7 +622,7 @@ static bool resolve(RequestBox *box, const VarlinkCall *call, int *ret)
                 *ret = fail_field(box, FAULT_METHOD_NOT_FOUND, call->method, NULL);
                 return false;
         }
-        *ret = fail_field(box, FAULT_INTERFACE_NOT_FOUND, call->method, NULL);
+        *ret = refuse_interface(box, call->method);
         return false;
 }
 

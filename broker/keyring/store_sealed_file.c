@@ -141,6 +141,7 @@ static int read_file(const SealedFile *self, Loaded *loaded, Report *report)
 /* Checks the key against a file that was read, and decrypts it. */
 static int open_with(SealedFile *self, Loaded *loaded, const Secret *master, Report *report)
 {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what is opened has its key */
         int r = sealed_check(&loaded->header, self->config.arena, master);
 
         if (r == 0)
@@ -469,6 +470,7 @@ static int sealed_store(Store *store, const char *name, const Secret *value, Rep
                 r = grow(&loaded, name, &item, report);
         if (r)
                 return r;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): grow() sets it or fails */
         item->value = secret_free(item->value);
         r = secret_from_bytes(&item->value, self->config.arena, secret_slice(value));
         if (r)

@@ -226,7 +226,7 @@ static int check_lines(AuditLog *log, const Expected *expected, const char *reas
 static int check_file(AuditLog *log, Db *db, const Expected *expected)
 {
         Tail tail = { .bytes = BUF_NULL(TAIL_SIZE) };
-        const char *reason;
+        const char *reason = NULL;
         int r = read_tail(log, &tail);
 
         if (r == 0)

@@ -176,6 +176,18 @@ static int load_root(Opening *opening)
         return keyring_client_load(opening->vault->keyring, KEYRING_ROOT_ITEM, on_root, opening);
 }
 
+/* A passphrase that was refused is between the store and whoever typed it: what is open stays open, and
+ * what is not stays what it was for everybody else. */
+static int unlock_refused(Opening *opening, const Failure *failure)
+{
+        VaultStore *store = &opening->vault->store;
+
+        store->opening = false;
+        if (!store->ready) /* the timer may have found it busy */
+                timer_arm_after(store->retry, RETRY_FIRST_USEC);
+        return answer_opening(opening, failure);
+}
+
 static int on_unlocked(void *userdata, Secret *value, const Failure *failure)
 {
         Opening *opening = userdata;
@@ -183,6 +195,8 @@ static int on_unlocked(void *userdata, Secret *value, const Failure *failure)
 
         if (failed(failure)) {
                 secret_free(value);
+                if (opening->request && (store->ready || failure->fault == FAULT_WRONG_PASSPHRASE))
+                        return unlock_refused(opening, failure);
                 return open_failed(opening, failure);
         }
         if (value) {
@@ -320,7 +334,7 @@ static int end_everything(Vault *vault, const char *reason)
 {
         CutoffRecord cutoff = { .kind = CUTOFF_ALL, .time = vault_now(vault) };
         AuditEvent event = { .operation = "state.end-all", .verdict = AUDIT_ALLOW, .reason = reason };
-        uint64_t n = CUTOFF_PAGE, ended;
+        uint64_t n = CUTOFF_PAGE, ended = 0;
         int r;
 
         (void)snprintf(cutoff.reason, sizeof(cutoff.reason), "%s", reason);

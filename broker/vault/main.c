@@ -17,7 +17,7 @@ static void stopped(UNUSED RoleProcess *role, void *userdata)
 
 static int usage(void)
 {
-        fputs("mcpcred-vault is a part of mcpcredd and is started by it.\n", stderr);
+        (void)fputs("mcpcred-vault is a part of mcpcredd and is started by it.\n", stderr);
         return 2;
 }
 

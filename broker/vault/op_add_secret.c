@@ -99,6 +99,7 @@ static void check_request(AddOp *op, Failure *failure)
         if (failed(failure))
                 return;
         op->binding = (SecretBinding){
+                /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without one it has failed above */
                 .provider = op->info->name,
                 .base_url = body->base_url ? body->base_url : op->info->base_url,
                 .hosts = body->hosts,

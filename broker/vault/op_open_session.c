@@ -171,7 +171,8 @@ static int decide(OpenOp *op)
                 const ConfigProfile *profile = policy_find(op->policy, asked[i].profile);
 
                 if (!profile)
-                        failure_set(&op->failure, FAULT_NOT_FOUND, "There is no profile %s in the configuration.",
+                        failure_set(&op->failure, FAULT_NOT_FOUND,
+                                    "There is no profile %s in the configuration; `mcpcred reload` reads it again.",
                                     text_is_name(asked[i].profile) ? asked[i].profile : "of that name");
                 else if (is_clash(op, profile))
                         failure_set(&op->failure, FAULT_INVALID_PARAMETER,

@@ -30,6 +30,7 @@ typedef struct RevokeOp {
         RevokeWatch *watch;
         Timer *timer;
         bool local_done;
+        Failure failure; /* some of it could not be done */
 } RevokeOp;
 
 static void op_free(RevokeOp *op)
@@ -129,6 +130,8 @@ static int local_done(RevokeOp *op)
 {
         LeaseRecord lease;
 
+        if (failed(&op->failure))
+                return refuse(op, &op->failure);
         op->local_done = true;
         for (size_t i = 0; i < op->n_listed; i++) {
                 if (!op->listed[i].waiting)
@@ -389,9 +392,8 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 r = revoke_many(op, selector, &failure);
         if (r < 0)
                 return r;
-        /* What was begun here goes on even when the answer is a failure; nobody waits for it then. */
-        if (failed(&failure) && op->ending == 1)
-                return refuse(op, &failure);
+        /* What was begun here goes on even when the answer is a failure. */
+        op->failure = failure;
         return on_step(op);
 }
 

@@ -207,6 +207,7 @@ static int on_verified(void *userdata, void *body, const Failure *failure)
         }
         if (vault_db_failed(op->vault, advance(op, ROTATION_STORED, ROTATION_VERIFIED, "verified"), &mine))
                 return fail(op, &mine);
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a body there is a failure */
         if (reply->checked)
                 (void)snprintf(message, sizeof(message), "The upstream accepts the new value%s%s.",
                                reply->identity ? ": " : "", reply->identity ? reply->identity : "");

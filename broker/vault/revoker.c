@@ -6,7 +6,7 @@
 #define ATTEMPTS_MAX 4U
 #define RETRY_FIRST_USEC (1 * USEC_PER_SEC)
 #define RETRY_MOST_USEC (300 * USEC_PER_SEC)
-/* While the store is locked, the sealed value cannot be read. */
+/* While the store is locked, the sealed value cannot be read; likewise for a state that cannot be written. */
 #define RETRY_LOCKED_USEC (10 * USEC_PER_SEC)
 /* What is overdue but was not begun: an expiry within its margin, or a state that cannot be written. */
 #define OVERDUE_USEC (2 * USEC_PER_SEC)
@@ -32,6 +32,7 @@ struct Revoker {
         List attempts;
         size_t n_attempts;
         List watches;
+        uint64_t not_before; /* boot clock: the state could not be written, so nothing is begun until then */
         bool looking; /* on the stack: what wakes it again is seen by the loop in there */
         bool again;
 };
@@ -179,15 +180,24 @@ static int settle(Attempt *attempt, const Failure *failure)
         (void)snprintf(lease, sizeof(lease), "%s", attempt->lease.id);
         list_remove(&attempt->link);
         revoker->n_attempts--;
-        (void)vault_db_failed(revoker->vault, record(revoker, &attempt->lease, failure), &ignored);
+        /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
+        if (vault_db_failed(revoker->vault, record(revoker, &attempt->lease, failure), &ignored))
+                revoker->not_before = vault_boot(revoker->vault) + RETRY_LOCKED_USEC;
         free(attempt);
         r = tell_watches(revoker, lease);
         return r < 0 ? r : revoker_wake(revoker);
 }
 
-static int on_revoked(void *userdata, UNUSED void *body, const Failure *failure)
+static int on_revoked(void *userdata, void *body, const Failure *failure)
 {
-        return settle(userdata, failure);
+        const ProviderRevokeReply *reply = body;
+        Failure mine = *failure;
+
+        /* A confirmation is a probe that was refused; asking once more does no harm. */
+        if (!failed(&mine) && !reply->probed)
+                failure_set(&mine, FAULT_UPSTREAM_UNKNOWN,
+                            "The upstream took the revocation, but could not be asked whether it refuses the token.");
+        return settle(userdata, &mine);
 }
 
 /* Asks the upstream. The lease carries all that is needed, sealed. */
@@ -233,7 +243,7 @@ static int start_due(Revoker *revoker)
         size_t n = 0;
         int r;
 
-        if (revoker->n_attempts >= ATTEMPTS_MAX)
+        if (revoker->n_attempts >= ATTEMPTS_MAX || vault_boot(revoker->vault) < revoker->not_before)
                 return 0;
         r = rows_lease_list_due(revoker->vault->db, vault_now(revoker->vault), 2 * ATTEMPTS_MAX, &pool, &leases, &n);
         if (vault_db_failed(revoker->vault, r, &failure))

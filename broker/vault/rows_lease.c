@@ -167,6 +167,7 @@ int rows_lease_set_live(Db *db, const char *id, const LeaseToken *token)
                 db,
                 "UPDATE lease SET state = 1, expires = ?2, upstream_id = ?3, token_hash = ?4,"
                 " token = ?5, reason = coalesce(?6, ?7, '') WHERE id = ?1 AND state = 0",
+                /* cppcheck-suppress unknownEvaluationOrder -- the two are constants */
                 id, token, DB_NULL, DB_NULL);
 }
 

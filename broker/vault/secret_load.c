@@ -57,6 +57,7 @@ static int on_item(void *userdata, Secret *value, const Failure *failure)
         if (!failed(&mine) && !value)
                 failure_set(&mine, FAULT_ROLLBACK, "The keyring has no item for secret %s.", secret->record.name);
         if (!failed(&mine)) {
+                /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): without one it has failed */
                 r = secret_item_decode(value, loading->vault->role.arena, &secret->pool, &secret->item);
                 if (r > 0)
                         failure_set(&mine, r == SECRET_ITEM_E_FULL ? FAULT_BUSY : FAULT_STORE_DAMAGED,

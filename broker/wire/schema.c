@@ -321,6 +321,7 @@ static int decode_value(Decoder *decoder, const Field *field, void *at)
                 return decode_text(decoder, field->max, at);
         case FIELD_BYTES:
                 r = decode_bytes(decoder, field->max, &bytes);
+                /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): set where r is 0 */
                 return r ? r : no_space(pool_bytes(decoder->pool, bytes, at));
         case FIELD_SECRET:
                 return decode_secret(decoder, field, at);

@@ -121,8 +121,8 @@ int cli_usage(Cli *cli, const Verb *verb, const char *format, ...)
         (void)vsnprintf(message, sizeof(message), format, args);
         va_end(args);
         if (verb)
-                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s %s", verb->name,
-                               verb->arguments);
+                (void)snprintf(remedy, sizeof(remedy), "Usage: mcpcred %s%s%s", verb->name,
+                               *verb->arguments ? " " : "", verb->arguments);
         else
                 (void)snprintf(remedy, sizeof(remedy), "`mcpcred help` lists the verbs.");
         return cli_fail_local(cli, EXIT_USAGE, "Usage", remedy, "%s", message);
@@ -208,6 +208,8 @@ static int run(Cli *cli, int argc, char **argv)
         int next, r;
 
         cli->json = asks_for_json(argc, argv);
+        if (argc == 2 && strcmp(argv[1], "--version") == 0)
+                return verb_version.run(cli, NULL, &(Arguments){ 0 });
         r = options_read_global(cli, argc, argv, &next);
         if (r)
                 return r;

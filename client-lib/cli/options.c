@@ -139,10 +139,12 @@ static int check_arguments(Cli *cli, const Verb *verb, const Arguments *argument
         if (cli->help)
                 return 0;
         if (arguments->n < verb->min_arguments)
-                return cli_usage(cli, verb, "something is missing");
+                return cli_usage(cli, verb, "%.*s is missing", (int)strcspn(verb->arguments, " "),
+                                 verb->arguments);
         if (arguments->n > verb->max_arguments)
-                return cli_usage(cli, verb, "\"%s\" is one word too many",
-                                 arguments->items[verb->max_arguments]);
+                return cli_usage(cli, verb, "\"%s\" is one word too many%s",
+                                 arguments->items[verb->max_arguments],
+                                 verb->takes_rest ? "; a command stands behind --" : "");
         if (arguments->rest && !verb->takes_rest)
                 return cli_usage(cli, verb, "it takes no command");
         return 0;

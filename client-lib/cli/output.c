@@ -33,7 +33,7 @@ static size_t character(const char *text)
 /* An argument that is not UTF-8 may be quoted in an error. */
 static void write_string(FILE *stream, const char *text)
 {
-        fputc('"', stream);
+        (void)fputc('"', stream);
         for (size_t n; *text; text += n) {
                 unsigned char c = (unsigned char)*text;
 
@@ -48,26 +48,26 @@ static void write_string(FILE *stream, const char *text)
                 else if (c < 0x20 || c == 0x7f)
                         (void)fprintf(stream, "\\u%04x", c);
                 else
-                        fputc(c, stream);
+                        (void)fputc(c, stream);
         }
-        fputc('"', stream);
+        (void)fputc('"', stream);
 }
 
 static void lead(Json *json, const char *key)
 {
         if (json->has_member[json->depth])
-                fputc(',', json->stream);
+                (void)fputc(',', json->stream);
         json->has_member[json->depth] = true;
         if (key) {
                 write_string(json->stream, key);
-                fputc(':', json->stream);
+                (void)fputc(':', json->stream);
         }
 }
 
 static void nest(Json *json, const char *key, char bracket)
 {
         lead(json, key);
-        fputc(bracket, json->stream);
+        (void)fputc(bracket, json->stream);
         if (json->depth + 1 < JSON_NESTING_MAX)
                 json->depth++;
         json->has_member[json->depth] = false;
@@ -77,7 +77,7 @@ static void unnest(Json *json, char bracket)
 {
         if (json->depth > 0)
                 json->depth--;
-        fputc(bracket, json->stream);
+        (void)fputc(bracket, json->stream);
 }
 
 void json_begin(Json *json)
@@ -86,7 +86,7 @@ void json_begin(Json *json)
         json->stream = open_memstream(&json->text, &json->size);
         if (!json->stream)
                 abort();
-        fputc('{', json->stream);
+        (void)fputc('{', json->stream);
         json->depth = 1;
         json_number(json, "schema_version", SCHEMA_VERSION);
 }

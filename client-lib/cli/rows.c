@@ -60,14 +60,15 @@ int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, s
 char *join_items(const mcpcred_row *row, const char *field)
 {
         size_t n = mcpcred_row_count(row, field), size = 1;
-        char *text;
+        char *text, *end;
 
         for (size_t i = 0; i < n; i++)
                 size += strlen(mcpcred_row_item(row, field, i)) + 2;
         text = calloc(1, size);
+        end = text;
         for (size_t i = 0; text && i < n; i++) {
-                (void)strcat(text, i ? ", " : "");
-                (void)strcat(text, mcpcred_row_item(row, field, i));
+                end = stpcpy(end, i ? ", " : "");
+                end = stpcpy(end, mcpcred_row_item(row, field, i));
         }
         return text;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -48,15 +50,19 @@ static int take_status(const mcpcred_row *row, void *userdata)
 /* From the broker, unless the options say it. */
 static int find_out(Cli *cli, const AuditOptions *asked, Known *known)
 {
+        char *end;
+
         if (!asked->file)
                 return mcpcred_status(cli->client, take_status, known) ? cli_fail(cli) : 0;
         (void)snprintf(known->path, sizeof(known->path), "%s", asked->file);
         if (!asked->head)
                 return 0;
-        if (sscanf(asked->head, "%lu:%64s", &known->sequence, known->head) != 2 ||
-            strlen(known->head) != 64)
+        errno = 0;
+        known->sequence = strtoull(asked->head, &end, 10);
+        if (errno || asked->head[0] < '0' || asked->head[0] > '9' || *end != ':' || strlen(end + 1) != 64)
                 return cli_usage(cli, &verb_audit,
                                  "--head takes a line's number, a colon and the hash in hex");
+        (void)snprintf(known->head, sizeof(known->head), "%s", end + 1);
         known->has_head = true;
         return 0;
 }

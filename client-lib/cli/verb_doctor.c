@@ -36,7 +36,8 @@ static void show(Doctor *doctor, const char *id, Health health, const char *summ
                 json_text(&doctor->json, "id", id);
                 json_text(&doctor->json, "status", health_names[health]);
                 json_text(&doctor->json, "summary", summary);
-                json_text(&doctor->json, "remedy", remedy && *remedy ? remedy : NULL);
+                json_text(&doctor->json, "remedy",
+                          health != HEALTH_OK && remedy && *remedy ? remedy : NULL);
                 json_close_object(&doctor->json);
                 return;
         }

@@ -15,8 +15,8 @@ static void print_options(const Option *options, size_t n)
 
 static void print_verb(const Verb *verb)
 {
-        (void)printf("Usage: mcpcred %s %s\n\n%s%c%s.\n", verb->name, verb->arguments, "",
-                     verb->summary[0] - 'a' + 'A', verb->summary + 1);
+        (void)printf("Usage: mcpcred %s%s%s\n\n%c%s.\n", verb->name, *verb->arguments ? " " : "",
+                     verb->arguments, verb->summary[0] - 'a' + 'A', verb->summary + 1);
         if (verb->details)
                 (void)printf("\n%s\n", verb->details);
         if (verb->n_options > 0) {

@@ -71,13 +71,13 @@ static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arg
 /* 'it'\''s', safe for every shell. */
 static void write_quoted(FILE *to, const char *text)
 {
-        fputc('\'', to);
+        (void)fputc('\'', to);
         for (; *text; text++)
                 if (*text == '\'')
                         (void)fputs("'\\''", to);
                 else
-                        fputc(*text, to);
-        fputc('\'', to);
+                        (void)fputc(*text, to);
+        (void)fputc('\'', to);
 }
 
 static bool write_variables(FILE *to, const mcpcred_session *session, bool shell)
@@ -91,7 +91,7 @@ static bool write_variables(FILE *to, const mcpcred_session *session, bool shell
                         write_quoted(to, value);
                 else
                         (void)fputs(value, to);
-                fputc('\n', to);
+                (void)fputc('\n', to);
         }
         return fflush(to) == 0 && !ferror(to);
 }

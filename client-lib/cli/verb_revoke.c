@@ -105,6 +105,8 @@ static int report(Cli *cli, Revoked *revoked, const mcpcred_ended *ended, bool d
         if (pending)
                 cli_note("it is over here; the upstream has yet to confirm, and the broker goes on "
                          "trying.");
+        if (ended->leases + ended->sessions == 0)
+                cli_note("nothing that lives was selected; `mcpcred leases` lists what does.");
         if (revoked->rotate)
                 cli_note("what was delivered raw can only be ended by rotating its secret: mcpcred "
                          "rotate NAME.");

@@ -185,6 +185,7 @@ class Broker:
                 self.environment[name] = os.environ[name]
         self.environment.update(environment or {})
         self.write_config(config)
+        self.prefix = []  # a program that becomes the broker
         self.process = None
         self.log = None
         self._clients = []
@@ -227,6 +228,7 @@ class Broker:
     def launch(self):
         """Starts it and waits for nothing."""
         command = [
+            *self.prefix,
             os.path.join(BUILD, "broker", "supervisor", "mcpcredd"),
             "--foreground",
             *("--runtime", self.path("runtime")),
@@ -270,15 +272,17 @@ class Broker:
             return
         if self.process.poll() is None:
             self.process.terminate()
+        late = False
         try:
             status = self.process.wait(WAIT)
         except subprocess.TimeoutExpired:
+            late = True
             self.process.kill()
-            self.process.wait()
-            raise
-        finally:
-            self.log.join()
-            self.process = None
+            status = self.process.wait()
+        self.log.join()
+        self.process = None
+        if late:
+            raise TimeoutError("the broker does not end:\n" + "\n".join(self.log.lines))
         if expect is not None and status != expect:
             raise RuntimeError(f"the broker ended with {status}:\n" + "\n".join(self.log.lines))
 

@@ -71,7 +71,7 @@ secret        = search
 deliver       = env
 env           = SEARCH_KEY
 expose_secret = yes
-command       = /bin/sh
+command       = /bin/sh -c "echo ready; read line"
 """
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

@@ -12,10 +12,13 @@ SERVER=@modelcontextprotocol/server-github@2025.4.8
 dir=$(realpath -m -- "$1")
 root=$(cd "$(dirname "$0")/../../.." && pwd -P)
 case $dir/ in
-"$root"/build*/*) ;; # a build folder, which is no part of the sources
-"$root"/*) echo "install.sh: $dir is inside the tree" >&2; exit 2 ;;
+"$root"/build*/?*) ;; # a build folder, which is no part of the sources
+"$root"/*) echo "install.sh: $dir is among the sources" >&2; exit 2 ;;
 esac
 
+# Not with --prefix: npm would look for the machine's npmrc (registry, certificates) below it.
 mkdir -p "$dir"
-exec npm install --prefix "$dir" --no-save --no-package-lock --ignore-scripts \
+cd "$dir"
+[ -f package.json ] || echo '{ "private": true }' >package.json
+exec npm install --no-save --no-package-lock --ignore-scripts \
 	--no-audit --no-fund --loglevel=error "$SDK" "$SERVER"

@@ -849,7 +849,7 @@ END_TEST
 static Suite *suite(void)
 {
         Suite *suite = suite_create("ipc/channel");
-        TCase *both = tcase_create("two channels"), *peer = tcase_create("a peer's bytes");
+        TCase *both = tcase_create("two channels"), *peer = tcase_create("a peer's bytes"), *limit = tcase_create("no descriptors");
 
         tcase_add_checked_fixture(both, setup_both, teardown);
         tcase_set_timeout(both, 60);
@@ -886,7 +886,6 @@ static Suite *suite(void)
         tcase_add_test(peer, waiting_frames_are_sent_in_order);
         tcase_add_test(peer, requests_of_a_peer_are_bounded);
         tcase_add_test(peer, calls_of_ours_are_bounded);
-        tcase_add_test(peer, descriptors_that_run_out_close_the_peer_alone);
         tcase_add_test(peer, gone_peer_fails_calls_then_closes);
         tcase_add_test(peer, sending_to_a_gone_peer_calls_nobody_from_within);
         tcase_add_test(peer, what_a_gone_peer_sent_is_still_read);
@@ -894,6 +893,11 @@ static Suite *suite(void)
         tcase_add_test(peer, channel_is_freed_when_it_closes);
         tcase_add_loop_test(peer, channel_is_freed_by_a_failed_call, 0, 2);
         suite_add_tcase(suite, peer);
+
+        tcase_add_checked_fixture(limit, setup, teardown);
+        tcase_set_tags(limit, "descriptors");
+        tcase_add_test(limit, descriptors_that_run_out_close_the_peer_alone);
+        suite_add_tcase(suite, limit);
         return suite;
 }
 

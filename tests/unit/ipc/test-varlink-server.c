@@ -524,7 +524,7 @@ END_TEST
 int main(void)
 {
         Suite *suite = suite_create("varlink-server");
-        TCase *tcase = tcase_create("varlink-server");
+        TCase *tcase = tcase_create("varlink-server"), *descriptors = tcase_create("descriptors");
         TCase *room = tcase_create("with room");
         SRunner *r;
         int failed;
@@ -546,10 +546,13 @@ int main(void)
         tcase_add_test(tcase, test_duplicate_of_a_connection);
         tcase_add_test(tcase, test_descriptor_with_its_own_message);
         tcase_add_test(tcase, test_reply_carries_a_descriptor);
-        tcase_add_test(tcase, test_out_of_descriptors);
         tcase_add_test(tcase, test_sweep);
         tcase_add_test(tcase, test_unwritable_reply_is_not_delivered);
         tcase_add_test(tcase, test_log_is_bounded);
+        tcase_add_checked_fixture(descriptors, setup, teardown);
+        tcase_set_tags(descriptors, "descriptors");
+        tcase_add_test(descriptors, test_out_of_descriptors);
+        suite_add_tcase(suite, descriptors);
         suite_add_tcase(suite, tcase);
         tcase_add_checked_fixture(room, setup_with_room, teardown);
         tcase_add_test(room, test_trusted_clients_keep_their_slots);
