@@ -269,7 +269,10 @@ def test_no_secret_in_command_lines_or_our_environment():
         equal(process.stdout.readline(), b"ready\n")
         for pid in [process.pid] + children(process.pid):
             holds(SECRET.encode() not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
-        holds(SECRET.encode() not in pathlib.Path(f"/proc/{process.pid}/environ").read_bytes())
+        try:
+            holds(SECRET.encode() not in pathlib.Path(f"/proc/{process.pid}/environ").read_bytes())
+        except PermissionError:
+            holds(os.geteuid() != 0, "only root looks into a process that is not dumpable")
         deadline = time.monotonic() + 5 # the child may be quicker than its parent
         while SECRET.encode() in memory_of(process.pid) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -36,7 +36,7 @@ class Sessions(BrokerTest):
         broker = self.broker()
         path, _ = self.create(broker)
         self.assertEqual(self.ask(path), f"pid {broker.pids('session')[0]}\n")
-        self.assertIn(f"Attach session {SESSION}", broker.trace("vault"))
+        wait_for(lambda: f"Attach session {SESSION}" in broker.trace("vault"))
         self.assertEqual(self.ask(path, b"die\n"), "")
         wait_for(lambda: not alive(broker.pids("session")[0]))
         self.assertEqual(len(broker.pids("session")), 1)
