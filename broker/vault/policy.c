@@ -145,9 +145,10 @@ static bool has_repository(const TextList *list, const char *repository)
 
 static int permitted_level(const TextMap *map, const char *permission)
 {
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, permission) == 0)
-                        return level_of(map->items[i].value);
+        const char *level = text_map_get(map, permission);
+
+        if (level)
+                return level_of(level);
         return strcmp(permission, "metadata") == 0 ? level_of("read") : 0;
 }
 

@@ -97,23 +97,17 @@ int secret_load(Vault *vault, const char *name, SecretLoadDone done, void *userd
         return keyring_client_load(vault->keyring, name, on_item, loading);
 }
 
-static const char *parameter(const TextMap *map, const char *key)
-{
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, key) == 0)
-                        return map->items[i].value;
-        return "";
-}
-
 bool secret_proof(Vault *vault, const ProviderInfo *info, const TextMap *parameters, const Secret *value,
                   Secret **ret, Failure *failure)
 {
+        const char *app_id;
         int r;
 
         *ret = NULL;
         if (info->proof == PROVIDER_PROOF_NONE)
                 return true;
-        r = jwt_sign(value, parameter(parameters, "app_id"), vault_now(vault), vault->role.arena, ret);
+        app_id = text_map_get(parameters, "app_id");
+        r = jwt_sign(value, app_id ? app_id : "", vault_now(vault), vault->role.arena, ret);
         if (r == 0)
                 return true;
         if (r > 0)

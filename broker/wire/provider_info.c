@@ -113,14 +113,6 @@ bool provider_parameter_is_valid(const ProviderParameter *parameter, const char 
         return false;
 }
 
-static const char *map_get(const TextMap *map, const char *key)
-{
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, key) == 0)
-                        return map->items[i].value;
-        return NULL;
-}
-
 const char *provider_check_parameters(const ProviderInfo *info, const TextMap *parameters,
                                       const char **ret_field)
 {
@@ -131,7 +123,7 @@ const char *provider_check_parameters(const ProviderInfo *info, const TextMap *p
                 }
         for (size_t i = 0; i < info->n_parameters; i++) {
                 const ProviderParameter *parameter = &info->parameters[i];
-                const char *value = map_get(parameters, parameter->name);
+                const char *value = text_map_get(parameters, parameter->name);
 
                 *ret_field = parameter->name;
                 if (!value && parameter->required)
