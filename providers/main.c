@@ -117,7 +117,6 @@ static const Upstream *upstream_of(const Request *request)
 static int dispatch(Operation *operation, const Request *request, Answer *answer)
 {
         const Provider *provider;
-        bool wants_proof;
         int r;
 
         if (!operation->upstream)
@@ -127,8 +126,7 @@ static int dispatch(Operation *operation, const Request *request, Answer *answer
         if (!provider || !operation->info)
                 return operation_fail(operation, FAULT_UNSUPPORTED,
                                       "There is no such provider in this build.");
-        wants_proof = request->id != PROVIDER_REVOKE || operation->info->revoke_needs_proof;
-        r = check_upstream(operation, wants_proof);
+        r = check_upstream(operation, request->id != PROVIDER_REVOKE);
         return r ? r : run(provider, operation, request, answer);
 }
 

@@ -22,7 +22,6 @@ const ProviderInfo provider_infos[] = {
                 .can_verify = true,
                 .can_mint = true,
                 .can_revoke = true,
-                .revoke_needs_value = true,
                 .token_lifetime = 3600,
                 .needs_repositories = true,
                 .needs_permissions = true,
