@@ -82,8 +82,10 @@ bool vault_may_issue(Vault *vault, Failure *failure)
                         failure_set(failure, FAULT_UNAVAILABLE, "The store of secrets is being opened.");
                 return false;
         }
-        if (!audit_ready(vault->audit) && vault_flush_audit(vault) < 0)
+        if (!audit_ready(vault->audit) && vault_flush_audit(vault) < 0) {
+                failure_set(failure, FAULT_INTERNAL, NULL);
                 return false;
+        }
         if (!audit_ready(vault->audit)) {
                 failure_set(failure, FAULT_AUDIT_UNAVAILABLE, "Nothing is issued: %s.", audit_state(vault->audit));
                 return false;
