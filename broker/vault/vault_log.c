@@ -47,6 +47,13 @@ int vault_commit(Vault *vault)
         return r;
 }
 
+int vault_audit_revocation(Vault *vault, AuditEvent *event)
+{
+        int r = audit_append(vault->audit, event);
+
+        return r > 0 ? 0 : r;
+}
+
 int vault_flush_audit(Vault *vault)
 {
         bool was_ready = audit_ready(vault->audit);
