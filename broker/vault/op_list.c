@@ -193,15 +193,14 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
 {
         const char *field;
 
-        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)
+        if (!policy_can_deliver(profile))
                 return "this version has no proxy yet: set deliver to env, file or socket";
         if (!info)
                 return "its secret is not stored yet";
         if (info->can_mint)
                 return provider_check_scope(info, profile->scope, &field);
-        if (!profile->expose_secret || profile->deliver != DELIVER_ENV || profile->command.n == 0)
-                return "a stored key needs deliver = env, expose_secret = yes and a pinned command";
-        return NULL;
+        return policy_exposes(profile) ? NULL
+                                       : "a stored key needs deliver = env, expose_secret = yes and a pinned command";
 }
 
 static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *row)

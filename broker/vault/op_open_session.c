@@ -82,7 +82,7 @@ static bool is_servable(OpenOp *op, const ConfigProfile *profile)
         const char *problem, *field;
         int r;
 
-        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT) {
+        if (!policy_can_deliver(profile)) {
                 failure_set(&op->failure, FAULT_UNSUPPORTED,
                             "Profile %s delivers by %s, which this version does not have yet; set `deliver = env`, "
                             "`file` or `socket`.",
@@ -100,7 +100,7 @@ static bool is_servable(OpenOp *op, const ConfigProfile *profile)
                 failure_set(&op->failure, FAULT_UNSUPPORTED, "This build has no provider %s.", secret.provider);
         else if (info->can_mint && (problem = provider_check_scope(info, profile->scope, &field)))
                 failure_set(&op->failure, FAULT_POLICY_DENIED, "Profile %s: %s", profile->name, problem);
-        else if (!info->can_mint && !(profile->expose_secret && profile->command.n > 0 && profile->deliver == DELIVER_ENV))
+        else if (!info->can_mint && !policy_exposes(profile))
                 failure_set(&op->failure, FAULT_POLICY_DENIED,
                             "Secret %s cannot be minted from. It is handed out raw only by a profile with `deliver = "
                             "env`, `expose_secret = yes` and a pinned `command`; profile %s is not one.",

@@ -102,6 +102,16 @@ static bool same_words(const TextList *a, const TextList *b)
         return true;
 }
 
+bool policy_can_deliver(const ConfigProfile *profile)
+{
+        return profile->deliver != DELIVER_PROXY && profile->deliver != DELIVER_ENDPOINT;
+}
+
+bool policy_exposes(const ConfigProfile *profile)
+{
+        return profile->expose_secret && profile->command.n > 0 && profile->deliver == DELIVER_ENV;
+}
+
 bool policy_admits(const ConfigProfile *profile, const Caller *caller, const TextList *command,
                    Failure *failure)
 {
