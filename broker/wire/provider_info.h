@@ -38,7 +38,7 @@ typedef struct ProviderInfo {
         ProviderValue value;
         const ProviderParameter *parameters;
         size_t n_parameters;
-        const char *base_url; /* where the user gives none; NULL: there is no default */
+        const char *base_url; /* where the user gives none; NULL only for one that sends nothing */
         const char *env;      /* the variable that its clients usually read, or NULL; each profile names its own */
         bool can_verify;
         bool can_mint;
