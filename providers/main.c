@@ -65,7 +65,7 @@ static int run_mint(const Provider *provider, Operation *operation,
 static int run(const Provider *provider, Operation *operation, const Request *request,
                Answer *answer)
 {
-        switch (request->id) {
+        switch ((ProviderMethod)request->id) {
         case PROVIDER_VERIFY:
                 if (!provider->verify)
                         return operation_fail(operation, FAULT_UNSUPPORTED,
@@ -73,13 +73,14 @@ static int run(const Provider *provider, Operation *operation, const Request *re
                 return provider->verify(operation, &answer->verify);
         case PROVIDER_MINT:
                 return run_mint(provider, operation, request->body, &answer->mint);
-        default:
+        case PROVIDER_REVOKE:
                 if (!provider->revoke)
                         return operation_fail(operation, FAULT_UNSUPPORTED,
                                               "%s: only its owner can revoke it, upstream.",
                                               operation->info->title);
                 return provider->revoke(operation, request->body, &answer->revoke);
         }
+        return -ENOTRECOVERABLE;
 }
 
 /* What can be refused without asking anybody. */
@@ -102,28 +103,30 @@ static int check_upstream(Operation *operation, bool wants_proof)
 
 static const Upstream *upstream_of(const Request *request)
 {
-        switch (request->id) {
+        switch ((ProviderMethod)request->id) {
         case PROVIDER_VERIFY:
                 return ((const ProviderVerifyRequest *)request->body)->upstream;
         case PROVIDER_MINT:
                 return ((const ProviderMintRequest *)request->body)->upstream;
-        default:
+        case PROVIDER_REVOKE:
                 return ((const ProviderRevokeRequest *)request->body)->upstream;
         }
+        return NULL;
 }
 
 static int dispatch(Operation *operation, const Request *request, Answer *answer)
 {
-        const Provider *provider = provider_find(operation->upstream->provider);
-        bool wants_proof;
+        const Provider *provider;
         int r;
 
+        if (!operation->upstream)
+                return -ENOTRECOVERABLE;
+        provider = provider_find(operation->upstream->provider);
         operation->info = provider_info(operation->upstream->provider);
         if (!provider || !operation->info)
                 return operation_fail(operation, FAULT_UNSUPPORTED,
                                       "There is no such provider in this build.");
-        wants_proof = request->id != PROVIDER_REVOKE || operation->info->revoke_needs_proof;
-        r = check_upstream(operation, wants_proof);
+        r = check_upstream(operation, request->id != PROVIDER_REVOKE);
         return r ? r : run(provider, operation, request, answer);
 }
 

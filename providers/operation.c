@@ -29,12 +29,7 @@ const char *operation_base_url(const Operation *operation)
 
 const char *operation_parameter(const Operation *operation, const char *name)
 {
-        const TextMap *map = &operation->upstream->parameters;
-
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, name) == 0)
-                        return map->items[i].value;
-        return NULL;
+        return text_map_get(&operation->upstream->parameters, name);
 }
 
 static uint64_t time_left(const Operation *operation)

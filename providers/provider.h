@@ -1,7 +1,8 @@
 #pragma once
 /*
  * One upstream's code: what a file of this folder implements, and what it gets to work with. Adding
- * a provider is one such file, one line in registry.c, and its description in wire/provider_info.c.
+ * a provider is one such file, one line in registry.c, and its description in wire/provider_info.c;
+ * docs/provider-guide.md goes through it.
  */
 #include "providers/https.h"
 #include "wire/msg_provider.h"

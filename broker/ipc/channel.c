@@ -60,7 +60,7 @@ struct Call {
         unsigned method;
         uint32_t serial;
         Timer *timer;
-        CallDone done; /* NULL once cancelled */
+        CallDone done;
         void *userdata;
 };
 
@@ -95,7 +95,7 @@ static size_t cost_of(const Buf *frame)
         return sizeof(Outgoing) + frame->size;
 }
 
-/* Keeps the frame until the peer reads; duplicates of the descriptors wait with it. */
+/* Keeps the frame until the peer reads and leaves an empty one; duplicates of the descriptors wait with it. */
 static int enqueue(Channel *channel, Buf *frame, const int *fds, size_t n_fds)
 {
         Outgoing *outgoing;
@@ -177,29 +177,34 @@ static int flush(Channel *channel)
 static void call_free(Call *call)
 {
         list_remove(&call->link);
-        if (call->channel)
-                call->channel->n_calls--;
+        call->channel->n_calls--;
         timer_free(call->timer);
         free(call);
 }
 
-static int call_finish(Call *call, Fault fault, const char *message)
+/* Hands a reply to its caller; the call is over unless more follows. */
+static int deliver(Call *call, const Reply *reply)
 {
         CallDone done = call->done;
         void *userdata = call->userdata;
-        Reply reply = { .fault = fault, .message = message };
 
-        call_free(call);
-        return done ? done(userdata, &reply) : 0;
+        if (!reply->more)
+                call_free(call);
+        return done(userdata, reply);
 }
 
-/* Ends what channel->depth++ began. */
+static int call_finish(Call *call, Fault fault, const char *message)
+{
+        const Reply reply = { .fault = fault, .message = message };
+
+        return deliver(call, &reply);
+}
+
+/* Ends what channel->depth++ began. The channel may be gone afterwards. */
 static void channel_leave(Channel *channel)
 {
-        if (--channel->depth > 0 || !channel->doomed)
-                return;
-        fd_close(channel->config.fd);
-        free(channel);
+        if (--channel->depth == 0 && channel->doomed)
+                free(channel);
 }
 
 static void drop_outgoing(Channel *channel)
@@ -372,17 +377,6 @@ static Call *find_call(Channel *channel, uint32_t serial)
                         return call;
         }
         return NULL;
-}
-
-/* Hands a reply to its caller; the call is over unless more follows. */
-static int deliver(Call *call, Reply *reply)
-{
-        CallDone done = call->done;
-        void *userdata = call->userdata;
-
-        if (!reply->more)
-                call_free(call);
-        return done ? done(userdata, reply) : 0;
 }
 
 static int take_reply(Channel *channel, unsigned id, unsigned kind, uint32_t serial, Slice bytes, Packet *packet)

@@ -347,11 +347,8 @@ static int end_everything(Vault *vault, const char *reason)
                 r = rows_lease_apply_cutoff(vault->db, &cutoff, vault_now(vault), CUTOFF_PAGE, &n);
         if (r == 0)
                 r = rows_cutoff_set_applied(vault->db, cutoff.id);
-        if (r == 0 && ended > 0) {
-                r = audit_append(vault->audit, &event);
-                if (r > 0)
-                        r = 0;
-        }
+        if (r == 0 && ended > 0)
+                r = vault_audit_revocation(vault, &event);
         return r == 0 ? vault_commit(vault) : r;
 }
 

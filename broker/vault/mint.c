@@ -23,7 +23,8 @@ typedef struct Mint {
         bool may_expose;
         Ident lease;
         const ProviderInfo *info;
-        bool intent; /* the row is there */
+        LeaseUpstream binding; /* as in the lease's row, which cannot be read while the store is locked; the pool's */
+        bool intent;           /* the row is there */
         MintDone done;
         void *userdata;
 } Mint;
@@ -98,22 +99,16 @@ static int on_unrecorded_revoked(void *userdata, UNUSED void *body, const Failur
 static int fail_unrecorded(Mint *mint, Secret *token, const char *upstream_id, const Failure *failure)
 {
         Vault *vault = mint->vault;
-        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
-        LeaseUpstream binding = { 0 };
-        int r = 0;
+        Upstream upstream = {
+                .provider = mint->info->name,
+                .base_url = mint->binding.base_url,
+                .parameters = mint->binding.parameters,
+        };
+        ProviderRevokeRequest request = { .upstream = &upstream, .token = token, .upstream_id = upstream_id };
+        int r;
 
-        if (rows_lease_upstream(vault->db, mint->lease.text, &pool, &binding) == 0) {
-                Upstream upstream = {
-                        .provider = mint->info->name,
-                        .base_url = binding.base_url,
-                        .parameters = binding.parameters,
-                };
-                ProviderRevokeRequest request = { .upstream = &upstream, .token = token, .upstream_id = upstream_id };
-
-                r = provider_pool_run(vault->providers, mint->info->name, PROVIDER_REVOKE, &request,
-                                      on_unrecorded_revoked, vault);
-        }
-        pool_deinit(&pool);
+        r = provider_pool_run(vault->providers, mint->info->name, PROVIDER_REVOKE, &request, on_unrecorded_revoked,
+                              vault);
         if (r == 0)
                 r = close_intent(mint, failure, true);
         return r < 0 ? r : finish(mint, NULL, 0, failure);
@@ -382,15 +377,15 @@ static int copy_ask(Mint *mint, const MintAsk *ask)
 /* Writes the intent for what an upstream will be asked. What is handed out raw needs none. */
 static int write_intent(Mint *mint, Failure *failure)
 {
-        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         SecretRecord secret;
         int r;
 
-        r = rows_secret_get(mint->vault->db, mint->secret, &pool, &secret);
+        r = rows_secret_get(mint->vault->db, mint->secret, &mint->pool, &secret);
         if (r == DB_E_NOT_FOUND) {
                 failure_set(failure, FAULT_NOT_FOUND, "There is no secret %s; `mcpcred add` stores one.", mint->secret);
         } else if (!vault_db_failed(mint->vault, r, failure)) {
                 mint->info = provider_info(secret.provider);
+                mint->binding = (LeaseUpstream){ .base_url = secret.base_url, .parameters = secret.parameters };
                 if (!mint->info)
                         failure_set(failure, FAULT_UNSUPPORTED, "This build has no provider %s.", secret.provider);
                 else if (!mint->info->can_mint && !mint->may_expose)
@@ -402,7 +397,6 @@ static int write_intent(Mint *mint, Failure *failure)
                                                                   failure))
                         mint->intent = true;
         }
-        pool_deinit(&pool);
         return 0;
 }
 
@@ -415,7 +409,7 @@ int mint_start(Vault *vault, const MintAsk *ask, MintDone done, void *userdata)
         if (!mint)
                 return -ENOMEM;
         mint->vault = vault;
-        mint->pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        mint->pool = POOL_NULL(3U * CHANNEL_FRAME_MAX);
         mint->lease = ident_new('l');
         mint->done = done;
         mint->userdata = userdata;

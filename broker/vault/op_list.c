@@ -18,6 +18,14 @@ static int list_failed(Vault *vault, Request *request, int r)
         return failure_answer(&failure, request);
 }
 
+/* Sends a page that was read with `r`; unless `more` follow, the request is over, also by a failure. */
+static int send_page(Vault *vault, Request *request, const void *reply, bool more, int r)
+{
+        if (r)
+                return list_failed(vault, request, r);
+        return more ? request_reply_more(request, reply) : request_reply(request, reply, NULL, 0);
+}
+
 static bool is_starting(Vault *vault, Request *request, int *ret)
 {
         if (vault->db && vault->policy)
@@ -55,12 +63,13 @@ int op_list_secrets(Vault *vault, Request *request)
         SecretRow rows[WIDE_PAGE];
         ListSecretsReply reply = { .secrets.items = rows };
         SecretRecord *records;
-        size_t n = WIDE_PAGE;
+        bool more = true;
+        size_t n = 0;
         int r = 0;
 
         if (is_starting(vault, request, &r))
                 return r;
-        while (r == 0 && n == WIDE_PAGE) {
+        while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
                 r = rows_secret_list(vault->db, after, WIDE_PAGE, &pool, &records, &n);
@@ -68,13 +77,9 @@ int op_list_secrets(Vault *vault, Request *request)
                         r = secret_rows(vault, records, n, rows);
                 if (r == 0 && n > 0)
                         memcpy(after, records[n - 1].name, sizeof(after));
-                reply.secrets.n = r == 0 ? n : 0;
-                if (r == 0 && n == WIDE_PAGE)
-                        r = request_reply_more(request, &reply);
-                else if (r == 0)
-                        r = request_reply(request, &reply, NULL, 0);
-                else
-                        r = list_failed(vault, request, r), n = 0;
+                reply.secrets.n = n;
+                more = r == 0 && n == WIDE_PAGE;
+                r = send_page(vault, request, &reply, more, r);
                 pool_deinit(&pool);
         }
         return r;
@@ -114,12 +119,13 @@ int op_list_sessions(Vault *vault, Request *request)
         ListSessionsReply reply = { .sessions.items = rows };
         SessionRecord *records;
         uint64_t after = 0;
-        size_t n = NARROW_PAGE;
+        bool more = true;
+        size_t n = 0;
         int r = 0;
 
         if (is_starting(vault, request, &r))
                 return r;
-        while (r == 0 && n == NARROW_PAGE) {
+        while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, all, after, NARROW_PAGE, &pool, &records, &n);
@@ -127,13 +133,9 @@ int op_list_sessions(Vault *vault, Request *request)
                         after = records[i].sequence;
                         r = session_row(&records[i], &pool, &rows[i]);
                 }
-                reply.sessions.n = r == 0 ? n : 0;
-                if (r == 0 && n == NARROW_PAGE)
-                        r = request_reply_more(request, &reply);
-                else if (r == 0)
-                        r = request_reply(request, &reply, NULL, 0);
-                else
-                        r = list_failed(vault, request, r), n = 0;
+                reply.sessions.n = n;
+                more = r == 0 && n == NARROW_PAGE;
+                r = send_page(vault, request, &reply, more, r);
                 pool_deinit(&pool);
         }
         return r;
@@ -164,12 +166,13 @@ int op_list_leases(Vault *vault, Request *request)
         ListLeasesReply reply = { .leases.items = rows };
         LeaseRecord *records;
         uint64_t after = 0;
-        size_t n = NARROW_PAGE;
+        bool more = true;
+        size_t n = 0;
         int r = 0;
 
         if (is_starting(vault, request, &r))
                 return r;
-        while (r == 0 && n == NARROW_PAGE) {
+        while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
                 r = rows_lease_list(vault->db, &filter, after, NARROW_PAGE, &pool, &records, &n);
@@ -177,13 +180,9 @@ int op_list_leases(Vault *vault, Request *request)
                         after = records[i].sequence;
                         rows[i] = lease_row(&records[i]);
                 }
-                reply.leases.n = r == 0 ? n : 0;
-                if (r == 0 && n == NARROW_PAGE)
-                        r = request_reply_more(request, &reply);
-                else if (r == 0)
-                        r = request_reply(request, &reply, NULL, 0);
-                else
-                        r = list_failed(vault, request, r), n = 0;
+                reply.leases.n = n;
+                more = r == 0 && n == NARROW_PAGE;
+                r = send_page(vault, request, &reply, more, r);
                 pool_deinit(&pool);
         }
         return r;
@@ -194,15 +193,14 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
 {
         const char *field;
 
-        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)
+        if (!policy_can_deliver(profile))
                 return "this version has no proxy yet: set deliver to env, file or socket";
         if (!info)
                 return "its secret is not stored yet";
         if (info->can_mint)
                 return provider_check_scope(info, profile->scope, &field);
-        if (!profile->expose_secret || profile->deliver != DELIVER_ENV || profile->command.n == 0)
-                return "a stored key needs deliver = env, expose_secret = yes and a pinned command";
-        return NULL;
+        return policy_exposes(profile) ? NULL
+                                       : "a stored key needs deliver = env, expose_secret = yes and a pinned command";
 }
 
 static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *row)

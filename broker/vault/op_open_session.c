@@ -82,7 +82,7 @@ static bool is_servable(OpenOp *op, const ConfigProfile *profile)
         const char *problem, *field;
         int r;
 
-        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT) {
+        if (!policy_can_deliver(profile)) {
                 failure_set(&op->failure, FAULT_UNSUPPORTED,
                             "Profile %s delivers by %s, which this version does not have yet; set `deliver = env`, "
                             "`file` or `socket`.",
@@ -100,7 +100,7 @@ static bool is_servable(OpenOp *op, const ConfigProfile *profile)
                 failure_set(&op->failure, FAULT_UNSUPPORTED, "This build has no provider %s.", secret.provider);
         else if (info->can_mint && (problem = provider_check_scope(info, profile->scope, &field)))
                 failure_set(&op->failure, FAULT_POLICY_DENIED, "Profile %s: %s", profile->name, problem);
-        else if (!info->can_mint && !(profile->expose_secret && profile->command.n > 0 && profile->deliver == DELIVER_ENV))
+        else if (!info->can_mint && !policy_exposes(profile))
                 failure_set(&op->failure, FAULT_POLICY_DENIED,
                             "Secret %s cannot be minted from. It is handed out raw only by a profile with `deliver = "
                             "env`, `expose_secret = yes` and a pinned `command`; profile %s is not one.",
@@ -336,19 +336,25 @@ static int advance(OpenOp *op)
         return failed(&op->failure) ? undo(op) : write_files(op);
 }
 
+/* One file is there, or write_files() is through. */
+static int advance_files(OpenOp *op)
+{
+        if (--op->waiting > 0)
+                return 0;
+        check_answer(op);
+        return failed(&op->failure) ? undo(op) : make_live(op);
+}
+
 static int on_written(void *userdata, const Reply *answer)
 {
         OpenGrant *grant = userdata;
         OpenOp *op = grant->op;
 
-        if (answer->fault != FAULT_NONE)
-                failure_from_reply(&op->failure, answer);
-        else
+        if (answer->fault == FAULT_NONE)
                 (void)snprintf(grant->path, sizeof(grant->path), "%s", ((WriteFileReply *)answer->body)->path);
-        if (--op->waiting > 0)
-                return 0;
-        check_answer(op);
-        return failed(&op->failure) ? undo(op) : make_live(op);
+        else if (!failed(&op->failure))
+                failure_from_reply(&op->failure, answer);
+        return advance_files(op);
 }
 
 static int write_files(OpenOp *op)
@@ -369,11 +375,7 @@ static int write_files(OpenOp *op)
                 r = channel_call(op->vault->role.supervisor, VAULT_WRITE_FILE, &request, NULL, 0, CREATE_USEC,
                                  on_written, &op->grants[i], NULL);
         }
-        if (r < 0)
-                return r;
-        if (--op->waiting > 0)
-                return 0;
-        return failed(&op->failure) ? undo(op) : make_live(op);
+        return r < 0 ? r : advance_files(op);
 }
 
 /* ---- the start ---- */

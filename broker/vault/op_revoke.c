@@ -248,11 +248,8 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
                 if (r == 0)
                         r = rows_cutoff_set_applied(op->vault->db, cutoff.id);
         }
-        if (r == 0) {
-                r = audit_append(op->vault->audit, &event);
-                if (r > 0)
-                        r = 0; /* revocation never waits for the log */
-        }
+        if (r == 0)
+                r = vault_audit_revocation(op->vault, &event);
         return r == 0 ? vault_commit(op->vault) : r;
 }
 
@@ -339,11 +336,8 @@ static int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
                 r = rows_lease_end(op->vault->db, lease.id, vault_now(op->vault), "revoked");
         if (r == DB_E_NOT_FOUND)
                 r = 0; /* over already */
-        if (r == 0) {
-                r = audit_append(op->vault->audit, &event);
-                if (r > 0)
-                        r = 0;
-        }
+        if (r == 0)
+                r = vault_audit_revocation(op->vault, &event);
         if (r == 0)
                 r = vault_commit(op->vault);
         if (vault_db_failed(op->vault, r, failure))

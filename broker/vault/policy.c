@@ -102,6 +102,16 @@ static bool same_words(const TextList *a, const TextList *b)
         return true;
 }
 
+bool policy_can_deliver(const ConfigProfile *profile)
+{
+        return profile->deliver != DELIVER_PROXY && profile->deliver != DELIVER_ENDPOINT;
+}
+
+bool policy_exposes(const ConfigProfile *profile)
+{
+        return profile->expose_secret && profile->command.n > 0 && profile->deliver == DELIVER_ENV;
+}
+
 bool policy_admits(const ConfigProfile *profile, const Caller *caller, const TextList *command,
                    Failure *failure)
 {
@@ -145,9 +155,10 @@ static bool has_repository(const TextList *list, const char *repository)
 
 static int permitted_level(const TextMap *map, const char *permission)
 {
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, permission) == 0)
-                        return level_of(map->items[i].value);
+        const char *level = text_map_get(map, permission);
+
+        if (level)
+                return level_of(level);
         return strcmp(permission, "metadata") == 0 ? level_of("read") : 0;
 }
 

@@ -25,6 +25,10 @@ const ConfigProfile *policy_at(const Policy *policy, size_t index) NONNULL(1);
 const ConfigProfile *policy_find(const Policy *policy, const char *name) NONNULL(1, 2);
 const ConfigureRequest *policy_settings(const Policy *policy) NONNULL(1);
 
+/* Has this version the way that the profile delivers by? */
+bool policy_can_deliver(const ConfigProfile *profile) NONNULL(1);
+/* May a stored key be handed out as it is? The owner has to say so in three places. */
+bool policy_exposes(const ConfigProfile *profile) NONNULL(1);
 /* May this caller use the profile for this command? Fills `failure` if not. */
 bool policy_admits(const ConfigProfile *profile, const Caller *caller, const TextList *command,
                    Failure *failure) NONNULL(1, 2, 3, 4);

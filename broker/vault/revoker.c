@@ -162,11 +162,8 @@ static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *fai
                                      failure->message);
         if (r == DB_E_NOT_FOUND)
                 r = 0; /* it expired meanwhile */
-        if (r == 0) {
-                r = audit_append(vault->audit, &event);
-                if (r > 0)
-                        r = 0; /* revocation never waits for the log */
-        }
+        if (r == 0)
+                r = vault_audit_revocation(vault, &event);
         return r == 0 ? vault_commit(vault) : r;
 }
 

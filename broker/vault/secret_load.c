@@ -97,30 +97,31 @@ int secret_load(Vault *vault, const char *name, SecretLoadDone done, void *userd
         return keyring_client_load(vault->keyring, name, on_item, loading);
 }
 
-static const char *parameter(const TextMap *map, const char *key)
+static bool github_jwt(Vault *vault, const TextMap *parameters, const Secret *value, Secret **ret,
+                       Failure *failure)
 {
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, key) == 0)
-                        return map->items[i].value;
-        return "";
+        const char *app_id = text_map_get(parameters, "app_id");
+        int r = jwt_sign(value, app_id ? app_id : "", vault_now(vault), vault->role.arena, ret);
+
+        if (r > 0)
+                failure_set(failure, r == JWT_E_FULL ? FAULT_BUSY : FAULT_INVALID_PARAMETER,
+                            "The private key cannot be used: %s", jwt_strerror(r));
+        else if (r < 0)
+                failure_set(failure, FAULT_INTERNAL, NULL);
+        return r == 0;
 }
 
 bool secret_proof(Vault *vault, const ProviderInfo *info, const TextMap *parameters, const Secret *value,
                   Secret **ret, Failure *failure)
 {
-        int r;
-
         *ret = NULL;
-        if (info->proof == PROVIDER_PROOF_NONE)
+        switch (info->proof) {
+        case PROVIDER_PROOF_NONE:
                 return true;
-        r = jwt_sign(value, parameter(parameters, "app_id"), vault_now(vault), vault->role.arena, ret);
-        if (r == 0)
-                return true;
-        if (r > 0)
-                failure_set(failure, r == JWT_E_FULL ? FAULT_BUSY : FAULT_INVALID_PARAMETER,
-                            "The private key cannot be used: %s", jwt_strerror(r));
-        else
-                failure_set(failure, FAULT_INTERNAL, NULL);
+        case PROVIDER_PROOF_GITHUB_JWT:
+                return github_jwt(vault, parameters, value, ret, failure);
+        }
+        failure_set(failure, FAULT_INTERNAL, NULL);
         return false;
 }
 
@@ -143,10 +144,14 @@ bool secret_value_is_valid(const ProviderInfo *info, const Secret *value, Arena 
                             SECRET_ITEM_VALUE_MAX);
                 return false;
         }
-        if (info->value == PROVIDER_VALUE_RSA_KEY_PEM)
+        switch (info->value) {
+        case PROVIDER_VALUE_RSA_KEY_PEM:
                 r = jwt_key_fingerprint(value, arena, fingerprint);
-        else if (!is_one_line(secret_slice(value)))
-                r = -EINVAL;
+                break;
+        case PROVIDER_VALUE_TEXT:
+                r = is_one_line(secret_slice(value)) ? 0 : -EINVAL;
+                break;
+        }
         if (r > 0)
                 failure_set(failure, FAULT_INVALID_PARAMETER, "The private key cannot be used: %s", jwt_strerror(r));
         else if (r < 0)

@@ -20,7 +20,8 @@ int secret_load(Vault *vault, const char *name, SecretLoadDone done, void *userd
         NONNULL(1, 2, 3);
 /*
  * What proves to the upstream that we may ask, made from `value` (the current one, or the next of a
- * rotation). NULL where the provider takes none. False with `failure`.
+ * rotation) in the way that `info->proof` names. The caller's; NULL where the provider takes none. False
+ * with `failure`.
  */
 bool secret_proof(Vault *vault, const ProviderInfo *info, const TextMap *parameters, const Secret *value,
                   Secret **ret, Failure *failure) NONNULL(1, 2, 3, 4, 5, 6);

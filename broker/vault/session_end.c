@@ -65,11 +65,8 @@ static int end_rows(Vault *vault, const char *id, const char *reason)
                 r = rows_session_end(vault->db, id, vault_now(vault), reason);
         if (r == 0)
                 r = end_leases(vault, id, reason);
-        if (r == 0) {
-                r = audit_append(vault->audit, &event);
-                if (r > 0)
-                        r = 0; /* revocation never waits for the log */
-        }
+        if (r == 0)
+                r = vault_audit_revocation(vault, &event);
         return r == 0 ? vault_commit(vault) : r;
 }
 

@@ -126,51 +126,42 @@ void vault_deinit(Vault *vault)
 
 typedef struct Operation {
         int (*run)(Vault *vault, Request *request);
-        bool everybody; /* for any caller that the gate lets in; otherwise for the owner alone */
+        bool everybody;   /* for any caller that the gate lets in; otherwise for the owner alone */
+        bool needs_store; /* waits until the store is open or has said why it cannot be */
 } Operation;
 
+/* Looking and revoking go on without the store. */
 static const Operation operations[] = {
-        [BROKER_OPEN_SESSION] = { op_open_session, true },
-        [BROKER_CLOSE_SESSION] = { op_close_session, true }, /* of the caller's own sessions */
-        [BROKER_GET_TOKEN] = { op_get_token, true },         /* likewise */
-        [BROKER_ADD_SECRET] = { op_add_secret, false },
-        [BROKER_REMOVE_SECRET] = { op_remove_secret, false },
-        [BROKER_LIST_SECRETS] = { op_list_secrets, false },
-        [BROKER_LIST_SESSIONS] = { op_list_sessions, false },
-        [BROKER_LIST_LEASES] = { op_list_leases, false },
-        [BROKER_LIST_PROFILES] = { op_list_profiles, true },
-        [BROKER_ROTATE] = { op_rotate, false },
-        [BROKER_REVOKE] = { op_revoke, false },
-        [BROKER_STATUS] = { op_status, true },
-        [BROKER_DOCTOR] = { op_doctor, false },
-        [BROKER_RELOAD] = { op_reload, false },
-        [BROKER_LOCK] = { op_lock, false },
-        [BROKER_UNLOCK] = { op_unlock, false },
+        [BROKER_OPEN_SESSION] = { op_open_session, true, true },
+        [BROKER_CLOSE_SESSION] = { op_close_session, true, false }, /* of the caller's own sessions */
+        [BROKER_GET_TOKEN] = { op_get_token, true, true },          /* likewise */
+        [BROKER_ADD_SECRET] = { op_add_secret, false, true },
+        [BROKER_REMOVE_SECRET] = { op_remove_secret, false, true },
+        [BROKER_LIST_SECRETS] = { op_list_secrets, false, false },
+        [BROKER_LIST_SESSIONS] = { op_list_sessions, false, false },
+        [BROKER_LIST_LEASES] = { op_list_leases, false, false },
+        [BROKER_LIST_PROFILES] = { op_list_profiles, true, false },
+        [BROKER_ROTATE] = { op_rotate, false, true },
+        [BROKER_REVOKE] = { op_revoke, false, false }, /* but see needs_store() */
+        [BROKER_STATUS] = { op_status, true, false },
+        [BROKER_DOCTOR] = { op_doctor, false, false },
+        [BROKER_RELOAD] = { op_reload, false, false },
+        [BROKER_LOCK] = { op_lock, false, true },
+        [BROKER_UNLOCK] = { op_unlock, false, true },
 };
-_Static_assert(ARRAY_SIZE(operations) == BROKER_UNLOCK + 1, "each method has its operation");
+_Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
 bool vault_is_owner(const Vault *vault, const Caller *caller)
 {
         return caller->uid == vault->start.owner_uid || caller->uid == 0;
 }
 
-/* Looking and revoking go on without the store; a token's hash is made with a key from it. */
+/* A token's hash is made with a key from the store. */
 static bool needs_store(const Request *request)
 {
-        switch ((BrokerMethod)request->id) {
-        case BROKER_OPEN_SESSION:
-        case BROKER_GET_TOKEN:
-        case BROKER_ADD_SECRET:
-        case BROKER_REMOVE_SECRET:
-        case BROKER_ROTATE:
-        case BROKER_LOCK:
-        case BROKER_UNLOCK:
-                return true;
-        case BROKER_REVOKE:
+        if (request->id == BROKER_REVOKE)
                 return ((const RevokeRequest *)request->body)->token_hash != NULL;
-        default:
-                return false;
-        }
+        return operations[request->id].needs_store;
 }
 
 static int run_operation(void *userdata, Request *request)

@@ -103,6 +103,8 @@ uint64_t vault_boot(const Vault *vault) NONNULL(1); /* boot clock */
 bool vault_db_failed(Vault *vault, int r, Failure *failure) NONNULL(1, 3);
 /* Commits and sees to it that the audit file follows. */
 int vault_commit(Vault *vault) NODISCARD NONNULL(1);
+/* As audit_append(), but a log that cannot take it is no failure: revocation never waits for the log. */
+int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
 /* Writes the audit file now. */
 int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
 /* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */

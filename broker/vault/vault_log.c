@@ -47,6 +47,13 @@ int vault_commit(Vault *vault)
         return r;
 }
 
+int vault_audit_revocation(Vault *vault, AuditEvent *event)
+{
+        int r = audit_append(vault->audit, event);
+
+        return r > 0 ? 0 : r;
+}
+
 int vault_flush_audit(Vault *vault)
 {
         bool was_ready = audit_ready(vault->audit);
@@ -82,8 +89,10 @@ bool vault_may_issue(Vault *vault, Failure *failure)
                         failure_set(failure, FAULT_UNAVAILABLE, "The store of secrets is being opened.");
                 return false;
         }
-        if (!audit_ready(vault->audit) && vault_flush_audit(vault) < 0)
+        if (!audit_ready(vault->audit) && vault_flush_audit(vault) < 0) {
+                failure_set(failure, FAULT_INTERNAL, NULL);
                 return false;
+        }
         if (!audit_ready(vault->audit)) {
                 failure_set(failure, FAULT_AUDIT_UNAVAILABLE, "Nothing is issued: %s.", audit_state(vault->audit));
                 return false;

@@ -8,7 +8,11 @@ const char *const session_state_names[] = { "opening", "live", "ended", NULL };
 const char *const lease_state_names[] = { "intent", "live", "revoking", "revoked", "expired", "failed", "unrecoverable", NULL };
 const char *const doctor_status_names[] = { "ok", "warn", "fail", NULL };
 
-#define CALLER(type) F_RECORD(type, caller, FIELD_PRIVATE, schema_caller)
+/* The vault reads it without knowing which request it is. */
+#define OFFSET_OF_FIRST(type, member) \
+        (0 * sizeof(struct { _Static_assert(offsetof(type, member) == 0, #member " comes first"); char unused; }))
+#define CALLER(type) \
+        { "caller", FIELD_RECORD, FIELD_PRIVATE, 0, 0, OFFSET_OF_FIRST(type, caller), &schema_caller, NULL }
 
 static const Field schema_caller_fields[] = {
         F(Caller, uid, U64, 0, 0, 0),
@@ -317,4 +321,5 @@ static const Method interface_broker_methods[] = {
         [BROKER_LOCK] = { "Lock", &status_request, &store_reply, 0, 0, false },
         [BROKER_UNLOCK] = { "Unlock", &unlock_request, &store_reply, 1, 0, false },
 };
+_Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

@@ -337,6 +337,7 @@ typedef enum BrokerMethod {
         BROKER_RELOAD,
         BROKER_LOCK,
         BROKER_UNLOCK,
+        _BROKER_N,
 } BrokerMethod;
 
 extern const Interface interface_broker;

@@ -33,11 +33,15 @@ typedef struct ProviderMintReply {
         Scope *granted;          /* what the upstream says it gave; the vault compares */
 } ProviderMintReply;
 
-/* Success means that it is dead there: revoked now and probed, or gone before. */
+/*
+ * Success means that the upstream took it, or that it was gone before; confirmed is what was probed as
+ * well. There is no proof with it: the secret may have been replaced since, and must not go to where the
+ * lease was made.
+ */
 typedef struct ProviderRevokeRequest {
-        Upstream *upstream; /* proof is NULL where the token revokes itself */
-        Secret *token;
-        const char *upstream_id;
+        Upstream *upstream;      /* its proof is NULL */
+        Secret *token;           /* its value; NULL: it is not known any more */
+        const char *upstream_id; /* as the mint said; NULL: it said none */
 } ProviderRevokeRequest;
 
 typedef struct ProviderRevokeReply {

@@ -22,7 +22,6 @@ const ProviderInfo provider_infos[] = {
                 .can_verify = true,
                 .can_mint = true,
                 .can_revoke = true,
-                .revoke_needs_value = true,
                 .token_lifetime = 3600,
                 .needs_repositories = true,
                 .needs_permissions = true,
@@ -113,14 +112,6 @@ bool provider_parameter_is_valid(const ProviderParameter *parameter, const char 
         return false;
 }
 
-static const char *map_get(const TextMap *map, const char *key)
-{
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->items[i].key, key) == 0)
-                        return map->items[i].value;
-        return NULL;
-}
-
 const char *provider_check_parameters(const ProviderInfo *info, const TextMap *parameters,
                                       const char **ret_field)
 {
@@ -131,7 +122,7 @@ const char *provider_check_parameters(const ProviderInfo *info, const TextMap *p
                 }
         for (size_t i = 0; i < info->n_parameters; i++) {
                 const ProviderParameter *parameter = &info->parameters[i];
-                const char *value = map_get(parameters, parameter->name);
+                const char *value = text_map_get(parameters, parameter->name);
 
                 *ret_field = parameter->name;
                 if (!value && parameter->required)

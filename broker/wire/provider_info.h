@@ -38,14 +38,11 @@ typedef struct ProviderInfo {
         ProviderValue value;
         const ProviderParameter *parameters;
         size_t n_parameters;
-        const char *base_url; /* where the user gives none; NULL: there is no default */
-        const char *env;      /* the variable that clients read; NULL: the profile has to say */
+        const char *base_url; /* where the user gives none; NULL only for one that sends nothing */
+        const char *env;      /* the variable that its clients usually read, or NULL; each profile names its own */
         bool can_verify;
         bool can_mint;
-        bool can_revoke;         /* a minted credential, at the upstream */
-        bool revoke_needs_value; /* only the value revokes it, so the ledger keeps it sealed */
-        bool revoke_needs_proof; /* otherwise Upstream.proof may be NULL in a Revoke */
-        bool lists_orphans;      /* what was minted without our hearing of it can be found again */
+        bool can_revoke;         /* a minted credential, at the upstream, by its value or its id */
         uint64_t token_lifetime; /* seconds, at most; 0: nothing is minted */
         bool needs_hosts;        /* a secret has to say where it may be sent */
         bool needs_repositories; /* a profile has to name them */

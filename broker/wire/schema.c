@@ -5,6 +5,14 @@
 
 const Schema schema_empty = { "Empty", sizeof(Empty), NULL, 0 };
 
+const char *text_map_get(const TextMap *map, const char *key)
+{
+        for (size_t i = 0; i < map->n; i++)
+                if (strcmp(map->items[i].key, key) == 0)
+                        return map->items[i].value;
+        return NULL;
+}
+
 static void *member(const Field *field, void *body)
 {
         return (uint8_t *)body + field->offset;

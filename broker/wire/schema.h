@@ -49,6 +49,9 @@ typedef struct TextMap {
         size_t n;
 } TextMap;
 
+/* What stands under this key, valid as long as the map's texts; NULL: nothing. */
+const char *text_map_get(const TextMap *map, const char *key) NONNULL(1, 2);
+
 typedef struct RecordList {
         void *items; /* an array of the record's struct */
         size_t n;

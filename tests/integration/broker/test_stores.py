@@ -278,6 +278,20 @@ class Sealed(Case):
         broker.unlock()
         self.assertEqual(broker.get_token(session), session.token)
 
+    def test_locked_during_a_mint(self):
+        """What comes then can be kept by nobody, so it is revoked at once and not only when it expires."""
+        broker = self.ready()
+        fault = self.github.fault("mint", "delay", when="after")
+        client = broker.keep(broker.client())
+        client.send("OpenSession", {"grants": [{"profile": "gh"}], "lifeline": "lifetime"})
+        self.github.wait("mint", 1, phase="worked")
+        broker.call("Lock")
+        self.github.release(fault)
+        with self.assertRaises(CallError) as caught:
+            client.receive()
+        self.assertEqual(caught.exception.name, "KeyringLocked")
+        self.wait_all_dead()
+
     def test_locked_at_a_start_revokes_when_unlocked(self):
         broker = self.ready()
         session = broker.open("gh")

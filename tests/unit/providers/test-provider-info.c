@@ -14,6 +14,9 @@ START_TEST(table_is_complete)
                 ck_assert(text_is_name(info->name) || strchr(info->name, '_'));
                 ck_assert(strlen(info->name) <= LIMIT_NAME && info->title[0]);
                 ck_assert_uint_le(info->n_parameters, LIMIT_PARAMETERS);
+                /* What sends something has to have somewhere to send it. */
+                ck_assert(info->base_url ||
+                          !(info->can_verify || info->can_mint || info->can_revoke));
                 ck_assert(!info->base_url || !provider_check_base_url(info->base_url));
                 ck_assert(!info->env || text_is_env_name(info->env));
                 ck_assert(info->rotate_create && strlen(info->rotate_create) <= LIMIT_TEXT);
