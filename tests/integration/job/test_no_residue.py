@@ -105,6 +105,9 @@ class Run(Case):
         for pid, role in processes.items():
             if role in but:
                 continue
+            if role in ("vault", "keyring"):
+                # They hold it while they work with it, and may answer just before they wipe it.
+                wait_until(lambda worker=pid: not self.scanner.memory(worker)[0], f"{where}: memory of {role}")
             try:
                 found, read, _unreadable = self.scanner.memory(pid)
             except (FileNotFoundError, ProcessLookupError):
@@ -224,7 +227,7 @@ class Run(Case):
 
     def unlock_again(self):
         if self.store != "memory":
-            wait_until(lambda: "ready" in self.run_mcpcred("status").out, "the store does not come back")
+            wait_until(lambda: f"{self.store}, ready" in self.run_mcpcred("status").out, "the store does not come back")
 
     # -- what stays
 
@@ -307,14 +310,19 @@ class SameUser(Case):
 
     @unittest.skipIf(os.geteuid() == 0, "root may read everything; this is the ordinary user's part")
     def test_memory_cannot_be_opened(self):
-        client = subprocess.Popen(
-            self.exec_command("/bin/sh", "-c", "echo ready; read line"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        script = f"{job.MCPCRED} token >/dev/null; echo ready; read line"
+        client = subprocess.Popen(self.exec_command("/bin/sh", "-c", script), **pipes)
         self.assertEqual(client.stdout.readline(), "ready\n")
-        # A provider lives for one operation, and may be gone before it is looked at.
-        lasting = {pid: name for pid, name in children_of(self.broker.pid).items() if role_name(name) in ROLES}
-        processes = {self.broker.pid: "supervisor", client.pid: "client", **lasting}
-        self.assertGreaterEqual(len(processes), 5, processes)
+        before = self.github.count("mint")
+        fault = self.github.fault("mint", "delay")
+        waiting = subprocess.Popen(self.exec_command("/bin/true"), **pipes)
+        self.github.wait("mint", before + 1)
+        # The provider of an operation before may still be ending; the one that is held up stays.
+        wait_until(lambda: len(children_of(self.broker.pid)) == len(ROLES) + 1, "a process too many, or too few")
+        roles = children_of(self.broker.pid)
+        self.assertEqual({role_name(name) for name in roles.values()}, {*ROLES, "provide"})
+        processes = {self.broker.pid: "supervisor", client.pid: "client", waiting.pid: "client", **roles}
         for pid, role in processes.items():
             for name in ("mem", "environ", "maps", "auxv"):
                 with self.assertRaises(PermissionError, msg=f"{role}: {name}"):
@@ -323,9 +331,11 @@ class SameUser(Case):
             with self.assertRaises(PermissionError, msg=role):
                 os.listdir(f"/proc/{pid}/fd")
             self.assertEqual(self.read_memory(pid), -1, role)
-        client.stdin.close()
-        client.wait(60)
-        client.stdout.close()
+        self.github.release(fault)
+        for process in (client, waiting):
+            process.stdin.close()
+            process.wait(60)
+            process.stdout.close()
 
     @staticmethod
     def read_memory(pid):
