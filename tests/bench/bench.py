@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """Benchmarks: differences and ratios within one run. Nothing is asserted, since machines are shared.
 
-    MCPCRED_BUILD=DIR tests/bench/bench.py [PAIRS]
+    tests/bench/run.sh [PAIRS]
 
 Pairs are interleaved (A B A B ...), and medians are quoted with minimum and maximum.
 """
+import contextlib
 import os
 import pathlib
+import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -15,7 +18,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "integration" / "broker"), str(HERE.parent / "support")]
 
-from harness import BUILD, Broker, children_of  # noqa: E402
+from harness import BUILD, Broker, children_of, wait_gone  # noqa: E402
 from standin import Standin  # noqa: E402
 
 COMMAND = f"{BUILD}/client-lib/cli/mcpcred"
@@ -92,21 +95,79 @@ def mints(github, pairs):
     row("the upstream alone: one mint, new connection", values)
 
 
+def exchange(connection, message):
+    """One call as bytes, so that the client's JSON is on neither side of a comparison."""
+    start = time.perf_counter()
+    connection.sendall(message)
+    size = 0
+    while True:
+        data = connection.recv(65536)
+        size += len(data)
+        if not data:
+            raise SystemExit("the other side closed")
+        if data[-1] == 0:
+            return time.perf_counter() - start, size
+
+
 def tokens(broker, pairs):
-    """A token that is there already, over the session's own socket: two hops and the vault's look-up."""
+    """A token that is there already, over the session's descriptor, beside an echo of the same size and hops."""
     session = broker.open("socket", want_descriptor=True)
-    values, status = [], []
-    with session.connect() as client, broker.client() as control:
-        client.call("GetToken", {"session": session.secret})
-        for _ in range(pairs * 10):
+    message = b'{"method":"io.mcpcred.Session.GetToken","parameters":{}}\0'
+    ours, theirs = socket.socketpair()
+    with socket.socket(fileno=session.descriptor) as connection, ours, broker.client() as control:
+        _, size = exchange(connection, message)
+        with theirs:
+            command = [f"{BUILD}/tests/bench/echo", str(theirs.fileno()), str(size)]
+            echo = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        values, echoes, status = [], [], []
+        for _ in range(pairs * 40):
+            values.append(exchange(connection, message)[0])
+            echoes.append(exchange(ours, message)[0])
+        for _ in range(pairs * 4):
             start = time.perf_counter()
-            client.call("GetToken", {"session": session.secret})
-            middle = time.perf_counter()
             control.call("Status")
-            status.append(time.perf_counter() - middle)
-            values.append(middle - start)
-    row("GetToken of a live token, path socket", values)
+            status.append(time.perf_counter() - start)
+    echo.wait()
+    ratio = statistics.median(values) / statistics.median(echoes)
+    row("GetToken of a live token, session descriptor", values)
+    row("an echo over the same two hops", echoes, f"ratio of medians {ratio:.1f}")
     row("Status, control socket (with its attestation)", status)
+
+
+def copy_leases(path, count):
+    """As many leases as if their session had asked for them one by one."""
+    with contextlib.closing(sqlite3.connect(path)) as state, state:
+        state.row_factory = sqlite3.Row
+        model = dict(state.execute("SELECT * FROM lease WHERE provider = 'static' AND state = 1").fetchone())
+        del model["sequence"]
+        statement = f"INSERT INTO lease ({', '.join(model)}) VALUES ({', '.join('?' * len(model))})"
+        rows = ({**model, "id": f"l-{number:016d}", "token_hash": number.to_bytes(32, "big")} for number in range(count))
+        state.executemany(statement, (tuple(row.values()) for row in rows))
+
+
+def restarts(ca, counts):
+    """From the start of a broker whose last one was killed, until it answers, and until its leases are over."""
+    for count in counts:
+        broker = Broker(config=PROFILES, store="sealed-file", ca_file=ca)
+        try:
+            broker.start_sealed()
+            broker.add("key", "static", b"a" * 40, hosts=["api.search.example"])
+            broker.open("stored", command=CHILD)
+            for pidfd in broker.kill():
+                wait_gone(pidfd)
+                os.close(pidfd)
+            copy_leases(broker.path("state", "state.db"), count - 1)
+            start = time.perf_counter()
+            broker.launch()
+            broker.wait_status()
+            first = time.perf_counter() - start
+            # The state's columns are sealed with what the store holds.
+            broker.unlock()
+            broker.wait_status(lambda status: status["leases"] == 0)
+            row(f"restart with {count} leases: first answer", [first])
+            row(f"restart with {count} leases: they are over", [time.perf_counter() - start])
+        finally:
+            broker.close()
 
 
 def memory(broker):
@@ -141,6 +202,8 @@ def main():
             tokens(broker, pairs)
         finally:
             broker.close()
+        print("restart (how often the answer is asked for: every 10 ms)")
+        restarts(github.ca, (1, 1, 10_000, 10_000, 100_000))
 
 
 main()

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Builds for speed, apart from other builds, and prints the benchmarks' figures.
+#
+#   tests/bench/run.sh [PAIRS]     in build-bench/, or in $MCPCRED_BUILD as it is
+set -eu
+cd "$(dirname "$0")/../.."
+
+if [ -z "${MCPCRED_BUILD-}" ]; then
+        MCPCRED_BUILD=$PWD/build-bench
+        [ -f "$MCPCRED_BUILD/build.ninja" ] || meson setup "$MCPCRED_BUILD" --buildtype=release >/dev/null
+        ninja -C "$MCPCRED_BUILD" >/dev/null
+fi
+export MCPCRED_BUILD
+exec /usr/bin/python3 tests/bench/bench.py "$@"
