@@ -72,3 +72,10 @@ char *join_items(const mcpcred_row *row, const char *field)
         }
         return text;
 }
+
+const char *outcome_text(const mcpcred_row *row)
+{
+        const char *outcome = mcpcred_row_text(row, "outcome");
+
+        return outcome && strcmp(outcome, "impossible_rotate") == 0 ? "impossible: rotate" : outcome;
+}

@@ -16,3 +16,6 @@ typedef struct Listing {
 int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, size_t *ret_n);
 /* "a, b"; the caller frees. */
 char *join_items(const mcpcred_row *row, const char *field);
+
+/* What became of a lease at its upstream, for a table. */
+const char *outcome_text(const mcpcred_row *row);

@@ -9,7 +9,7 @@ static const Option options[] = {
 };
 
 static const char *const headers[] = { "LEASE", "SESSION",  "PROFILE", "STATE",
-                                       "ENDS",  "UPSTREAM", NULL };
+                                       "ENDS",  "UPSTREAM", "REASON",  NULL };
 
 static void cells(Table *table, const mcpcred_row *row)
 {
@@ -20,8 +20,8 @@ static void cells(Table *table, const mcpcred_row *row)
         table_add(table, mcpcred_row_text(row, "profile"));
         table_add(table, mcpcred_row_text(row, "state"));
         table_add(table, relative_time(mcpcred_row_time(row, "expires"), ends));
-        table_add(table, mcpcred_row_text(row, "reason") ? mcpcred_row_text(row, "reason")
-                                                         : mcpcred_row_text(row, "outcome"));
+        table_add(table, outcome_text(row));
+        table_add(table, mcpcred_row_text(row, "reason"));
 }
 
 static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)

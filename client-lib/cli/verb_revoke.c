@@ -1,5 +1,6 @@
 #include "input.h"
 #include "output.h"
+#include "rows.h"
 #include <string.h>
 
 typedef struct RevokeOptions {
@@ -45,7 +46,7 @@ static int take_row(const mcpcred_row *row, void *userdata)
         table_add(&revoked->table, mcpcred_row_text(row, "lease"));
         table_add(&revoked->table, mcpcred_row_text(row, "session"));
         table_add(&revoked->table, mcpcred_row_text(row, "profile"));
-        table_add(&revoked->table, rotate ? "impossible: rotate" : outcome);
+        table_add(&revoked->table, outcome_text(row));
         return 0;
 }
 
@@ -97,9 +98,10 @@ static int report(Cli *cli, Revoked *revoked, const mcpcred_ended *ended, bool d
                         return EXIT_FAILED;
         } else {
                 table_print(&revoked->table);
-                (void)printf("%s %llu credentials; %llu sessions %s.\n",
+                (void)printf("%s %llu credential%s; %llu session%s %s.\n",
                              dry_run ? "Would revoke" : "Revoked",
-                             (unsigned long long)ended->leases, (unsigned long long)ended->sessions,
+                             (unsigned long long)ended->leases, ended->leases == 1 ? "" : "s",
+                             (unsigned long long)ended->sessions, ended->sessions == 1 ? "" : "s",
                              dry_run ? "would end" : "ended");
         }
         if (pending)
