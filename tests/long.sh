@@ -36,8 +36,9 @@ valgrind_tests() {
         wrapper="$wrapper --trace-children=yes --trace-children-skip=/usr/*,/bin/*"
         names=$(meson test -C "$build" --no-rebuild --list --suite unit 2>/dev/null | sed -n 's#^mcpcred:unit / ##p' |
                 grep -vE '^(supervisor-(attest|lifeline|child)|tree)$')
+        wrapper="$wrapper --suppressions=$PWD/tests/valgrind.supp"
         # shellcheck disable=SC2086  # one word a test
-        CK_EXCLUDE_TAGS=descriptors CK_TIMEOUT_MULTIPLIER=30 meson test -C "$build" --print-errorlogs \
+        CK_EXCLUDE_TAGS=descriptors CK_TIMEOUT_MULTIPLIER=30 meson test -C "$build" --suite unit --print-errorlogs \
                 --timeout-multiplier 20 --num-processes "$jobs" --logbase valgrind --wrapper "$wrapper" $names \
                 >"$build/long/valgrind.log" 2>&1 || {
                 tail -n 200 "$build/long/valgrind.log" >&2

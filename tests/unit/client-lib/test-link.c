@@ -57,7 +57,7 @@ START_TEST(test_endless_message)
         for (unsigned i = 0; i < 2 * LINK_MESSAGE_MAX / sizeof(chunk) && r == LINK_E_DEADLINE;
              i++) {
                 ck_assert_int_eq(write(peer, chunk, sizeof(chunk)), sizeof(chunk));
-                r = link_receive(&link, clock_boot(&clock_system) + USEC_PER_MSEC, &message);
+                r = link_receive(&link, clock_boot(&clock_system) + 20 * USEC_PER_MSEC, &message);
         }
         ck_assert_int_eq(r, LINK_E_INVALID);
         link_close(&link);
