@@ -1,5 +1,6 @@
 #include "base/fd.h"
 #include "base/text.h"
+#include "vault/change.h"
 #include "vault/rows_meta.h"
 #include "vault/secret_load.h"
 #include "vault/value_reader.h"
@@ -10,10 +11,12 @@ typedef struct AddOp {
         Vault *vault;
         Request *request;
         const ProviderInfo *info;
+        Change change;
         ValueReader *reader;
         Secret *value;
         SecretBinding binding; /* borrows from the request */
         bool replaces;         /* there is a row */
+        bool takes_over;       /* from a change that was cut off */
         uint64_t generation;
         char identity[LIMIT_TEXT + 1];
 } AddOp;
@@ -33,6 +36,7 @@ static AuditEvent event_of(const AddOp *op)
 
 static void op_free(AddOp *op)
 {
+        change_end(&op->change);
         value_reader_free(op->reader);
         secret_free(op->value);
         free(op);
@@ -124,9 +128,12 @@ static void check_existing(AddOp *op, Failure *failure)
                         failure_set(failure, FAULT_EXISTS,
                                     "There is a secret %s already; rotate it, or add it with --replace.",
                                     record.name);
-                else if (record.step != ROTATION_NONE)
-                        failure_set(failure, FAULT_BUSY, "Secret %s is being rotated; `mcpcred rotate --abort %s` first.",
-                                    record.name, record.name);
+                /* Nothing in this process is at it any more: what was cut off may not be able to go on,
+                 * as when the item has the new binding already, and a replacement needs nothing of it. */
+                op->takes_over = record.step != ROTATION_NONE;
+                if (record.step >= ROTATION_SWITCHED)
+                        failure_set(failure, FAULT_BUSY, "Secret %s is being rotated; `mcpcred rotate --abort %s` "
+                                    "finishes that.", record.name, record.name);
         } else if (r != DB_E_NOT_FOUND) {
                 (void)vault_db_failed(op->vault, r, failure);
         }
@@ -191,6 +198,8 @@ static int expect_next(AddOp *op)
         if (!op->replaces)
                 return 0;
         r = db_begin(op->vault->db);
+        if (r == 0 && op->takes_over)
+                r = rows_secret_rotation_abort(op->vault->db, name, now);
         if (r == 0)
                 r = rows_secret_rotation_plan(op->vault->db, name, now);
         if (r == 0)
@@ -283,11 +292,12 @@ int op_add_secret(Vault *vault, Request *request)
         op->vault = vault;
         op->request = request;
         op->generation = 1;
+        list_init(&op->change.link);
         /* Replacing one says that this configuration is the right one from now on. */
         if (vault_may_issue(vault, &failure) &&
             (((const AddSecretRequest *)request->body)->replace || vault_config_fits(vault, &failure)))
                 check_request(op, &failure);
-        if (!failed(&failure))
+        if (!failed(&failure) && change_begin(vault, &op->change, ((const AddSecretRequest *)request->body)->name, &failure))
                 check_existing(op, &failure);
         if (failed(&failure))
                 return refuse(op, &failure);

@@ -12,6 +12,7 @@
  * rotation leaves everything as it was.
  */
 #include "base/fd.h"
+#include "vault/change.h"
 #include "vault/secret_load.h"
 #include "vault/value_reader.h"
 #include "vault/vault.h"
@@ -21,6 +22,7 @@ typedef struct RotateOp {
         Vault *vault;
         Request *request; /* NULL: resumed at a start */
         char name[LIMIT_NAME + 1];
+        Change change;
         Caller caller;
         ValueReader *reader;
         Secret *value; /* the new one, until it is stored */
@@ -32,7 +34,7 @@ static int step(RotateOp *op);
 
 static void op_free(RotateOp *op)
 {
-        op->vault->n_rotations--;
+        change_end(&op->change);
         value_reader_free(op->reader);
         secret_free(op->value);
         free(op);
@@ -320,8 +322,7 @@ static int on_first(RotateOp *op, LoadedSecret *secret)
                         return tell(op, "none", "No rotation is under way.", secret->record.generation, true);
                 if (secret->record.step < ROTATION_SWITCHED && secret->item.generation == secret->record.generation)
                         return drop(op, secret);
-                failure_set(&failure, FAULT_BUSY, "The new value is in use already; the rotation is being finished.");
-                return fail(op, &failure);
+                return step(op); /* the new value is in use already: it can only be finished */
         }
         if (secret->record.step != ROTATION_NONE) {
                 failure_set(&failure, FAULT_BUSY,
@@ -381,7 +382,7 @@ static RotateOp *op_new(Vault *vault, Request *request, const char *name)
         op->vault = vault;
         op->request = request;
         (void)snprintf(op->name, sizeof(op->name), "%s", name);
-        vault->n_rotations++;
+        list_init(&op->change.link);
         return op;
 }
 
@@ -435,6 +436,8 @@ int op_rotate(Vault *vault, Request *request)
         op->caller = *body->caller;
         op->abort = body->abort;
         op->first = true;
+        if (!change_begin(vault, &op->change, op->name, &failure))
+                return fail(op, &failure);
         if (body->abort)
                 return step(op);
         if (request->n_fds != 1) {
@@ -459,8 +462,6 @@ int rotate_resume_all(Vault *vault)
         size_t n = LIMIT_PAGE;
         int r = 0;
 
-        if (vault->n_rotations > 0)
-                return 0;
         while (r == 0 && n == LIMIT_PAGE) {
                 if (vault_db_failed(vault, rows_secret_list(vault->db, after, LIMIT_PAGE, &pool, &records, &n), &ignored))
                         n = 0;
@@ -468,10 +469,13 @@ int rotate_resume_all(Vault *vault)
                         RotateOp *op;
 
                         memcpy(after, records[i].name, sizeof(after));
-                        if (records[i].step == ROTATION_NONE)
+                        if (records[i].step == ROTATION_NONE || change_is_under_way(vault, records[i].name))
                                 continue;
                         op = op_new(vault, NULL, records[i].name);
-                        r = op ? step(op) : -ENOMEM;
+                        if (!op)
+                                r = -ENOMEM;
+                        else
+                                r = change_begin(vault, &op->change, op->name, &ignored) ? step(op) : fail(op, &ignored);
                 }
                 pool_deinit(&pool);
         }

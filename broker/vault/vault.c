@@ -65,6 +65,7 @@ int vault_init(Vault *vault)
         int r;
 
         list_init(&vault->session_edges);
+        list_init(&vault->changes);
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);

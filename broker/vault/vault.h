@@ -77,7 +77,7 @@ struct Vault {
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
         Timer *prune;
-        uint64_t n_rotations; /* under way in this process */
+        List changes; /* Change: secrets that are being added, replaced or rotated */
         bool recovered; /* what an earlier run left has been resolved */
 };
 

@@ -2,9 +2,11 @@
 """State or store restored from an older copy: what it would bring back to life is ended and revoked,
 or it is refused."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 
 from harness import Case, main, wait_until
@@ -239,6 +241,23 @@ class Store(Restoring):
         self.fails("Rollback", self.it.open, "gh")
         self.it.add_github(self.github, replace=True)
         self.assert_alive(self.it.open("gh").token)
+
+    def test_replacing_that_was_cut_off_can_be_done_again(self):
+        """The store has the new item, with another binding, and the state does not know of its end."""
+        older = self.copy_state()
+        self.it.add_github(self.github, replace=True, hosts=["github.example"])
+        self.it.stop()
+        self.put_state(older)
+        with contextlib.closing(sqlite3.connect(self.state("state.db"))) as state:
+            state.execute("UPDATE secret SET step = 3, next_generation = 2")
+            state.commit()
+        self.it.start_sealed(create=False)
+        self.fails("Rollback", self.it.open, "gh")
+        self.it.add_github(self.github, replace=True, hosts=["github.example"])
+        self.assert_alive(self.it.open("gh").token)
+        [row] = self.it.rows("ListSecrets", "secrets")
+        self.assertNotIn("rotation", row)
+        self.assertEqual(row["generation"], 3)
 
     def test_state_older_than_the_store_refused(self):
         """The state from before a rotation: the store is ahead of it."""

@@ -81,6 +81,28 @@ class Guided(Rotating):
         self.assertEqual(self.secret()["generation"], 1)
         self.fails("NotFound", self.it.call, "Rotate", {"name": "nothing", "plan": True})
 
+    def test_one_change_of_a_secret_at_a_time(self):
+        """While the upstream looks at one value, no other one gets in between."""
+        for name in "other", "github":
+            before = self.github.count("app")
+            fault = self.github.fault("app", "delay")
+            client = self.it.keep(self.it.client())
+            with open(self.github.app_key, "rb") as file:
+                key = file.read()
+            options = {"base_url": self.github.enterprise_url, "verify": True, "replace": True, "provider": "github_app",
+                       "parameters": {"app_id": str(self.github.app_id), "installation_id": "42"}}
+            with sealed_value(key) as sealed:
+                client.send("AddSecret", {"name": name, **options}, [sealed.fileno()])
+            self.github.wait("app", before + 1)
+            self.fails("Busy", self.it.add_github, self.github, name, replace=True)
+            if name == "github":
+                self.fails("Busy", self.it.rotate, self.next)
+            self.github.release(fault)
+            client.receive()
+        rows = {row["name"]: row["generation"] for row in self.it.rows("ListSecrets", "secrets")}
+        self.assertEqual(rows, {"github": 2, "other": 1})
+        self.assert_alive(self.it.open("gh").token)
+
     def test_without_more_there_is_one_reply(self):
         self.register()
         with sealed_value(self.next) as sealed:
