@@ -1,18 +1,21 @@
 #include "vault/change.h"
 #include <stdio.h>
 
-bool change_is_under_way(const Vault *vault, const char *name)
+Change *change_find(const Vault *vault, const char *name)
 {
-        LIST_FOREACH(node, &vault->changes)
-                if (strcmp(container_of(node, Change, link)->name, name) == 0)
-                        return true;
-        return false;
+        LIST_FOREACH(node, &vault->changes) {
+                Change *change = container_of(node, Change, link);
+
+                if (strcmp(change->name, name) == 0)
+                        return change;
+        }
+        return NULL;
 }
 
 bool change_begin(Vault *vault, Change *change, const char *name, Failure *failure)
 {
         list_init(&change->link);
-        if (change_is_under_way(vault, name)) {
+        if (change_find(vault, name)) {
                 failure_set(failure, FAULT_BUSY, "Secret %s is being changed; try again when that is done.", name);
                 return false;
         }

@@ -10,6 +10,9 @@
  *
  * The old value stays in the item until the switch is in the state, and until then dropping the
  * rotation leaves everything as it was.
+ *
+ * An abort takes over from the rotation that is under way, but never while that waits for the keyring:
+ * what it would load could be overtaken by what is just being stored.
  */
 #include "base/fd.h"
 #include "vault/change.h"
@@ -28,9 +31,13 @@ typedef struct RotateOp {
         Secret *value; /* the new one, until it is stored */
         bool abort;
         bool first; /* the first load of a rotation that was asked for */
+        bool verifying; /* waits for the upstream alone */
+        bool abandoned; /* an abort has taken over */
+        struct RotateOp *aborter; /* waits to take over */
 } RotateOp;
 
 static int step(RotateOp *op);
+static int begin(RotateOp *op);
 
 static void op_free(RotateOp *op)
 {
@@ -38,6 +45,15 @@ static void op_free(RotateOp *op)
         value_reader_free(op->reader);
         secret_free(op->value);
         free(op);
+}
+
+/* Ends the operation; an abort that waits for it has its turn. */
+static int end(RotateOp *op)
+{
+        RotateOp *aborter = op->aborter;
+
+        op_free(op);
+        return aborter ? begin(aborter) : 0;
 }
 
 static AuditEvent event_of(const RotateOp *op)
@@ -56,8 +72,16 @@ static int fail(RotateOp *op, const Failure *failure)
                 r = vault_refuse(op->vault, op->request, event_of(op), failure);
         else
                 role_log(&op->vault->role, LOG_LEVEL_WARNING, "rotation of %s: %s", op->name, failure->message);
-        op_free(op);
-        return r;
+        return r < 0 ? r : end(op);
+}
+
+static int fail_aborted(RotateOp *op)
+{
+        Failure failure;
+
+        failure_set(&failure, FAULT_BUSY, "The rotation was aborted.");
+        failure.remedy[0] = '\0';
+        return fail(op, &failure);
 }
 
 /* Tells the caller of a step; `last` ends the request and the operation. */
@@ -68,9 +92,7 @@ static int tell(RotateOp *op, const char *name, const char *message, uint64_t ge
 
         if (op->request)
                 r = last ? request_reply(op->request, &reply, NULL, 0) : request_reply_more(op->request, &reply);
-        if (last)
-                op_free(op);
-        return r;
+        return r < 0 || !last ? r : end(op);
 }
 
 /* A step in the state, with its line in the log. */
@@ -200,6 +222,9 @@ static int on_verified(void *userdata, void *body, const Failure *failure)
         Rejected *rejected;
         int r;
 
+        op->verifying = false;
+        if (op->abandoned)
+                return fail_aborted(op);
         if (failed(&mine)) {
                 rejected = calloc(1, sizeof(*rejected));
                 if (!rejected)
@@ -240,6 +265,7 @@ static int verify(RotateOp *op, LoadedSecret *secret)
         if (!secret_proof(op->vault, secret->info, &secret->record.parameters, secret->item.next, &proof, &failure))
                 return on_verified(op, NULL, &failure);
         upstream.proof = proof;
+        op->verifying = true;
         return provider_pool_run(op->vault->providers, secret->info->name, PROVIDER_VERIFY, &request, on_verified, op);
 }
 
@@ -368,10 +394,40 @@ static int on_loaded(void *userdata, LoadedSecret *secret, const Failure *failur
 
 static int step(RotateOp *op)
 {
+        if (op->aborter)
+                return fail_aborted(op);
         return secret_load(op->vault, op->name, on_loaded, op);
 }
 
 /* ---- the start ---- */
+
+/* From here on no other change of the secret is under way. */
+static int begin(RotateOp *op)
+{
+        Failure failure;
+
+        if (!change_begin(op->vault, &op->change, op->name, &failure))
+                return fail(op, &failure);
+        op->change.rotation = op;
+        return op->reader ? 0 : step(op);
+}
+
+/* An abort: at once where nothing is under way, or only the upstream is waited for; else in its turn. */
+static int begin_abort(RotateOp *op)
+{
+        Change *change = change_find(op->vault, op->name);
+        RotateOp *running = change ? change->rotation : NULL;
+
+        if (!running || running->aborter)
+                return begin(op);
+        if (!running->verifying) {
+                running->aborter = op;
+                return 0;
+        }
+        running->abandoned = true;
+        change_end(&running->change);
+        return begin(op);
+}
 
 static RotateOp *op_new(Vault *vault, Request *request, const char *name)
 {
@@ -436,10 +492,8 @@ int op_rotate(Vault *vault, Request *request)
         op->caller = *body->caller;
         op->abort = body->abort;
         op->first = true;
-        if (!change_begin(vault, &op->change, op->name, &failure))
-                return fail(op, &failure);
         if (body->abort)
-                return step(op);
+                return begin_abort(op);
         if (request->n_fds != 1) {
                 failure_set(&failure, FAULT_INVALID_PARAMETER, "The new value comes as one descriptor.");
                 return fail(op, &failure);
@@ -450,7 +504,7 @@ int op_rotate(Vault *vault, Request *request)
                 value_reader_failure(&failure, r);
                 return fail(op, &failure);
         }
-        return 0;
+        return begin(op);
 }
 
 int rotate_resume_all(Vault *vault)
@@ -469,13 +523,10 @@ int rotate_resume_all(Vault *vault)
                         RotateOp *op;
 
                         memcpy(after, records[i].name, sizeof(after));
-                        if (records[i].step == ROTATION_NONE || change_is_under_way(vault, records[i].name))
+                        if (records[i].step == ROTATION_NONE || change_find(vault, records[i].name))
                                 continue;
                         op = op_new(vault, NULL, records[i].name);
-                        if (!op)
-                                r = -ENOMEM;
-                        else
-                                r = change_begin(vault, &op->change, op->name, &ignored) ? step(op) : fail(op, &ignored);
+                        r = op ? begin(op) : -ENOMEM;
                 }
                 pool_deinit(&pool);
         }

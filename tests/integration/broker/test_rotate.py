@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 
 from harness import Case, main, wait_until
@@ -165,10 +166,7 @@ class Guided(Rotating):
         self.settled(2)
 
     def finish(self, client):
-        reply = client.receive_message()
-        while reply.get("continues"):
-            reply = client.receive_message()
-        self.assertEqual(reply["parameters"]["step"], "done")
+        self.assertEqual(self.last(client)["parameters"]["step"], "done")
 
     def test_issuing_goes_on_meanwhile(self):
         self.register()
@@ -183,15 +181,44 @@ class Guided(Rotating):
     def test_abort(self):
         self.register()
         fault = self.github.fault("*", "delay")
-        self.start()
+        rotating = self.start()
         self.wait_step("stored")
         with self.it.client() as client:
             replies = client.stream("Rotate", {"name": "github", "abort": True})
         self.assertEqual(replies[-1]["step"], "aborted")
         self.github.release(fault)
+        self.assertIn("aborted", self.last(rotating)["parameters"]["message"])
         self.settled(1)
         self.only(self.old_print)
         self.settled(1)
+
+    def last(self, client):
+        """Of a stream, its error if it failed."""
+        reply = client.receive_message()
+        while reply.get("continues"):
+            reply = client.receive_message()
+        return reply
+
+    def test_abort_before_the_value_is_there(self):
+        """It waits for the rotation that is being begun, and takes over from it."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs, self.it.client() as rotating, self.it.client() as aborting:
+            rotating.send("Rotate", {"name": "github"}, [theirs.fileno()], more=True)
+            wait_until(lambda: self.busy(), "the rotation is not begun")
+            aborting.send("Rotate", {"name": "github", "abort": True}, more=True)
+            ours.sendall(self.next)
+            ours.shutdown(socket.SHUT_WR)
+            self.assertIn("error", self.last(rotating))
+            # Which it is depends on which of the two came first.
+            self.assertIn(self.last(aborting)["parameters"]["step"], ("none", "aborted"))
+        self.settled(1)
+
+    def busy(self):
+        try:
+            self.it.rotate(self.next)
+        except CallError as error:
+            return error.name == "Busy"
+        raise AssertionError("two rotations at once")
 
     def test_abort_of_nothing(self):
         with self.it.client() as client:
