@@ -66,6 +66,8 @@ static void check_session(TokenOp *op, const char *profile, Failure *failure)
                 failure_set(failure, FAULT_NOT_FOUND, "There is no such session.");
         else if (vault_db_failed(op->vault, r, failure))
                 ;
+        else if (session_is_unended(op->vault, session->id))
+                failure_set(failure, FAULT_EXPIRED, "The session is over.");
         else if (session->state != SESSION_LIVE)
                 failure_set(failure, FAULT_EXPIRED, "The session is over: %s", session->end_reason);
         else if (session->deadline <= vault_boot(op->vault) || session->expires <= vault_now(op->vault))

@@ -1,8 +1,17 @@
 #include "vault/epoch.h"
 #include "vault/revoker.h"
 #include "vault/vault.h"
+#include <stdio.h>
 
 #define END_USEC (5 * USEC_PER_SEC)
+/* Between attempts to write an end that could not be written. */
+#define REWRITE_USEC (5 * USEC_PER_SEC)
+
+typedef struct Unended {
+        List link;
+        char id[IDENT_ID_SIZE + 1];
+        char reason[LIMIT_TEXT + 1];
+} Unended;
 
 typedef struct Ending {
         Vault *vault;
@@ -70,6 +79,66 @@ static int end_rows(Vault *vault, const char *id, const char *reason)
         return r == 0 ? vault_commit(vault) : r;
 }
 
+bool session_is_unended(const Vault *vault, const char *id)
+{
+        LIST_FOREACH(node, &vault->unended)
+                if (strcmp(container_of(node, Unended, link)->id, id) == 0)
+                        return true;
+        return false;
+}
+
+static int remember_unended(Vault *vault, const char *id, const char *reason)
+{
+        Unended *unended;
+
+        if (session_is_unended(vault, id))
+                return 0;
+        unended = calloc(1, sizeof(*unended));
+        if (!unended)
+                return -ENOMEM;
+        (void)snprintf(unended->id, sizeof(unended->id), "%s", id);
+        (void)snprintf(unended->reason, sizeof(unended->reason), "%s", reason);
+        list_append(&vault->unended, &unended->link);
+        vault_note_deadline(vault, vault_boot(vault) + REWRITE_USEC);
+        return 0;
+}
+
+static void unended_free(Unended *unended)
+{
+        list_remove(&unended->link);
+        free(unended);
+}
+
+void session_end_forget(Vault *vault)
+{
+        while (vault->unended.next && !list_empty(&vault->unended))
+                unended_free(container_of(vault->unended.next, Unended, link));
+}
+
+/* Nothing of these lives here any more; what is left is to write it down and to ask the upstream. */
+static int end_unended(Vault *vault)
+{
+        bool any = false;
+        Failure failure;
+        int r;
+
+        LIST_FOREACH(node, &vault->unended) {
+                Unended *unended = container_of(node, Unended, link);
+
+                r = end_rows(vault, unended->id, unended->reason);
+                if (r == DB_E_NOT_FOUND)
+                        db_rollback(vault->db);
+                else if (vault_db_failed(vault, r, &failure))
+                        break;
+                unended_free(unended);
+                any = true;
+        }
+        if (!any)
+                return 0;
+        r = epoch_move(vault->epoch, NULL, NULL);
+        return r < 0 ? r : revoker_wake(vault->revoker);
+}
+
 int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
 {
         SessionNotice notice = { .session = id };
@@ -83,7 +152,11 @@ int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone
                 return done ? done(userdata) : 0;
         }
         /* Even if the state cannot be written, the session must not go on. */
-        (void)vault_db_failed(vault, r, &failure);
+        if (vault_db_failed(vault, r, &failure)) {
+                r = remember_unended(vault, id, reason);
+                if (r < 0)
+                        return r;
+        }
         ending = calloc(1, sizeof(*ending));
         if (!ending)
                 return -ENOMEM;
@@ -119,8 +192,9 @@ int vault_expire(void *userdata)
         SessionRecord *sessions;
         Failure failure;
         size_t n = LIMIT_PAGE;
-        int r = 0;
+        int r;
 
+        r = end_unended(vault);
         while (r >= 0 && n == LIMIT_PAGE) {
                 Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
 
@@ -133,6 +207,8 @@ int vault_expire(void *userdata)
                 }
                 for (size_t i = 0; r >= 0 && i < n; i++) {
                         after = sessions[i].sequence;
+                        if (session_is_unended(vault, sessions[i].id))
+                                continue;
                         if (is_over(vault, &sessions[i]))
                                 r = session_end(vault, sessions[i].id, "its lifetime is over", NULL, NULL);
                         else
@@ -140,6 +216,8 @@ int vault_expire(void *userdata)
                 }
                 pool_deinit(&pool);
         }
+        if (!list_empty(&vault->unended))
+                next = MIN(next, vault_boot(vault) + REWRITE_USEC);
         vault->next_session = next;
         if (next != UINT64_MAX)
                 timer_arm(vault->expiry, next);

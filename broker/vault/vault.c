@@ -66,6 +66,7 @@ int vault_init(Vault *vault)
 
         list_init(&vault->session_edges);
         list_init(&vault->changes);
+        list_init(&vault->unended);
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
@@ -108,6 +109,7 @@ void vault_deinit(Vault *vault)
         vault->turns = token_turns_free(vault->turns);
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
+        session_end_forget(vault);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);
         vault->audit = audit_free(vault->audit);

@@ -77,6 +77,7 @@ struct Vault {
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
         Timer *prune;
+        List unended; /* Unended (session_end.c): sessions whose end could not be written yet */
         List changes; /* Change: secrets that are being added, replaced or rotated */
         bool recovered; /* what an earlier run left has been resolved */
 };
@@ -134,12 +135,17 @@ typedef int (*SessionEndDone)(void *userdata);
 /*
  * Ends a session here: durable first, then its process, directory and lifeline. Its leases go to the
  * revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
- * moved, so that no older state can bring it back. A session that has ended is no error.
+ * moved, so that no older state can bring it back. A session that has ended is no error. An end that
+ * cannot be written, because the disk is full, is tried again until it can.
  */
 int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
         NODISCARD NONNULL(1, 2, 3);
 /* What is beyond its time: sessions and leases. Arms the timer again. */
 int vault_expire(void *userdata) NODISCARD;
+/* It has ended, though the state does not say so yet. */
+bool session_is_unended(const Vault *vault, const char *id) NONNULL(1, 2);
+/* Forgets the ends that are still to be written; the next start finds those sessions without a lifeline. */
+void session_end_forget(Vault *vault) NONNULL(1);
 /* Has the expiry timer consider this deadline. */
 void vault_note_deadline(Vault *vault, uint64_t boot_usec) NONNULL(1);
 

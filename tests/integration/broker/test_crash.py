@@ -4,7 +4,9 @@ lifeline lives go on, and no token is alive upstream that nobody knows of."""
 
 import os
 import signal
+import subprocess
 import threading
+import unittest
 
 from harness import Case, children_of, main, sha256_hex, wait_gone, wait_until
 from varlink import SESSION, CallError, Client, Closed
@@ -422,6 +424,51 @@ class Storm(Crashing):
             self.assert_dead(token)
         self.assert_all_known(self.it)
         self.is_sound()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to give the state a small file system of its own")
+class FullDisk(Case):
+    store = "sealed-file"
+
+    def setUp(self):
+        super().setUp()
+        self.it = self.broker(start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", self.it.path("state")], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", self.it.path("state")], check=True)
+        self.it.start_sealed()
+        self.it.add_github(self.github)
+
+    def fill(self):
+        with open(self.it.path("state", "filler"), "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+
+    def test_nothing_is_issued_and_an_end_is_made_up_for(self):
+        client = self.it.keep(self.it.client())
+        session = self.it.open("gh", client=client)
+        self.fill()
+        # Whatever still fits into the log and the pages that are there is used up first.
+        issued = []
+        wait_until(lambda: self.refused(issued), "it goes on issuing")
+        client.close()
+        wait_until(lambda: not os.path.exists(session.path), "the session's socket stays")
+        self.it.status()
+        os.unlink(self.it.path("state", "filler"))
+        self.wait_dead(session.token)
+        self.assertEqual(self.it.wait_ended(session)["end_reason"], "its lifeline is gone")
+        for other in issued:
+            self.it.revoke(session=other.id)
+        self.wait_all_dead()
+        self.it.audit()
+
+    def refused(self, issued):
+        try:
+            issued.append(self.it.open("gh"))
+        except CallError as error:
+            self.assertEqual(error.name, "AuditUnavailable", error.message)
+            return True
+        return False
 
 
 class Supervisor(Crashing):
