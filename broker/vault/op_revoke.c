@@ -253,6 +253,16 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
         return r == 0 ? vault_commit(op->vault) : r;
 }
 
+/* Written, or said that it was not: what is here is ended all the same, and made up for in the state
+ * (session_end()) as soon as that can be written. */
+static void try_cutoff(RevokeOp *op, CutoffKind kind, const char *value, Failure *failure)
+{
+        if (vault_db_failed(op->vault, write_cutoff(op, kind, value), failure))
+                failure_set(failure, failure->fault,
+                            "The sessions are ended here, but the state cannot be written; their credentials are revoked "
+                            "when it can.");
+}
+
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
@@ -273,8 +283,7 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
         op->sessions = record.state == SESSION_ENDED ? 0 : 1;
         if (vault_db_failed(op->vault, list_leases(op, (LeaseFilter){ .session = session }), failure) || op->dry_run)
                 return 0;
-        if (vault_db_failed(op->vault, write_cutoff(op, CUTOFF_SESSION, session), failure))
-                return 0;
+        try_cutoff(op, CUTOFF_SESSION, session, failure);
         op->ending++;
         return session_end(op->vault, session, op->reason, on_step, op);
 }
@@ -288,8 +297,8 @@ static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *fai
 
         if (vault_db_failed(op->vault, list_leases(op, filter), failure))
                 return 0;
-        if (!op->dry_run && vault_db_failed(op->vault, write_cutoff(op, kind, value), failure))
-                return 0;
+        if (!op->dry_run)
+                try_cutoff(op, kind, value, failure);
         r = end_holders(op, selector, failure);
         if (r < 0 || op->dry_run)
                 return r;

@@ -462,6 +462,20 @@ class FullDisk(Case):
         self.wait_all_dead()
         self.it.audit()
 
+    def test_revocation_does_not_wait_for_the_disk(self):
+        session, other = self.it.open("gh"), self.it.open("gh-file")
+        self.fill()
+        wait_until(lambda: self.refused([]), "it goes on issuing")
+        for selector in {"session": session.id}, {"profile": "gh-file"}:
+            error = self.fails("AuditUnavailable", self.it.revoke, **selector)
+            self.assertIn("ended here", error.message)
+        self.assertFalse(os.path.exists(session.path) or os.path.exists(other.path))
+        os.unlink(self.it.path("state", "filler"))
+        self.wait_dead(session.token)
+        for ended in session, other:
+            self.assertEqual(self.it.wait_ended(ended)["end_reason"], "revoked")
+        self.it.audit()
+
     def refused(self, issued):
         try:
             issued.append(self.it.open("gh"))
