@@ -12,6 +12,7 @@ import unittest
 MCPCREDD = os.environ["MCPCREDD"]
 FAKE_ROLE = os.environ["FAKE_ROLE"]
 ROLES = ("gate", "session", "vault", "keyring", "provider")
+STANDING = ("gate", "vault", "keyring")  # those that run from the start
 SESSION = "s-0123456789abcdef"
 
 
@@ -83,6 +84,8 @@ class Broker:
         wait_for(lambda: "supervisor: ready" in self.log() or self.process.poll() is not None)
         if self.process.poll() is not None:
             raise AssertionError("the broker ended: " + self.log())
+        # Ready means that vault and gate have answered; the keyring may not have run yet.
+        wait_for(lambda: all(self.pids(role) for role in STANDING) or self.process.poll() is not None)
         return self
 
     def log_path(self):
