@@ -47,7 +47,7 @@ static int get_token(SessionProcess *session, VarlinkRequest *request)
         if (!session->vault)
                 return varlink_fail_text(request, FAULT_UNAVAILABLE, NULL);
         body->by_path = request->peer.listening;
-        return channel_call(session->vault, SESSION_GET_TOKEN, body, NULL, 0, TOKEN_TIMEOUT, on_token, request,
+        return channel_call(session->vault, SESSION_VAULT_GET_TOKEN, body, NULL, 0, TOKEN_TIMEOUT, on_token, request,
                             NULL);
 }
 
@@ -107,7 +107,7 @@ static int attach(SessionProcess *session, Request *request)
         ChannelConfig config = {
                 .loop = session->role.loop,
                 .arena = session->role.arena,
-                .out = &interface_session,
+                .out = &interface_session_vault,
                 .closed = on_vault_closed,
                 .userdata = session,
         };
@@ -136,8 +136,17 @@ static int serve(SessionProcess *session, Request *request)
         fd = take_fd(&request->fds[0]);
         session->owner_uid = body->owner_uid;
         session->serves = true;
-        r = body->listening ? varlink_server_listen(session->server, fd)
-                            : varlink_server_adopt(session->server, fd, false);
+        switch ((Service)body->service) {
+        case SERVICE_VARLINK_SOCKET:
+                r = varlink_server_listen(session->server, fd);
+                break;
+        case SERVICE_VARLINK_DESCRIPTOR:
+                r = varlink_server_adopt(session->server, fd, false);
+                break;
+        default:
+                fd_close(fd);
+                return request_fail(request, FAULT_UNSUPPORTED, NULL);
+        }
         return r < 0 ? request_fail(request, FAULT_INTERNAL, strerror(-r)) : request_reply(request, &reply, NULL, 0);
 }
 

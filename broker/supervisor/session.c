@@ -97,12 +97,12 @@ int session_watch(Session *session)
 
 /* ---- its process ---- */
 
-static int serve(Session *session, Child *child, int fd, bool listening)
+static int serve(Session *session, Child *child, int fd, Service service)
 {
         const ServeRequest request = {
                 .owner_uid = session->uid,
                 .session = session->id.text,
-                .listening = listening,
+                .service = service,
         };
 
         return child_command(child, TO_SESSION_SERVE, &request, fd, SERVE_TIMEOUT_USEC);
@@ -117,9 +117,9 @@ static int on_started(void *userdata, Child *child)
         backoff_started(&session->backoff, clock_boot(loop_clock(config->context->loop)));
         r = config->started(config->userdata, session);
         if (r == 0)
-                r = serve(session, child, session->listener, true);
+                r = serve(session, child, session->listener, SERVICE_VARLINK_SOCKET);
         if (r == 0 && session->descriptor >= 0)
-                r = serve(session, child, session->descriptor, false);
+                r = serve(session, child, session->descriptor, SERVICE_VARLINK_DESCRIPTOR);
         return r;
 }
 

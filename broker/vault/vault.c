@@ -226,7 +226,7 @@ static int attach_session(Vault *vault, int fd, const char *session)
                 .loop = vault->role.loop,
                 .arena = vault->role.arena,
                 .fd = fd,
-                .in = &interface_session,
+                .in = &interface_session_vault,
                 .handler = on_session,
                 .closed = on_session_closed,
         };

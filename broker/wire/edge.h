@@ -8,6 +8,7 @@ typedef enum Role {
         ROLE_VAULT,
         ROLE_KEYRING,
         ROLE_PROVIDER,
+        ROLE_EGRESS,
         _ROLE_N,
 } Role;
 

@@ -19,9 +19,11 @@
 #define LIMIT_PATH 4096U
 #define LIMIT_URL 2048U
 #define LIMIT_GRANTS 16U        /* profiles in one session */
+#define LIMIT_ENVIRONMENT 384U  /* variables of one session */
 #define LIMIT_HOSTS 64U         /* hosts of one secret */
 #define LIMIT_REPOSITORIES 500U /* what GitHub takes in one token (providers reference) */
 #define LIMIT_PERMISSIONS 64U
 #define LIMIT_PARAMETERS 16U    /* provider settings of one secret */
 #define LIMIT_ARGV 32U          /* words of a pinned command */
+#define LIMIT_VARIABLES 16U     /* further variables of one profile */
 #define LIMIT_PAGE 64U          /* rows in one reply of a listing; further ones follow as "more" */

@@ -35,6 +35,8 @@ static const Field open_session_request_fields[] = {
         F_ENUM(OpenSessionRequest, lifeline, FIELD_OPTIONAL, lifeline_names),
         F(OpenSessionRequest, want_descriptor, BOOL, FIELD_OPTIONAL, 0, 0),
         F(OpenSessionRequest, command, TEXTS, FIELD_OPTIONAL, LIMIT_ARGV, LIMIT_PATH),
+        F(OpenSessionRequest, proxy, TEXT, FIELD_OPTIONAL, 64, 0),
+        F(OpenSessionRequest, sandboxed, BOOL, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(open_session_request, "OpenSessionRequest", OpenSessionRequest);
 
@@ -55,10 +57,14 @@ SCHEMA(schema_grant_reply, "GrantReply", GrantReply);
 static const Field open_session_reply_fields[] = {
         F(OpenSessionReply, session, TEXT, 0, LIMIT_ID, 0),
         F(OpenSessionReply, expires, TIME, 0, 0, 0),
-        F_RECORDS(OpenSessionReply, environment, 0, 4 * LIMIT_GRANTS, schema_environment_entry),
+        F_RECORDS(OpenSessionReply, environment, 0, LIMIT_ENVIRONMENT, schema_environment_entry),
         F_RECORDS(OpenSessionReply, grants, 0, LIMIT_GRANTS, schema_grant_reply),
         F(OpenSessionReply, socket, TEXT, 0, LIMIT_PATH, 0),
         F(OpenSessionReply, directory, TEXT, 0, LIMIT_PATH, 0),
+        F(OpenSessionReply, proxy_socket, TEXT, FIELD_OPTIONAL, LIMIT_PATH, 0),
+        F(OpenSessionReply, ca, TEXT, FIELD_OPTIONAL, LIMIT_PATH, 0),
+        F(OpenSessionReply, ca_bundle, TEXT, FIELD_OPTIONAL, LIMIT_PATH, 0),
+        F(OpenSessionReply, hosts, TEXTS, FIELD_OPTIONAL, LIMIT_GRANTS * 16U, 260),
 };
 static SCHEMA(open_session_reply, "OpenSessionReply", OpenSessionReply);
 

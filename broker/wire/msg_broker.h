@@ -48,6 +48,8 @@ typedef struct OpenSessionRequest {
         uint32_t lifeline; /* Lifeline */
         bool want_descriptor;
         TextList command; /* what will run, for profiles that pin it; argv as it is exec'd */
+        const char *proxy; /* "127.0.0.1:3128": where the child will find the proxy; NULL: at the socket alone */
+        bool sandboxed; /* all of the child's ways out are the session's: it trusts the session's CA alone */
 } OpenSessionRequest;
 
 typedef struct EnvironmentEntry {
@@ -70,6 +72,10 @@ typedef struct OpenSessionReply {
         RecordList grants;      /* GrantReply */
         const char *socket;     /* path of the session's socket */
         const char *directory;
+        const char *proxy_socket; /* path of an HTTP proxy's Unix socket; NULL: nothing goes by proxy */
+        const char *ca;           /* path: the session's CA, alone */
+        const char *ca_bundle;    /* path: with the host's roots behind it */
+        TextList hosts; /* that the proxy lets pass, for launchers that resolve names themselves */
 } OpenSessionReply;
 
 typedef struct CloseSessionRequest {

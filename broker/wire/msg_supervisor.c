@@ -7,11 +7,14 @@
 #define PROBLEMS_MAX 64U
 #define EPOCH_MAX 64U
 
+const char *const service_names[] = { "varlink_socket", "varlink_descriptor", "proxy_socket", "proxy", "tls",
+                                      "dns", "loopback", NULL };
 const char *const log_level_names[] = { "debug", "info", "warning", "error", NULL };
 
 static const Field attach_request_fields[] = {
         F_ENUM(AttachRequest, peer, 0, role_names),
         F(AttachRequest, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(AttachRequest, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
 };
 static SCHEMA(attach_request, "AttachRequest", AttachRequest);
 
@@ -41,9 +44,14 @@ static SCHEMA(attest_reply, "AttestReply", AttestReply);
 static const Field serve_request_fields[] = {
         F(ServeRequest, owner_uid, U64, 0, 0, 0),
         F(ServeRequest, session, TEXT, 0, LIMIT_ID, 0),
-        F(ServeRequest, listening, BOOL, 0, 0, 0),
+        F_ENUM(ServeRequest, service, 0, service_names),
 };
 static SCHEMA(serve_request, "ServeRequest", ServeRequest);
+
+static const Field keep_request_fields[] = {
+        F_ENUM(KeepRequest, service, 0, service_names),
+};
+static SCHEMA(keep_request, "KeepRequest", KeepRequest);
 
 static const Field start_request_fields[] = {
         F(StartRequest, version, TEXT, 0, LIMIT_NAME, 0),
@@ -72,6 +80,11 @@ static const Field schema_config_profile_fields[] = {
         F_ENUM(ConfigProfile, deliver, 0, delivery_names),
         F(ConfigProfile, env, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ConfigProfile, expose_secret, BOOL, 0, 0, 0),
+        F_RECORD(ConfigProfile, egress, FIELD_OPTIONAL, schema_egress_policy),
+        F(ConfigProfile, env_url, TEXT, FIELD_OPTIONAL, 128, 0),
+        F(ConfigProfile, url_host, TEXT, FIELD_OPTIONAL, 260, 0),
+        F(ConfigProfile, url_path, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(ConfigProfile, variables, MAP, FIELD_OPTIONAL, LIMIT_VARIABLES, LIMIT_TEXT),
         F(ConfigProfile, command, TEXTS, 0, LIMIT_ARGV, LIMIT_PATH),
         F(ConfigProfile, caller_uids, TEXTS, 0, 64, 20),
         F(ConfigProfile, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
@@ -117,18 +130,21 @@ static const Field create_session_request_fields[] = {
         F(CreateSessionRequest, uid, U64, 0, 0, 0),
         F_ENUM(CreateSessionRequest, lifeline, 0, lifeline_names),
         F(CreateSessionRequest, want_descriptor, BOOL, 0, 0, 0),
+        F(CreateSessionRequest, proxy, BOOL, 0, 0, 0),
 };
 static SCHEMA(create_session_request, "CreateSessionRequest", CreateSessionRequest);
 
 static const Field create_session_reply_fields[] = {
         F(CreateSessionReply, directory, TEXT, 0, LIMIT_PATH, 0),
         F(CreateSessionReply, socket, TEXT, 0, LIMIT_PATH, 0),
+        F(CreateSessionReply, proxy_socket, TEXT, FIELD_OPTIONAL, LIMIT_PATH, 0),
 };
 static SCHEMA(create_session_reply, "CreateSessionReply", CreateSessionReply);
 
 static const Field write_file_request_fields[] = {
         F(WriteFileRequest, session, TEXT, 0, LIMIT_ID, 0),
         F(WriteFileRequest, name, TEXT, 0, LIMIT_NAME, 0),
+        F(WriteFileRequest, bundle, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
         F(WriteFileRequest, content, SECRET, 0, SECRET_MAX, 0),
 };
 static SCHEMA(write_file_request, "WriteFileRequest", WriteFileRequest);
@@ -137,6 +153,17 @@ static const Field write_file_reply_fields[] = {
         F(WriteFileReply, path, TEXT, 0, LIMIT_PATH, 0),
 };
 static SCHEMA(write_file_reply, "WriteFileReply", WriteFileReply);
+
+static const Field egress_process_request_fields[] = {
+        F(EgressProcessRequest, profile, TEXT, 0, LIMIT_NAME, 0),
+};
+static SCHEMA(egress_process_request, "EgressProcessRequest", EgressProcessRequest);
+
+static const Field join_egress_request_fields[] = {
+        F(JoinEgressRequest, session, TEXT, 0, LIMIT_ID, 0),
+        F(JoinEgressRequest, profile, TEXT, 0, LIMIT_NAME, 0),
+};
+static SCHEMA(join_egress_request, "JoinEgressRequest", JoinEgressRequest);
 
 static const Field set_epoch_request_fields[] = {
         F(SetEpochRequest, epoch, TEXT, 0, EPOCH_MAX, 0),
@@ -171,6 +198,7 @@ INTERFACE(interface_to_gate, "gate");
 
 static const Method interface_from_session_methods[] = {
         [FROM_SESSION_LOG] = { "Log", &log_notice, NOTICE, 0, 0, false },
+        [FROM_SESSION_KEEP] = { "Keep", &keep_request, &schema_empty, 1, 0, false },
 };
 INTERFACE(interface_from_session, "supervisor");
 
@@ -213,5 +241,8 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_SET_EPOCH] = { "SetEpoch", &set_epoch_request, &schema_empty, 0, 0, false },
         [VAULT_LIST_HELD] = { "ListHeld", &schema_empty, &list_held_reply, 0, 0, true },
         [VAULT_RELOAD] = { "Reload", &schema_empty, &reload_config_reply, 0, 0, false },
+        [VAULT_START_EGRESS] = { "StartEgress", &egress_process_request, &schema_empty, 0, 1, false },
+        [VAULT_STOP_EGRESS] = { "StopEgress", &egress_process_request, &schema_empty, 0, 0, false },
+        [VAULT_JOIN_EGRESS] = { "JoinEgress", &join_egress_request, &schema_empty, 0, 0, false },
 };
 INTERFACE(interface_from_vault, "supervisor");

@@ -4,13 +4,15 @@
  * (interface_to_ROLE) and what each may ask of it (interface_from_ROLE).
  */
 #include "wire/edge.h"
+#include "wire/egress_policy.h"
 #include "wire/interface.h"
 #include "wire/scope.h"
 
 /* Descriptors: one, an end of a socketpair to the peer role. */
 typedef struct AttachRequest {
         uint32_t peer;       /* Role at the other end */
-        const char *session; /* vault only: the session that a ROLE_SESSION edge belongs to */
+        const char *session; /* vault and egress: the session that a ROLE_SESSION edge belongs to */
+        const char *profile; /* session: the profile that a ROLE_EGRESS edge serves */
 } AttachRequest;
 
 typedef enum LogLevel {
@@ -61,15 +63,36 @@ extern const Interface interface_from_gate, interface_to_gate;
 
 /* ---- session ---- */
 
+/* What is spoken on a socket that a session's process is given. */
+typedef enum Service {
+        SERVICE_VARLINK_SOCKET,     /* listening, at a path: asks for the session's own secret */
+        SERVICE_VARLINK_DESCRIPTOR, /* connected */
+        SERVICE_PROXY_SOCKET,       /* listening, at a path: HTTP proxy */
+        SERVICE_PROXY,              /* listening, TCP in the sandbox's network namespace: HTTP proxy */
+        SERVICE_TLS,                /* likewise: TLS at once, the host by SNI */
+        SERVICE_DNS,                /* bound, UDP, likewise: allowed names are loopback, others are none */
+        SERVICE_LOOPBACK,           /* listening, TCP on the host's loopback: HTTP proxy that wants a handle */
+        _SERVICE_N,
+} Service;
+extern const char *const service_names[];
+/* Sockets of a session that its client hands over, and that the supervisor keeps. */
+#define SERVICES_KEPT_MAX 16U
+
 /* Descriptors: one. */
 typedef struct ServeRequest {
         uint64_t owner_uid;
         const char *session;
-        bool listening; /* the path socket; otherwise a connected session descriptor */
+        uint32_t service; /* Service */
 } ServeRequest;
+
+/* Keeps a duplicate of a socket that was handed over, for the process's next start. Descriptors: one. */
+typedef struct KeepRequest {
+        uint32_t service; /* Service: SERVICE_PROXY to SERVICE_LOOPBACK */
+} KeepRequest;
 
 typedef enum FromSessionMethod {
         FROM_SESSION_LOG,
+        FROM_SESSION_KEEP, /* BUSY: there are SERVICES_KEPT_MAX already */
 } FromSessionMethod;
 
 typedef enum ToSessionMethod {
@@ -113,6 +136,11 @@ typedef struct ConfigProfile {
         uint32_t deliver; /* Delivery */
         const char *env;
         bool expose_secret;
+        EgressPolicy *egress; /* of proxy and endpoint; NULL with the others */
+        const char *env_url;  /* of endpoint: the variable that gets the base URL */
+        const char *url_host; /* of endpoint: the host[:port] that the base URL stands for */
+        const char *url_path; /* of endpoint: what is put behind the base URL, "/v1"; NULL: nothing */
+        TextMap variables;    /* further variables of the child; "{handle}" in a value is the handle */
         TextList command;
         TextList caller_uids; /* decimal */
         const char *caller_unit;
@@ -177,23 +205,38 @@ typedef struct CreateSessionRequest {
         uint64_t uid;
         uint32_t lifeline; /* Lifeline */
         bool want_descriptor;
+        bool proxy; /* it has a way out: proxy.sock */
 } CreateSessionRequest;
 
 typedef struct CreateSessionReply {
         const char *directory;
         const char *socket;
+        const char *proxy_socket; /* NULL: none was asked for */
 } CreateSessionReply;
 
 /* Writes a file into the session's directory, mode 0400, by temporary file and rename. */
 typedef struct WriteFileRequest {
         const char *session;
         const char *name;
+        const char *bundle; /* a certificate: this file gets it with the host's roots behind; or NULL */
         Secret *content;
 } WriteFileRequest;
 
 typedef struct WriteFileReply {
         const char *path;
 } WriteFileReply;
+
+/* Starts the egress process of a profile, in place of one that runs. Answered with one descriptor: the
+ * vault's edge to it. When it dies that edge ends; it is not started again by itself. */
+typedef struct EgressProcessRequest {
+        const char *profile;
+} EgressProcessRequest;
+
+/* Connects a session's process with an egress. NOT_FOUND: one of them does not run. */
+typedef struct JoinEgressRequest {
+        const char *session;
+        const char *profile;
+} JoinEgressRequest;
 
 typedef struct SetEpochRequest {
         const char *epoch;
@@ -220,6 +263,9 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_SET_EPOCH,
         VAULT_LIST_HELD,
         VAULT_RELOAD,
+        VAULT_START_EGRESS,
+        VAULT_STOP_EGRESS, /* kills it; answered when it is reaped */
+        VAULT_JOIN_EGRESS,
 } VaultMethod;
 
 extern const Interface interface_from_vault, interface_to_vault;

@@ -16,6 +16,7 @@ static const Interface *const interfaces[] = {
         &interface_broker,       &interface_session,  &interface_keyring,      &interface_provider,
         &interface_from_gate,    &interface_to_gate,  &interface_from_session, &interface_to_session,
         &interface_from_worker,  &interface_to_worker, &interface_from_vault,  &interface_to_vault,
+        &interface_egress,       &interface_from_egress, &interface_session_vault,
 };
 
 static Arena *arena;

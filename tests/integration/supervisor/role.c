@@ -118,7 +118,7 @@ static void describe(Fake *fake, const Request *request)
                 trace(fake, "Role %s restarts=%llu", role->role,
                       (unsigned long long)role->restarts);
         else if (strcmp(name, "Serve") == 0)
-                trace(fake, "Serve %s listening=%d fds=%zu", serve->session, serve->listening,
+                trace(fake, "Serve %s %s fds=%zu", serve->session, service_names[serve->service],
                       request->n_fds);
         else
                 trace(fake, "%s fds=%zu", name, request->n_fds);

@@ -339,7 +339,7 @@ static int serve(Driver *driver)
 {
         const char *group[] = { "4242" };
         ListenRequest listen_body = { .owner_uid = getuid(), .group_uids = { group, 1 } };
-        ServeRequest serve_body = { .owner_uid = getuid(), .session = "s-0123456789abcdef", .listening = true };
+        ServeRequest serve_body = { .owner_uid = getuid(), .session = "s-0123456789abcdef", .service = SERVICE_VARLINK_SOCKET };
         int r;
 
         if (!driver->session)
@@ -347,7 +347,7 @@ static int serve(Driver *driver)
                                     (void *)(uintptr_t)"listening", NULL);
         r = channel_call(driver->role, TO_SESSION_SERVE, &serve_body, &driver->listener, 1, TIMEOUT, on_done,
                          (void *)(uintptr_t)"served", NULL);
-        serve_body.listening = false;
+        serve_body.service = SERVICE_VARLINK_DESCRIPTOR;
         if (r == 0)
                 r = channel_call(driver->role, TO_SESSION_SERVE, &serve_body, &driver->connected, 1, TIMEOUT, on_done,
                                  (void *)(uintptr_t)"listening", NULL);

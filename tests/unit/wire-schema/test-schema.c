@@ -486,6 +486,7 @@ static const Interface *const interfaces[] = {
         &interface_to_gate,     &interface_from_session, &interface_to_session,
         &interface_from_worker, &interface_to_worker,    &interface_from_vault,
         &interface_to_vault,    &interface_broker,       &interface_provider,
+        &interface_egress,      &interface_from_egress,  &interface_session_vault,
 };
 
 START_TEST(real_messages_survive_the_sweep)

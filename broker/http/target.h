@@ -1,0 +1,31 @@
+#pragma once
+/*
+ * Where a request goes, in its one canonical form: what a rule is matched against is what the
+ * upstream gets. Nothing is repaired but the case of hosts and of percent-encodings: a path with
+ * dot segments, empty segments ("//"), an encoded slash, backslash, dot or NUL, a fragment, a control or
+ * non-ASCII byte is refused.
+ */
+#include "base/buf.h"
+#include "http/head.h"
+
+#define HTTP_HOST_MAX 253U
+
+typedef struct HttpAuthority {
+        char host[HTTP_HOST_MAX + 1]; /* lower case, a DNS name of LDH labels, no trailing dot */
+        uint16_t port;
+} HttpAuthority;
+
+/* "host" or "host:port". Literal addresses (also "1.2.3.4", "0x7f.1" and the like), a trailing dot,
+ * user information and port 0 are HTTP_E_HOST. */
+int http_parse_authority(Slice text, uint16_t default_port, HttpAuthority *ret) NODISCARD NONNULL(3);
+/* Splits an absolute target: `ret_secure` for https. The rest ("/path?query", at least "/") is borrowed.
+ * HTTP_E_TARGET, HTTP_E_HOST. */
+int http_parse_absolute(Slice target, bool *ret_secure, HttpAuthority *ret, Slice *ret_rest) NODISCARD
+        NONNULL(2, 3, 4);
+/* "/path?query" into canonical path and query, each NUL-terminated in its buffer (which it clears).
+ * `ret_has_query` tells "" from none. The path's case is kept; "%2a" becomes "%2A", "%41" becomes "A".
+ * HTTP_E_TARGET, HTTP_E_TOO_LARGE. */
+int http_canonical_target(Slice target, Buf *path, Buf *query, bool *ret_has_query) NODISCARD
+        NONNULL(2, 3, 4);
+/* Does a list of "host", "host:port" or "*.suffix[:port]" (one label; port 443 unless said) name it? */
+bool http_host_matches(const char *pattern, const HttpAuthority *authority) NONNULL(1, 2);
