@@ -40,17 +40,17 @@ InflateCoding inflate_coding(Slice value);
 /* Not for INFLATE_UNKNOWN (-EINVAL). -ENOMEM. */
 int inflate_new(Inflate **ret, InflateCoding coding) NODISCARD NONNULL(1);
 /* Wipes. Accepts NULL. */
-Inflate *inflate_free(Inflate *inflate);
+Inflate *inflate_free(Inflate *stream);
 /*
  * Takes from the front of `bytes` and appends to `out`, which has room for INFLATE_CHUNK: `ret_used` says how
  * many bytes were taken. To be called again with the rest while there is one (back-pressure permitting). With
  * everything taken there can still be output to come, and the call that brings it is one with no bytes:
  * inflate_has_more(). INFLATE_E_*, buf_append()'s errors.
  */
-int inflate_feed(Inflate *inflate, Slice bytes, size_t *ret_used, Buf *out) NODISCARD NONNULL(1, 3, 4);
-bool inflate_has_more(const Inflate *inflate) NONNULL(1);
+int inflate_feed(Inflate *stream, Slice bytes, size_t *ret_used, Buf *out) NODISCARD NONNULL(1, 3, 4);
+bool inflate_has_more(const Inflate *stream) NONNULL(1);
 /* The body has ended. An empty one is fine in each coding. INFLATE_E_TRUNCATED. */
-int inflate_end(const Inflate *inflate) NODISCARD NONNULL(1);
+int inflate_end(const Inflate *stream) NODISCARD NONNULL(1);
 /* A sentence for a positive code. */
 const char *inflate_strerror(int r);
 
