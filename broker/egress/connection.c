@@ -39,7 +39,7 @@ struct Connection {
         unsigned n_refused; /* addresses that the guard refused */
         unsigned n_tried;
         int fd;             /* libcurl's, once connected */
-        Source *source;
+        Source *source;     /* NULL while nothing is watched for */
         uint32_t events;
 };
 
@@ -88,14 +88,11 @@ static int on_event(void *userdata, uint32_t events)
 static int connected(Connection *connection)
 {
         curl_socket_t fd = CURL_SOCKET_BAD;
-        int r;
 
         if (curl_easy_getinfo(connection->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
                 return connection->callbacks->failed(connection->userdata, CONNECT_UNREACHED);
         connection->fd = fd;
-        connection->events = 0;
-        r = source_new(&connection->source, connection->connector->config.loop, fd, 0, on_event, connection);
-        return r < 0 ? r : connection->callbacks->ready(connection->userdata);
+        return connection->callbacks->ready(connection->userdata);
 }
 
 /* A callback may free any connection, and with it messages that wait here. */
@@ -411,7 +408,14 @@ int connection_watch(Connection *connection, uint32_t events)
         if (connection->events == events)
                 return 0;
         connection->events = events;
-        return source_set_events(connection->source, events);
+        if (events == 0)
+                connection->source = source_free(connection->source);
+        else if (connection->source)
+                return source_set_events(connection->source, events);
+        else
+                return source_new(&connection->source, connection->connector->config.loop, connection->fd, events,
+                                  on_event, connection);
+        return 0;
 }
 
 int connection_send(Connection *connection, Slice data, size_t *ret_n)

@@ -60,7 +60,7 @@ Connection *connection_free(Connection *connection);
 void connection_sever(Connection *connection) NONNULL(1);
 void connection_set_owner(Connection *connection, const ConnectionCallbacks *callbacks, void *userdata) NONNULL(1, 2);
 const HttpAuthority *connection_authority(const Connection *connection) NONNULL(1);
-/* EPOLLIN and EPOLLOUT; 0 still reports an end. */
+/* EPOLLIN and EPOLLOUT. 0: nothing at all, not even an end, which would be told again and again. */
 int connection_watch(Connection *connection, uint32_t events) NODISCARD NONNULL(1);
 
 /* CONNECTION_E_AGAIN, CONNECTION_E_CLOSED. What could not be sent must be offered again, in front of more. */
