@@ -9,6 +9,9 @@
 
 typedef struct RuleSet RuleSet;
 
+#define RULE_TEXT_MAX 512U /* bytes of a rule */
+#define RULE_SET_MAX  128U /* rules that allow, and as many that deny */
+
 enum {
         _RULE_E_SUCCESS,
         RULE_E_INVALID, /* the text is none; `problem` says why */
