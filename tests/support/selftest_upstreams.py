@@ -74,6 +74,8 @@ class Vendors(Case):
         stream = self.call(host, "POST", "/v1/messages", good, {**chat, "stream": True})[1]
         self.assertTrue(stream.startswith(b"event: message_start\n"))
         self.assertIn(b"event: message_stop\n", stream)
+        bearer = {**self.bearer(host), "anthropic-version": "2023-06-01"}
+        self.assertEqual(self.call(host, "POST", "/v1/messages", bearer, chat)[0], 200)
         for headers in ({**good, "x-api-key": make_key(host)}, {"anthropic-version": "2023-06-01"}):
             status, answer, _ = self.call(host, "POST", "/v1/messages", headers, chat)
             self.assertEqual((status, answer["error"]["type"]), (401, "authentication_error"))

@@ -1,7 +1,7 @@
 """api.anthropic.com: messages at once or as a stream, and models.
 
 Docs: https://docs.anthropic.com/en/api/overview (x-api-key, anthropic-version and content-type are
-required), https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/api/messages-streaming
+required; the vendor's own packages send the key as a bearer from 1.0 of Node's and 2.0 of Python's on), https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/api/messages-streaming
 (named events from message_start to message_stop, pings between), https://docs.anthropic.com/en/api/errors
 (401 authentication_error, 404 not_found_error, 400 invalid_request_error).
 """
@@ -23,7 +23,7 @@ class Anthropic(Vendor):
     )
 
     def authenticate(self, request):
-        name = self.presented(request, "x-api-key")
+        name = self.presented(request, "x-api-key", "bearer")
         if name == "":
             raise Refusal(401, "authentication_error", "x-api-key header is required")
         if name is None:
