@@ -23,14 +23,15 @@ int http_parse_authority(Slice text, uint16_t default_port, HttpAuthority *ret) 
 int http_parse_absolute(Slice target, bool *ret_secure, HttpAuthority *ret, Slice *ret_rest) NODISCARD
         NONNULL(2, 3, 4);
 /*
- * "/path?query" into canonical path and query, each NUL-terminated in its buffer (which it clears; its cap
- * is the limit, one byte more than the text). `ret_has_query` tells "" from none. HTTP_E_TARGET,
+ * "/path?query" into canonical path and query, each NUL-terminated in its buffer, which it clears. The
+ * buffers' caps are the limits, the NUL included. `ret_has_query` tells "" from none. HTTP_E_TARGET,
  * HTTP_E_TOO_LARGE.
  *
  * The path's case is kept. What is unreserved, and of a path also one of "!$&'(),:=@", is never encoded
  * ("%41" becomes "A", "%3a" becomes ":"), so that a rule need not know two forms; "*", "+" and ";" stay as
  * they came ("%2a" becomes "%2A"); what a URL may not hold as it is, as "[" or "|", is encoded. A path is UTF-8
- * when decoded, and has no segment that is dots with parameters ("..;x"). A canonical target is its own canonical form.
+ * when decoded, and has no segment that is dots or nothing with parameters ("..;x"). A canonical target is its own
+ * canonical form.
  */
 int http_canonical_target(Slice target, Buf *path, Buf *query, bool *ret_has_query) NODISCARD
         NONNULL(2, 3, 4);
