@@ -1,6 +1,6 @@
 #include "providers/https.h"
 #include "base/fd.h"
-#include "providers/wipe.h"
+#include "base/wipe.h"
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <poll.h>
