@@ -246,6 +246,10 @@ const Verb verb_exec = {
                    "TERM USER LANG LC_* TZ TMPDIR, what --env names, and the session's variables; "
                    "stdin, stdout\n"
                    "and stderr are its own.\n\n"
+                   "With --sandbox it runs in bubblewrap: a read-only system, no network but the "
+                   "session's proxy, an\n"
+                   "empty HOME, /tmp and /run, and what --rw and --ro let in.\n\n"
+                   "  mcpcred exec openai --sandbox --rw . -- python3 agent.py\n"
                    "  mcpcred exec github-triage -- npx -y @modelcontextprotocol/server-github\n"
                    "  mcpcred exec github-triage --repo octo/hello --permission contents:read -- "
                    "gh issue list",
