@@ -178,21 +178,35 @@ static int serve(const Launch *launch, SandboxMessage *message)
         return r ? cli_fail(launch->sandbox->cli) : 0;
 }
 
-static int let_go_on(Launch *launch, SandboxMessage *message)
+static int send_go(const Launch *launch)
 {
         const SandboxMessage go = { .stage = SANDBOX_GO };
+        int r = sandbox_channel_send(launch->channel, &go);
+
+        /* Where it has ended meanwhile, the channel says so next. */
+        return r < 0 && r != -EPIPE ? fail_system(launch, -r, "let the sandbox go on") : GOES_ON;
+}
+
+/* The session takes the sockets while bubblewrap does its work; the command waits for both. */
+static int take_sockets(const Launch *launch, SandboxMessage *message)
+{
+        int r = send_go(launch), served = serve(launch, message);
+
+        return served ? served : r;
+}
+
+static int take_inside(Launch *launch, SandboxMessage *message)
+{
         int r = serve(launch, message);
 
         if (r)
                 return r;
-        if (launch->inside) {
-                /* It waits for our word, so the number is still its own. */
-                launch->watch.target = (int)syscall(SYS_pidfd_open, message->pid, 0);
-                if (launch->watch.target < 0)
-                        return fail_system(launch, errno, "watch the sandbox");
-        }
-        r = sandbox_channel_send(launch->channel, &go);
-        return r < 0 && r != -EPIPE ? fail_system(launch, -r, "let the sandbox go on") : GOES_ON;
+        launch->inside = true;
+        /* It waits for our word, so the number is still its own. */
+        launch->watch.target = (int)syscall(SYS_pidfd_open, message->pid, 0);
+        if (launch->watch.target < 0)
+                return fail_system(launch, errno, "watch the sandbox");
+        return send_go(launch);
 }
 
 /* bubblewrap has said on stderr what it could not do. */
@@ -224,10 +238,9 @@ static int take_message(Launch *launch)
                 return launch->inside ? RUNS : fail_made(launch);
         switch (message.stage) {
         case SANDBOX_INSIDE:
-                launch->inside = true;
-                return let_go_on(launch, &message);
+                return take_inside(launch, &message);
         case SANDBOX_SOCKETS:
-                return let_go_on(launch, &message);
+                return take_sockets(launch, &message);
         case SANDBOX_NO_EXEC:
                 launch->exec_errno = message.error;
                 return RUNS;
