@@ -77,7 +77,7 @@ scrub     = strict
 [profile odd]
 secret    = odd
 deliver   = proxy
-slot      = header:x-api-key
+slot      = header x-api-key
 env       = ODD_KEY
 allow     = * echo.example.test /**
 addresses = 127.0.0.0/8
