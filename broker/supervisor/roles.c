@@ -53,7 +53,7 @@ void roles_configure(Roles *roles, const Config *config)
                         arguments[n++] = "--state";
                         arguments[n++] = roles->state_directory;
                 }
-                if (role == ROLE_PROVIDER && config->ca_file) {
+                if ((role == ROLE_PROVIDER || role == ROLE_EGRESS) && config->ca_file) {
                         arguments[n++] = "--ca-file";
                         arguments[n++] = config->ca_file;
                 }

@@ -87,7 +87,7 @@ END_TEST
 START_TEST(defaults)
 {
         Problems problems = PROBLEMS_NULL;
-        _cleanup_(config_freep) Config *config = load("[profile a]\nsecret=s\n", &problems);
+        _cleanup_(config_freep) Config *config = load("[profile a]\nsecret=s\npreset=openai\n", &problems);
 
         ck_assert_uint_eq(config->broker.store, STORE_AUTO);
         ck_assert_uint_eq(config->broker.max_sessions, CONFIG_MAX_SESSIONS_DEFAULT);
@@ -99,6 +99,7 @@ START_TEST(defaults)
 END_TEST
 
 #define P "[profile a]\nsecret=s\n"
+#define Q P "preset=openai\n"
 
 START_TEST(each_problem)
 {
@@ -128,9 +129,9 @@ START_TEST(each_problem)
                 { "[broker]\nca_file = ca.pem\n", "f:2: ca_file = ca.pem: is an absolute path" },
                 { "[broker]\nlandlock = no\n", "f:2: landlock = no: is" },
                 { "[broker]\ngroup = x\n", "f:2: group = x: has a meaning in system mode" },
-                { "[profile a]\nttl=1h\n", "f:1: profile \"a\" needs \"secret\"" },
-                { P P, "f:3: profile \"a\" is at f:1 already" },
-                { P "allow = GET x /\n", "f:3: unknown key \"allow\" in [profile]" },
+                { "[profile a]\npreset=openai\n", "f:1: profile \"a\" needs \"secret\"" },
+                { Q Q, "f:4: profile \"a\" is at f:1 already" },
+                { P "colour = red\n", "f:3: unknown key \"colour\" in [profile]" },
                 { "[profile a]\nsecret = A\n", "f:2: secret = A: is a name" },
                 { P "repositories = \n", "f:3: repositories = : is empty" },
                 { P "repositories = octo\n", "f:3: repositories = octo: is a list" },
@@ -160,9 +161,9 @@ START_TEST(each_problem)
                 { P "caller_uid = 4294967295\n", "f:3: caller_uid" },
                 { P "caller_unit = a/b.service\n", "f:3: caller_unit" },
                 { P "caller_unit = .service\n", "f:3: caller_unit" },
-                { P "ttl = 1h\x01\n", "f:3: has a control character" },
-                { P "; \xff\n", "f:3: is not UTF-8" },
-                { P "ttl = \xc3\x28\n", "f:3: is not UTF-8" },
+                { Q "ttl = 1h\x01\n", "f:4: has a control character" },
+                { Q "; \xff\n", "f:4: is not UTF-8" },
+                { Q "ttl = \xc3\x28\n", "f:4: is not UTF-8" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -186,13 +187,13 @@ END_TEST
 /* A long line is refused and never cut; the same list fits in several lines. */
 START_TEST(long_line)
 {
-        char text[4096] = P "repositories = ";
+        char text[4096] = Q "repositories = ";
         size_t head = strlen(text);
 
         for (int i = 0; i < 60; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d",
                                i > 0 ? "," : "", i);
-        refused(text, "f:3: the line is too long");
+        refused(text, "f:4: the line is too long");
         text[head] = '\0';
         for (int i = 0; i < 60; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d\n",
@@ -205,7 +206,7 @@ START_TEST(long_line)
         }
         /* inih cuts section names at 49 bytes: two that differ later must stay two. */
         (void)snprintf(text, sizeof(text),
-                       "[profile %063d1]\nsecret=s\n[profile %063d2]\nsecret=s\n", 0, 0);
+                       "[profile %063d1]\nsecret=s\ndeliver=file\n[profile %063d2]\nsecret=s\npreset=slack\n", 0, 0);
         {
                 Problems problems = PROBLEMS_NULL;
                 _cleanup_(config_freep) Config *config = load(text, &problems);
@@ -224,8 +225,8 @@ START_TEST(too_many)
         text[0] = '\0';
         for (unsigned i = 0; i <= CONFIG_PROFILES_MAX; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                               "[profile p%u]\nsecret=s\n", i);
-        refused(text, "f:513: there are more than 256 profiles");
+                               "[profile p%u]\nsecret=s\npreset=github\n", i);
+        refused(text, "f:769: there are more than 256 profiles");
         text[0] = '\0';
         for (unsigned i = 0; i < 200; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "[nonsense%u]\n",
