@@ -1,9 +1,11 @@
 #undef NDEBUG
 #include "../base/suite.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "http/rule.h"
 #include "wire/field.h"
 #include "wire/preset.h"
+#include <fcntl.h>
 #include <stdio.h>
 
 static size_t count(const char *const *list)
@@ -230,10 +232,38 @@ START_TEST(the_work_of_each_is_allowed)
 }
 END_TEST
 
-int main(void)
+/* ---- the manual ---- */
+
+static const char *manual;
+
+/* The table of mcpcred.conf(5) has a line of each. */
+START_TEST(the_manual_has_each_as_it_is)
+{
+        _cleanup_(freep) char *text = NULL;
+
+        ck_assert_int_eq(fd_read_file_at(AT_FDCWD, manual, 256 * 1024, &text), 0);
+        for (size_t i = 0; i < n_presets; i++) {
+                const Preset *preset = &presets[i];
+                char row[512];
+
+                (void)snprintf(row, sizeof(row), "\n.It Cm %s Ta %s%s%s Ta ", preset->name, slot_kind_names[preset->slot],
+                               preset->slot_name ? " " : "", preset->slot_name ? preset->slot_name : "");
+                for (size_t k = 0; preset->env[k]; k++)
+                        (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%s", k > 0 ? ", " : "",
+                                       preset->env[k]);
+                (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s\n", preset->env[0] ? "" : "\\(en");
+                ck_assert_msg(strstr(text, row), "%s", row);
+                (void)snprintf(row, sizeof(row), ".Pq Ev %s", preset->env_url ? preset->env_url : "");
+                ck_assert_msg(!preset->env_url || strstr(text, row), "%s", row);
+        }
+}
+END_TEST
+
+int main(int argc, char **argv)
 {
         TCase *tests = tcase_create("preset");
 
+        manual = argc > 1 ? argv[1] : "docs/mcpcred.conf.5";
         tcase_add_test(tests, each_upstream_of_the_list_is_there);
         tcase_add_test(tests, each_can_be_told_to_a_profile);
         tcase_add_test(tests, each_slot_is_complete);
@@ -241,5 +271,6 @@ int main(void)
         tcase_add_test(tests, its_deny_wins_whatever_the_profile_allows);
         tcase_add_test(tests, tokens_cannot_be_asked_for);
         tcase_add_test(tests, the_work_of_each_is_allowed);
+        tcase_add_test(tests, the_manual_has_each_as_it_is);
         return suite_run("preset", tests);
 }
