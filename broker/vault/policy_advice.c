@@ -135,7 +135,8 @@ static void check_switches(const ConfigProfile *profile, const Advice *advice)
 
         if (policy->websocket)
                 say(advice, "Leave `websocket` out unless its clients need it.",
-                    "Profile %s has websocket = yes: behind the upgrade, no rule and no scrubber sees what is sent (%s).",
+                    "Profile %s has websocket = yes: behind the upgrade, no rule and no scrubber sees what is "
+                    "sent (%s).",
                     profile->name, profile->source);
         if (policy->scrub == SCRUB_OFF)
                 say(advice, "`scrub = mask` is the default.",

@@ -15,7 +15,8 @@ static void hear(void *userdata, const char *summary, const char *remedy)
 
         ck_assert_ptr_nonnull(remedy);
         ck_assert_uint_gt(strlen(summary), 20);
-        (void)snprintf(said->text + strlen(said->text), sizeof(said->text) - strlen(said->text), "%s | %s\n", summary, remedy);
+        (void)snprintf(said->text + strlen(said->text), sizeof(said->text) - strlen(said->text), "%s | %s\n",
+                       summary, remedy);
         said->n++;
 }
 
@@ -41,7 +42,8 @@ static Said advise(const ConfigProfile *profile, const char *const *sealed)
         return said;
 }
 
-static Said advise_rules(const char *preset, const char *const *allow, const char *const *deny, const char *const *sealed)
+static Said advise_rules(const char *preset, const char *const *allow, const char *const *deny,
+                         const char *const *sealed)
 {
         EgressPolicy policy = {
                 .slot = SLOT_BEARER,
@@ -49,7 +51,8 @@ static Said advise_rules(const char *preset, const char *const *allow, const cha
                 .deny = { (const char **)(uintptr_t)deny, length(deny) },
         };
         const ConfigProfile profile = {
-                .name = "p", .secret = "s", .source = "f:1", .preset = preset, .deliver = DELIVER_PROXY, .egress = &policy
+                .name = "p", .secret = "s", .source = "f:1", .preset = preset, .deliver = DELIVER_PROXY,
+                .egress = &policy,
         };
 
         return advise(&profile, sealed);
@@ -92,14 +95,16 @@ START_TEST(everything_at_a_known_host_without_its_denies_is_named)
         ck_assert_msg(said.n == 1, "%s", said.text);
         ck_assert(strstr(said.text, "hand out keys"));
         ck_assert(strstr(said.text, "`preset = openai`"));
-        said = advise_rules("openai", LIST("* api.openai.com /**"), preset_find("openai")->deny, LIST("api.openai.com"));
+        said = advise_rules("openai", LIST("* api.openai.com /**"), preset_find("openai")->deny,
+                            LIST("api.openai.com"));
         ck_assert_msg(said.n == 0, "%s", said.text);
 }
 END_TEST
 
 START_TEST(hosts_that_do_not_fit_the_secret_are_named)
 {
-        Said said = advise_rules(NULL, LIST("GET a.example /**", "GET b.example:8443 /**"), NONE, LIST("a.example", "c.example"));
+        Said said = advise_rules(NULL, LIST("GET a.example /**", "GET b.example:8443 /**"), NONE,
+                                 LIST("a.example", "c.example"));
 
         ck_assert_msg(said.n == 2, "%s", said.text);
         ck_assert(strstr(said.text, "secret s is for c.example"));
