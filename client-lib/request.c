@@ -224,6 +224,24 @@ int mcpcred_open_command(mcpcred_open *request, size_t argc, const char *const *
         return remember(&request->failed, r);
 }
 
+/* As the broker takes it. */
+#define PROXY_ADDRESS_MAX 64U
+
+int mcpcred_open_proxy(mcpcred_open *request, const char *address)
+{
+        if (!address || !*address || strlen(address) > PROXY_ADDRESS_MAX ||
+            !text_is_printable(address))
+                return remember(&request->failed, -EINVAL);
+        return remember(&request->failed,
+                        pool_text(&request->pool, slice_text(address), &request->body.proxy));
+}
+
+int mcpcred_open_sandboxed(mcpcred_open *request, int sandboxed)
+{
+        request->body.sandboxed = sandboxed != 0;
+        return MCPCRED_OK;
+}
+
 int open_request_get(const mcpcred_open *request, OpenRequest *ret)
 {
         if (request->failed)

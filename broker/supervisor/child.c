@@ -354,9 +354,7 @@ int child_command(Child *child, unsigned method, const void *body, int fd, uint6
         return 0;
 }
 
-int child_attach(Child *child, unsigned method, Role peer, const char *session, int fd)
+int child_attach(Child *child, unsigned method, const AttachRequest *edge, int fd)
 {
-        const AttachRequest request = { .peer = (uint32_t)peer, .session = session };
-
-        return child_command(child, method, &request, fd, COMMAND_TIMEOUT_USEC);
+        return child_command(child, method, edge, fd, COMMAND_TIMEOUT_USEC);
 }

@@ -7,6 +7,7 @@
 #include "ipc/channel.h"
 #include "supervisor/backoff.h"
 #include "supervisor/log.h"
+#include "wire/msg_supervisor.h"
 #include <sys/types.h>
 
 /* Open files of a child, at most and never more than half of the broker's own: a child that fills
@@ -66,8 +67,8 @@ uint64_t child_started(const Child *child) NONNULL(1);
 unsigned child_failures(const Child *child) NONNULL(1);
 
 /* Hands over an end of an edge; a child that does not take it is killed. */
-int child_attach(Child *child, unsigned method, Role peer, const char *session, int fd) NODISCARD
-        NONNULL(1);
+int child_attach(Child *child, unsigned method, const AttachRequest *edge, int fd) NODISCARD
+        NONNULL(1, 3);
 /* A call whose failure (a refusal, or no answer in `timeout_usec`) means that it must be restarted.
  */
 int child_command(Child *child, unsigned method, const void *body, int fd,

@@ -31,9 +31,9 @@ int edges_keyring(Supervisor *supervisor)
         r = make_pair(pair);
         if (r < 0)
                 return r;
-        r = child_attach(supervisor->keyring, TO_WORKER_ATTACH, ROLE_VAULT, NULL, pair[0]);
+        r = child_attach(supervisor->keyring, TO_WORKER_ATTACH, &(AttachRequest){ .peer = ROLE_VAULT }, pair[0]);
         if (r == 0)
-                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, ROLE_KEYRING, NULL, pair[1]);
+                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, &(AttachRequest){ .peer = ROLE_KEYRING }, pair[1]);
         fd_close_all(pair, 2);
         return r;
 }
@@ -49,10 +49,30 @@ int edges_session(void *userdata, Session *session)
         r = make_pair(pair);
         if (r < 0)
                 return r;
-        r = child_attach(child, TO_SESSION_ATTACH, ROLE_VAULT, NULL, pair[0]);
+        r = child_attach(child, TO_SESSION_ATTACH, &(AttachRequest){ .peer = ROLE_VAULT }, pair[0]);
         if (r == 0)
-                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, ROLE_SESSION,
-                                 session_id(session), pair[1]);
+                r = child_attach(supervisor->vault, TO_VAULT_ATTACH,
+                                 &(AttachRequest){ .peer = ROLE_SESSION, .session = session_id(session) },
+                                 pair[1]);
+        fd_close_all(pair, 2);
+        return r;
+}
+
+int edges_egress(Supervisor *supervisor, Session *session, const char *profile)
+{
+        Child *child = session_child(session), *egress = egresses_find(supervisor->egresses, profile);
+        int pair[2], r;
+
+        if (!both_run(child, egress))
+                return EDGES_E_ABSENT;
+        r = make_pair(pair);
+        if (r < 0)
+                return r;
+        r = child_attach(egress, TO_WORKER_ATTACH,
+                         &(AttachRequest){ .peer = ROLE_SESSION, .session = session_id(session) }, pair[0]);
+        if (r == 0)
+                r = child_attach(child, TO_SESSION_ATTACH,
+                                 &(AttachRequest){ .peer = ROLE_EGRESS, .profile = profile }, pair[1]);
         fd_close_all(pair, 2);
         return r;
 }
@@ -145,9 +165,9 @@ int edges_gate(Supervisor *supervisor)
         r = make_pair(pair);
         if (r < 0)
                 return r;
-        r = child_attach(supervisor->gate, TO_GATE_ATTACH, ROLE_VAULT, NULL, pair[0]);
+        r = child_attach(supervisor->gate, TO_GATE_ATTACH, &(AttachRequest){ .peer = ROLE_VAULT }, pair[0]);
         if (r == 0)
-                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, ROLE_GATE, NULL, pair[1]);
+                r = child_attach(supervisor->vault, TO_VAULT_ATTACH, &(AttachRequest){ .peer = ROLE_GATE }, pair[1]);
         fd_close_all(pair, 2);
         if (r < 0 || supervisor->gate_listens || !child_channel(supervisor->gate))
                 return r;

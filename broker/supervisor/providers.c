@@ -165,7 +165,7 @@ int providers_start(Providers *providers, pid_t *ret_pid, int *ret_fd)
         provider = take_ptr(providers->spare);
         r = provider ? 0 : start_process(&provider, providers);
         if (r == 0)
-                r = child_attach(provider->child, TO_WORKER_ATTACH, ROLE_VAULT, NULL, theirs);
+                r = child_attach(provider->child, TO_WORKER_ATTACH, &(AttachRequest){ .peer = ROLE_VAULT }, theirs);
         if (r < 0)
                 return r;
         timer_arm_after(providers->spare_due, PROVIDERS_SPARE_DELAY_USEC);

@@ -4,7 +4,7 @@
 
 typedef struct RoleCommand {
         char *executable;
-        const char *arguments[6]; /* borrowed from here, from Roles and from the Config */
+        const char *arguments[8]; /* borrowed from here, from Roles and from the Config */
 } RoleCommand;
 
 typedef struct Roles {

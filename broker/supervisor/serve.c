@@ -57,6 +57,46 @@ static int start_provider(Supervisor *supervisor, Request *request)
         return request_reply(request, &reply, &fd, 1);
 }
 
+static int start_egress(Supervisor *supervisor, Request *request)
+{
+        static const Empty nothing = { 0 };
+        const EgressProcessRequest *body = request->body;
+        _cleanup_(fd_closep) int fd = -1;
+        int r = egresses_start(supervisor->egresses, body->profile, &fd);
+
+        if (r == EGRESSES_E_BUSY)
+                return request_fail(request, FAULT_BUSY, "too many profiles are in use at once");
+        if (r < 0)
+                return fail(supervisor, request, r);
+        return request_reply(request, &nothing, &fd, 1);
+}
+
+static int on_egress_stopped(void *userdata)
+{
+        static const Empty nothing = { 0 };
+
+        return request_reply(userdata, &nothing, NULL, 0);
+}
+
+static int stop_egress(Supervisor *supervisor, Request *request)
+{
+        const EgressProcessRequest *body = request->body;
+
+        return egresses_stop(supervisor->egresses, body->profile, on_egress_stopped, request);
+}
+
+static int join_egress(Supervisor *supervisor, Request *request)
+{
+        static const Empty nothing = { 0 };
+        const JoinEgressRequest *body = request->body;
+        Session *session = sessions_find(supervisor->sessions, body->session);
+        int r = session ? edges_egress(supervisor, session, body->profile) : EDGES_E_ABSENT;
+
+        if (r == EDGES_E_ABSENT)
+                return request_fail(request, FAULT_NOT_FOUND, "one of the two does not run");
+        return r < 0 ? fail(supervisor, request, r) : request_reply(request, &nothing, NULL, 0);
+}
+
 static int create_session(Supervisor *supervisor, Request *request)
 {
         const CreateSessionRequest *body = request->body;
@@ -70,6 +110,7 @@ static int create_session(Supervisor *supervisor, Request *request)
                 .connection = body->lifeline == LIFELINE_CONNECTION,
                 .lifeline_fd = -1,
                 .want_descriptor = body->want_descriptor,
+                .proxy = body->proxy,
         };
         int r;
 
@@ -83,6 +124,7 @@ static int create_session(Supervisor *supervisor, Request *request)
         reply = (CreateSessionReply){
                 .directory = session_directory(session),
                 .socket = session_socket(session),
+                .proxy_socket = session_proxy_socket(session),
         };
         return request_reply(request, &reply, &descriptor, descriptor >= 0 ? 1 : 0);
 }
@@ -106,8 +148,14 @@ static int write_file(Supervisor *supervisor, Request *request)
         const WriteFileRequest *body = request->body;
         _cleanup_(freep) char *path = NULL;
         WriteFileReply reply;
-        int r = sessions_write_file(supervisor->sessions, body->session, body->name,
-                                    secret_slice(body->content), &path);
+        int r;
+
+        if (body->bundle)
+                r = sessions_write_certificate(supervisor->sessions, body->session, body->name, body->bundle,
+                                               secret_slice(body->content), &path);
+        else
+                r = sessions_write_file(supervisor->sessions, body->session, body->name,
+                                        secret_slice(body->content), &path);
 
         if (r)
                 return fail_sessions(supervisor, request, r);
@@ -174,6 +222,12 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
         case VAULT_RELOAD:
                 reload_run(supervisor, request);
                 return 0;
+        case VAULT_START_EGRESS:
+                return start_egress(supervisor, request);
+        case VAULT_STOP_EGRESS:
+                return stop_egress(supervisor, request);
+        case VAULT_JOIN_EGRESS:
+                return join_egress(supervisor, request);
         case VAULT_LOG: /* child.c has it */
         default:
                 return request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #define SERVE_TIMEOUT_USEC (10 * USEC_PER_SEC)
 
@@ -19,6 +20,11 @@ const char *session_directory(const Session *session)
 const char *session_socket(const Session *session)
 {
         return session->socket;
+}
+
+const char *session_proxy_socket(const Session *session)
+{
+        return session->proxy_socket;
 }
 
 Child *session_child(const Session *session)
@@ -43,31 +49,51 @@ bool session_holds_connection(const Session *session)
 
 /* ---- first use ---- */
 
+int session_add_socket(Session *session, Service service, int fd)
+{
+        if (session->n_sockets == SESSION_SOCKETS_MAX) {
+                fd_close(fd);
+                return -ENOSPC;
+        }
+        session->sockets[session->n_sockets++] = (SessionSocket){ .session = session, .service = service, .fd = fd };
+        return 0;
+}
+
 void session_unwatch(Session *session)
 {
-        session->listener_source = source_free(session->listener_source);
-        session->descriptor_source = source_free(session->descriptor_source);
+        for (size_t i = 0; i < session->n_sockets; i++)
+                session->sockets[i].source = source_free(session->sockets[i].source);
         timer_disarm(session->timer);
 }
 
-/* The other end of the descriptor is closed: nobody will ever speak there. */
-static bool descriptor_is_dead(const Session *session)
+void session_close_sockets(Session *session)
 {
-        struct pollfd poll_fd = { .fd = session->descriptor };
+        session_unwatch(session);
+        while (session->n_sockets > 0)
+                fd_close(session->sockets[--session->n_sockets].fd);
+}
 
-        return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL);
+/* The other end of the descriptor is closed: nobody will ever speak there. Sockets of the sandbox give
+ * no such sign; they last as long as the session. */
+static bool is_dead(const SessionSocket *used)
+{
+        struct pollfd poll_fd = { .fd = used->fd };
+
+        return used->service == SERVICE_VARLINK_DESCRIPTOR && poll(&poll_fd, 1, 0) == 1 &&
+               poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
 static int on_use(void *userdata, UNUSED uint32_t events)
 {
-        Session *session = userdata;
+        SessionSocket *used = userdata;
+        Session *session = used->session;
         const ChildContext *context = session->sessions->config.context;
         int r;
 
-        if (session->descriptor >= 0 && descriptor_is_dead(session)) {
-                session->descriptor_source = source_free(session->descriptor_source);
-                session->descriptor = fd_close(session->descriptor);
-                return 0; /* the listener, if it was that, is still ready in the next round */
+        if (is_dead(used)) {
+                used->source = source_free(used->source);
+                used->fd = fd_close(used->fd);
+                return 0; /* its place stays, empty */
         }
         session_unwatch(session);
         r = child_start(session->child);
@@ -86,12 +112,12 @@ int session_watch(Session *session)
         Loop *loop = session->sessions->config.context->loop;
         int r = 0;
 
-        if (!session->listener_source)
-                r = source_new(&session->listener_source, loop, session->listener, EPOLLIN, on_use,
-                               session);
-        if (r == 0 && session->descriptor >= 0 && !session->descriptor_source)
-                r = source_new(&session->descriptor_source, loop, session->descriptor, EPOLLIN,
-                               on_use, session);
+        for (size_t i = 0; r == 0 && i < session->n_sockets; i++) {
+                SessionSocket *watched = &session->sockets[i];
+
+                if (watched->fd >= 0 && !watched->source)
+                        r = source_new(&watched->source, loop, watched->fd, EPOLLIN, on_use, watched);
+        }
         return r;
 }
 
@@ -116,11 +142,52 @@ static int on_started(void *userdata, Child *child)
 
         backoff_started(&session->backoff, clock_boot(loop_clock(config->context->loop)));
         r = config->started(config->userdata, session);
-        if (r == 0)
-                r = serve(session, child, session->listener, SERVICE_VARLINK_SOCKET);
-        if (r == 0 && session->descriptor >= 0)
-                r = serve(session, child, session->descriptor, SERVICE_VARLINK_DESCRIPTOR);
+        for (size_t i = 0; r == 0 && i < session->n_sockets; i++)
+                if (session->sockets[i].fd >= 0)
+                        r = serve(session, child, session->sockets[i].fd, session->sockets[i].service);
         return r;
+}
+
+/* Asking a socket for its type touches no file system, which what a sandbox handed over could be of. */
+static bool is_socket(int fd)
+{
+        int type;
+        socklen_t size = sizeof(type);
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
+/* The session's process hands over a duplicate of what it was handed itself. */
+static int keep(Session *session, Request *request)
+{
+        static const Empty nothing = { 0 };
+        const KeepRequest *body = request->body;
+        int r;
+
+        if (request->n_fds != 1 || body->service < SERVICE_PROXY)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        if (!is_socket(request->fds[0])) {
+                /* Left open on purpose: closing a file of a FUSE file system waits for whoever serves it. */
+                request->fds[0] = -1;
+                child_kill(session->child);
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        }
+        r = session_add_socket(session, (Service)body->service, take_fd(&request->fds[0]));
+        return r < 0 ? request_fail(request, FAULT_BUSY, NULL) : request_reply(request, &nothing, NULL, 0);
+}
+
+static int on_request(void *userdata, UNUSED Channel *channel, Request *request)
+{
+        Session *session = child_userdata(userdata);
+        int r;
+
+        if (request->id != FROM_SESSION_KEEP || session->ending)
+                r = request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);
+        else
+                r = keep(session, request);
+        if (r < 0)
+                child_kill(session->child);
+        return 0;
 }
 
 static int on_gone(void *userdata, UNUSED Child *child)
@@ -145,6 +212,7 @@ int session_child_new(Session *session)
                 .environment = sessions->environment,
                 .in = &interface_from_session,
                 .out = &interface_to_session,
+                .handler = on_request,
                 .started = on_started,
                 .gone = on_gone,
                 .userdata = session,

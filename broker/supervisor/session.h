@@ -4,21 +4,30 @@
 #include "base/list.h"
 #include "supervisor/sessions.h"
 
+/* A socket that the session's process serves. It is kept here, so that it is not lost with the process. */
+typedef struct SessionSocket {
+        Session *session;
+        Service service;
+        int fd;
+        Source *source; /* while there is no process: somebody speaks */
+} SessionSocket;
+
+/* broker.sock, the descriptor, proxy.sock, and what the client hands over. */
+#define SESSION_SOCKETS_MAX (3U + SERVICES_KEPT_MAX)
+
 struct Session {
         List link;
         Sessions *sessions;
         Ident id;
         uid_t uid;
-        char *directory, *socket; /* paths */
+        char *directory, *socket, *proxy_socket; /* paths; the last NULL: none */
         int directory_fd;
-        int listener;
-        int descriptor; /* the broker's end, or -1 */
+        SessionSocket sockets[SESSION_SOCKETS_MAX];
+        size_t n_sockets;
         bool connection;
         bool gone; /* the lifeline is */
         LifelineWatch *lifeline;
-        /* Watched while there is no process. */
-        Source *listener_source, *descriptor_source;
-        Timer *timer; /* until they are watched again after a death */
+        Timer *timer; /* until the sockets are watched again after a death */
         Backoff backoff;
         Child *child;
         /* Being ended: */
@@ -35,6 +44,10 @@ struct Sessions {
 };
 
 int session_child_new(Session *session) NODISCARD NONNULL(1);
+/* Takes the descriptor over, also on failure. -ENOSPC when there are SESSION_SOCKETS_MAX. */
+int session_add_socket(Session *session, Service service, int fd) NODISCARD NONNULL(1);
+/* Closes all of them. */
+void session_close_sockets(Session *session) NONNULL(1);
 /* Waits for somebody to speak. */
 int session_watch(Session *session) NODISCARD NONNULL(1);
 void session_unwatch(Session *session) NONNULL(1);

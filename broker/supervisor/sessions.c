@@ -1,5 +1,6 @@
 #include "base/fd.h"
 #include "base/text.h"
+#include "supervisor/host_roots.h"
 #include "supervisor/session.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 
 #define DIRECTORY_NAME "s"
 #define SOCKET_NAME    "broker.sock"
+#define PROXY_NAME     "proxy.sock"
 
 /* ---- one session ---- */
 
@@ -21,12 +23,10 @@ static Session *session_free(Session *session)
                 return NULL;
         sessions = session->sessions;
         list_remove(&session->link);
-        session_unwatch(session);
+        session_close_sockets(session);
         child_free(session->child);
         lifeline_free(session->lifeline);
         timer_free(session->timer);
-        fd_close(session->listener);
-        fd_close(session->descriptor);
         if (session->directory_fd >= 0) {
                 int r = runtime_dir_remove(sessions->fd, session->id.text);
 
@@ -37,6 +37,7 @@ static Session *session_free(Session *session)
         fd_close(session->directory_fd);
         free(session->directory);
         free(session->socket);
+        free(session->proxy_socket);
         free(session);
         return NULL;
 }
@@ -72,7 +73,7 @@ static int session_new(Session **ret, Sessions *sessions, const SessionSpec *spe
                 return -ENOMEM;
         session->sessions = sessions;
         list_init(&session->link);
-        session->directory_fd = session->listener = session->descriptor = -1;
+        session->directory_fd = -1;
         session->uid = spec->uid;
         session->connection = spec->connection;
         (void)snprintf(session->id.text, sizeof(session->id.text), "%s", spec->id);
@@ -88,6 +89,10 @@ static int session_new(Session **ret, Sessions *sessions, const SessionSpec *spe
                 session->socket = NULL;
                 return -ENOMEM;
         }
+        if (spec->proxy && asprintf(&session->proxy_socket, "%s/" PROXY_NAME, session->directory) < 0) {
+                session->proxy_socket = NULL;
+                return -ENOMEM;
+        }
         *ret = take_ptr(session);
         return 0;
 }
@@ -96,18 +101,26 @@ static int session_new(Session **ret, Sessions *sessions, const SessionSpec *spe
  * A socket that another user must reach is given to them; without the privilege for that, all may
  * connect and the session process asks the kernel who they are, as it does in any case.
  */
-static int open_to_user(Session *session)
+static int open_to_user(Session *session, const char *name)
 {
-        if (session->uid == geteuid())
+        if (!session->sessions->config.system_mode || session->uid == geteuid())
                 return 0;
         if (fchmod(session->directory_fd, 0711) < 0)
                 return error_errno();
-        if (fchownat(session->directory_fd, SOCKET_NAME, session->uid, (gid_t)-1,
-                     AT_SYMLINK_NOFOLLOW) == 0)
+        if (fchownat(session->directory_fd, name, session->uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0)
                 return 0;
         if (errno != EPERM)
                 return error_errno();
-        return fchmodat(session->directory_fd, SOCKET_NAME, 0666, 0) < 0 ? error_errno() : 0;
+        return fchmodat(session->directory_fd, name, 0666, 0) < 0 ? error_errno() : 0;
+}
+
+static int make_socket(Session *session, const char *name, Service service)
+{
+        int fd, r = runtime_dir_bind(session->directory_fd, name, 0600, &fd);
+
+        if (r == 0)
+                r = session_add_socket(session, service, fd);
+        return r == 0 ? open_to_user(session, name) : r;
 }
 
 static int make_directory(Session *session)
@@ -121,8 +134,10 @@ static int make_directory(Session *session)
                                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (session->directory_fd < 0)
                 return error_errno();
-        r = runtime_dir_bind(session->directory_fd, SOCKET_NAME, 0600, &session->listener);
-        return r == 0 && sessions->config.system_mode ? open_to_user(session) : r;
+        r = make_socket(session, SOCKET_NAME, SERVICE_VARLINK_SOCKET);
+        if (r == 0 && session->proxy_socket)
+                r = make_socket(session, PROXY_NAME, SERVICE_PROXY_SOCKET);
+        return r;
 }
 
 static int make_descriptor(Session *session, int *ret)
@@ -132,8 +147,9 @@ static int make_descriptor(Session *session, int *ret)
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return error_errno();
-        session->descriptor = pair[0];
-        r = fd_set_nonblock(pair[0]);
+        r = session_add_socket(session, SERVICE_VARLINK_DESCRIPTOR, pair[0]);
+        if (r == 0)
+                r = fd_set_nonblock(pair[0]);
         if (r == 0 && setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
                 r = error_errno();
         if (r < 0)
@@ -306,11 +322,9 @@ int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata)
         list_remove(&session->link);
         list_append(&sessions->ending, &session->link);
         sessions->n--;
-        session_unwatch(session);
         session->lifeline = lifeline_free(session->lifeline);
-        /* A connection that waits in its queue is cut as well. */
-        session->listener = fd_close(session->listener);
-        session->descriptor = fd_close(session->descriptor);
+        /* A connection that waits in a queue is cut as well. */
+        session_close_sockets(session);
         if (!child_is_running(session->child))
                 return session_ended(session);
         child_end(session->child);
@@ -320,30 +334,69 @@ int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata)
 /* The name of a file that is not one of ours. */
 static bool is_file_name(const char *name)
 {
-        return text_is_name(name) && strcmp(name, SOCKET_NAME) != 0;
+        return text_is_name(name) && strcmp(name, SOCKET_NAME) != 0 && strcmp(name, PROXY_NAME) != 0;
+}
+
+/* A path in the session's directory, if it may have such a file. */
+static int file_path(Sessions *sessions, const char *id, const char *name, Session **ret, char **ret_path)
+{
+        Session *session = sessions_find(sessions, id);
+
+        if (!is_file_name(name))
+                return SESSIONS_E_NAME;
+        if (!session)
+                return SESSIONS_E_NOT_FOUND;
+        if (asprintf(ret_path, "%s/%s", session->directory, name) < 0) {
+                *ret_path = NULL;
+                return -ENOMEM;
+        }
+        *ret = session;
+        return 0;
+}
+
+static int write_file(const Session *session, const char *name, Slice content, mode_t mode)
+{
+        return runtime_dir_write(session->directory_fd, name, content, mode,
+                                 !session->sessions->config.runtime->memory_backed);
 }
 
 int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content,
                         char **ret_path)
 {
         _cleanup_(freep) char *path = NULL;
-        Session *session = sessions_find(sessions, id);
-        int r;
+        Session *session;
+        int r = file_path(sessions, id, name, &session, &path);
 
-        if (!is_file_name(name))
-                return SESSIONS_E_NAME;
-        if (!session)
-                return SESSIONS_E_NOT_FOUND;
-        if (asprintf(&path, "%s/%s", session->directory, name) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
+        if (r)
+                return r;
         /* Only a privileged broker could give a file away, and this one has dropped its privileges.
          */
         if (session->uid != geteuid())
                 return SESSIONS_E_USER;
-        r = runtime_dir_write(session->directory_fd, name, content, 0400,
-                              !sessions->config.runtime->memory_backed);
+        r = write_file(session, name, content, 0400);
+        if (r < 0)
+                return r;
+        *ret_path = take_ptr(path);
+        return 0;
+}
+
+int sessions_write_certificate(Sessions *sessions, const char *id, const char *name, const char *bundle,
+                               Slice content, char **ret_path)
+{
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_(buf_deinit) Buf all = BUF_NULL(HOST_ROOTS_MAX);
+        Session *session;
+        int r = is_file_name(bundle) ? file_path(sessions, id, name, &session, &path) : SESSIONS_E_NAME;
+
+        if (r)
+                return r;
+        r = buf_append(&all, content.data, content.size);
+        if (r == 0)
+                r = host_roots_append(&all, (*sessions->config.settings)->ca_file);
+        if (r == 0)
+                r = write_file(session, bundle, buf_slice(&all), 0444);
+        if (r == 0)
+                r = write_file(session, name, content, 0444);
         if (r < 0)
                 return r;
         *ret_path = take_ptr(path);

@@ -5,6 +5,7 @@
  * it died. Listener and descriptor are kept here, so that neither is lost with the process.
  */
 #include "supervisor/child.h"
+#include "supervisor/config.h"
 #include "supervisor/lifeline.h"
 #include "supervisor/runtime_dir.h"
 
@@ -24,6 +25,7 @@ enum {
 typedef struct SessionsConfig {
         const ChildContext *context;
         const RuntimeDir *runtime;
+        Config *const *settings; /* in force when it is looked at */
         const char *executable;
         const char *const *arguments; /* of the session process */
         const char *const *environment;
@@ -47,6 +49,7 @@ typedef struct SessionSpec {
         bool connection; /* the lifeline is a control connection that the gate serves */
         int lifeline_fd; /* taken over, also on failure; -1: the lifetime alone */
         bool want_descriptor;
+        bool proxy; /* proxy.sock too */
 } SessionSpec;
 
 /* `ret_descriptor` is the client's end, the caller's to close, or -1. SESSIONS_E_*. */
@@ -61,6 +64,10 @@ int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata)
 /* Mode 0400, of the session's user. The path is the caller's to free. SESSIONS_E_*. */
 int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content,
                         char **ret_path) NODISCARD NONNULL(1, 2, 3, 5);
+/* A certificate, which is no secret: mode 0444, and once more as `bundle` with the roots of this host
+ * and of the configuration behind it. SESSIONS_E_*. */
+int sessions_write_certificate(Sessions *sessions, const char *id, const char *name, const char *bundle,
+                               Slice content, char **ret_path) NODISCARD NONNULL(1, 2, 3, 4, 6);
 Session *sessions_find(Sessions *sessions, const char *id) NONNULL(1, 2);
 
 /* Calls `each` for every session that is not being ended; nothing may be added or ended meanwhile.
@@ -71,6 +78,8 @@ int sessions_each(Sessions *sessions, int (*each)(void *userdata, Session *sessi
 const char *session_id(const Session *session) NONNULL(1);
 const char *session_directory(const Session *session) NONNULL(1);
 const char *session_socket(const Session *session) NONNULL(1);
+/* NULL: it has none. */
+const char *session_proxy_socket(const Session *session) NONNULL(1);
 /* Its process; not running until first use. */
 Child *session_child(const Session *session) NONNULL(1);
 /* Whether the lifeline is still there. */

@@ -43,6 +43,7 @@ static void advance(Supervisor *supervisor)
         case PHASE_STOPPING_GATE:
                 supervisor->sessions = sessions_free(supervisor->sessions);
                 supervisor->providers = providers_free(supervisor->providers);
+                supervisor->egresses = egresses_free(supervisor->egresses);
                 if (stop_role(supervisor, PHASE_STOPPING_VAULT, supervisor->vault, VAULT_END_USEC))
                         return;
                 __attribute__((fallthrough));
@@ -107,8 +108,10 @@ static int on_gone(void *userdata, Child *child)
                         advance(supervisor);
                 return 0;
         }
-        if (child == supervisor->vault) /* nobody waits for what they do */
-                providers_stop_all(supervisor->providers);
+        if (child == supervisor->vault) {
+                providers_stop_all(supervisor->providers); /* nobody waits for what they do */
+                egresses_stop_all(supervisor->egresses);   /* nobody could revoke what they hold */
+        }
         if (!supervisor->ready && child_failures(child) >= START_ATTEMPTS) {
                 log_line(supervisor->config.log, LOG_LEVEL_ERROR, child_name(child),
                          "does not start; the broker gives up");
@@ -187,6 +190,7 @@ static int add_sessions(Supervisor *supervisor)
         const SessionsConfig config = {
                 .context = &supervisor->context,
                 .runtime = supervisor->config.runtime,
+                .settings = &supervisor->settings,
                 .executable = supervisor->roles.commands[ROLE_SESSION].executable,
                 .arguments = supervisor->roles.commands[ROLE_SESSION].arguments,
                 .environment = supervisor->roles.environment,
@@ -210,6 +214,18 @@ static int add_providers(Supervisor *supervisor)
         };
 
         return providers_new(&supervisor->providers, &config);
+}
+
+static int add_egresses(Supervisor *supervisor)
+{
+        const EgressesConfig config = {
+                .context = &supervisor->context,
+                .executable = supervisor->roles.commands[ROLE_EGRESS].executable,
+                .arguments = supervisor->roles.commands[ROLE_EGRESS].arguments,
+                .environment = supervisor->roles.environment,
+        };
+
+        return egresses_new(&supervisor->egresses, &config);
 }
 
 /* ---- life ---- */
@@ -271,6 +287,8 @@ int supervisor_new(Supervisor **ret, const SupervisorConfig *config, Config *set
         if (r == 0)
                 r = add_providers(supervisor);
         if (r == 0)
+                r = add_egresses(supervisor);
+        if (r == 0)
                 r = add_sessions(supervisor);
         if (r < 0)
                 return r;
@@ -285,6 +303,7 @@ Supervisor *supervisor_free(Supervisor *supervisor)
         supervisor->phase = PHASE_STOPPED;
         supervisor->sessions = sessions_free(supervisor->sessions);
         supervisor->providers = providers_free(supervisor->providers);
+        supervisor->egresses = egresses_free(supervisor->egresses);
         supervisor->gate = child_free(supervisor->gate);
         supervisor->vault = child_free(supervisor->vault);
         supervisor->keyring = child_free(supervisor->keyring);

@@ -1,6 +1,7 @@
 #pragma once
 /* The supervisor's own files: supervisor.c (life), edges.c, serve.c (calls of children), reload.c.
  */
+#include "supervisor/egresses.h"
 #include "supervisor/providers.h"
 #include "supervisor/roles.h"
 #include "supervisor/sessions.h"
@@ -29,6 +30,7 @@ struct Supervisor {
         Child *vault, *keyring, *gate;
         Sessions *sessions;
         Providers *providers;
+        Egresses *egresses;
         uint64_t started;       /* wall clock */
         char *boot_id;          /* NULL where the epoch is memory-backed */
         bool gate_listens;      /* it was told to, in this run of it */
@@ -51,6 +53,12 @@ static inline void supervisor_log(const Supervisor *supervisor, LogLevel level, 
 int edges_keyring(Supervisor *supervisor) NODISCARD NONNULL(1);
 int edges_gate(Supervisor *supervisor) NODISCARD NONNULL(1);
 int edges_session(void *supervisor, Session *session) NODISCARD NONNULL(1, 2);
+enum {
+        _EDGES_E_SUCCESS,
+        EDGES_E_ABSENT, /* one of the two does not run */
+};
+/* A session's process with the egress of one of its profiles. EDGES_E_ABSENT. */
+int edges_egress(Supervisor *supervisor, Session *session, const char *profile) NODISCARD NONNULL(1, 2, 3);
 /* All of the vault's, then what it is told at its start. */
 int edges_vault(Supervisor *supervisor) NODISCARD NONNULL(1);
 /* Tells the vault who runs. */

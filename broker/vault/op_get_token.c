@@ -103,7 +103,7 @@ static TokenOp *op_new(Vault *vault, Request *request, const char *session, Audi
                 return NULL;
         op->vault = vault;
         op->request = request;
-        op->pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+        op->pool = POOL_NULL(SESSION_POOL_MAX);
         (void)snprintf(op->name, sizeof(op->name), "%s", session);
         op->event = event;
         op->event.session = op->name;

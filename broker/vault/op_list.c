@@ -126,7 +126,7 @@ int op_list_sessions(Vault *vault, Request *request)
         if (is_starting(vault, request, &r))
                 return r;
         while (r == 0 && more) {
-                Pool pool = POOL_NULL(PAGE_POOL_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, all, after, NARROW_PAGE, &pool, &records, &n);
                 for (size_t i = 0; r == 0 && i < n; i++) {

@@ -461,7 +461,7 @@ static int insert(OpenOp *op)
         seal_token_hash(op->vault->seal, secret_slice(op->session_secret), op->session.secret_hash);
         r = db_begin(op->vault->db);
         if (r == 0)
-                r = rows_session_insert(op->vault->db, &op->session);
+                r = rows_session_insert(op->vault->db, &op->session, NULL);
         if (r == 0)
                 r = audit_append(op->vault->audit, &event);
         if (r == 0)

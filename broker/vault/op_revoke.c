@@ -204,7 +204,7 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         int r = 0;
 
         while (r >= 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(op->vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
                 if (vault_db_failed(op->vault, r, failure))
@@ -265,7 +265,7 @@ static void try_cutoff(RevokeOp *op, CutoffKind kind, const char *value, Failure
 
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
 {
-        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        Pool pool = POOL_NULL(SESSION_POOL_MAX);
         SessionRecord record = { .state = SESSION_LIVE };
         int r;
 

@@ -337,6 +337,28 @@ def test_open_prints_no_secret_unasked():
         equal(len(home.broker.asked("CloseSession")), 1)
 
 
+def test_open_says_how_the_proxy_is_reached():
+    proxy = {"proxy_socket": "/r/s/proxy.sock", "ca": "/r/s/ca.pem", "ca_bundle": "/r/s/ca-bundle.pem",
+             "hosts": ["api.example", "*.b.example:8443"]}
+    with Home({}) as home:
+        home.broker.handlers["OpenSession"] = lambda p: dict(open_reply(home), **proxy)
+        document = home.json("open", "p", "--lifetime", "--proxy", "127.0.0.1:3128", "--sandboxed")
+        equal({name: document[name] for name in proxy}, proxy)
+        parameters = home.broker.calls[-1][1]
+        equal((parameters["proxy"], parameters["sandboxed"]), ("127.0.0.1:3128", True))
+        words = home.run("open", "p", "--lifetime", "--proxy", "[::1]:3128").stdout.decode()
+        for text in ("/r/s/proxy.sock", "/r/s/ca.pem", "/r/s/ca-bundle.pem", "api.example", "*.b.example:8443"):
+            holds(text + "\n" in words, words)
+        holds("sandboxed" not in home.broker.calls[-1][1])
+        for bad in ("3128", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "::1:3128", "a b:1", "u@h:1", "[::1]",
+                    "h:1/x", "h:+1"):
+            equal(home.run("open", "p", "--lifetime", "--proxy", bad).returncode, 2, bad)
+        home.broker.handlers["OpenSession"] = lambda p: open_reply(home)
+        document = home.json("open", "p", "--lifetime")
+        equal((document["proxy_socket"], document["ca"], document["hosts"]), (None, None, []))
+        holds("proxy" not in home.broker.calls[-1][1])
+
+
 def test_token_from_outside_and_inside():
     token = {"profile": "p", "token": SECRET, "expires": times(60)}
     with Home({"GetToken": lambda p: token}) as home:

@@ -11,7 +11,7 @@ import unittest
 
 MCPCREDD = os.environ["MCPCREDD"]
 FAKE_ROLE = os.environ["FAKE_ROLE"]
-ROLES = ("gate", "session", "vault", "keyring", "provider")
+ROLES = ("gate", "session", "vault", "keyring", "provider", "egress")
 STANDING = ("gate", "vault", "keyring")  # those that run from the start
 SESSION = "s-0123456789abcdef"
 

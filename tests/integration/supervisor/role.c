@@ -102,7 +102,9 @@ static void describe(Fake *fake, const Request *request)
 
         if (strcmp(name, "Attach") == 0)
                 trace(fake, "Attach %s %s", role_names[attach->peer],
-                      attach->session ? attach->session : "-");
+                      attach->session   ? attach->session
+                      : attach->profile ? attach->profile
+                                        : "-");
         else if (strcmp(name, "ConfigureProfile") == 0)
                 trace(fake, "ConfigureProfile %s ttl=%llu", profile->name,
                       (unsigned long long)profile->ttl);
@@ -220,7 +222,9 @@ static int on_created(void *userdata, const Reply *reply)
         const CreateSessionReply *body = reply->body;
         char text[8192];
 
-        (void)snprintf(text, sizeof(text), "ok %s", body ? body->socket : "");
+        (void)snprintf(text, sizeof(text), "ok %s%s%s", body ? body->socket : "",
+                       body && body->proxy_socket ? " " : "",
+                       body && body->proxy_socket ? body->proxy_socket : "");
         return tell(userdata, reply, text);
 }
 
@@ -290,24 +294,34 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
         WriteFileRequest file = { .session = words[1], .name = words[2] };
         SetEpochRequest epoch = { .epoch = words[1] };
         StartProviderRequest provider = { .provider = "github" };
+        EgressProcessRequest egress = { .profile = words[1] };
+        JoinEgressRequest join = { .session = words[1], .profile = words[2] };
         StopProviderRequest stop = { .pid = words[1] ? strtoull(words[1], NULL, 10) : 0 };
 
         if (strcmp(words[0], "create") == 0) {
                 create.lifeline = strcmp(words[2], "connection") == 0 ? LIFELINE_CONNECTION
                                   : strcmp(words[2], "lifetime") == 0 ? LIFELINE_LIFETIME
                                                                       : LIFELINE_DESCRIPTOR;
+                create.proxy = words[3] && strcmp(words[3], "proxy") == 0;
                 create.want_descriptor = words[3] && strcmp(words[3], "fd") == 0;
                 if (words[3] && words[3][0] >= '0' && words[3][0] <= '9')
                         create.uid = strtoull(words[3], NULL, 10);
                 call(fake, VAULT_CREATE_SESSION, &create, packet, on_created);
         } else if (strcmp(words[0], "end") == 0)
                 call(fake, VAULT_END_SESSION, &end, packet, on_done);
-        else if (strcmp(words[0], "write") == 0) {
+        else if (strcmp(words[0], "write") == 0 || strcmp(words[0], "certificate") == 0) {
+                file.bundle = words[0][0] == 'c' ? "bundle.pem" : NULL;
                 if (secret_from_bytes(&file.content, fake->arena, slice_text(words[3])))
                         abort();
                 call(fake, VAULT_WRITE_FILE, &file, packet, on_written);
                 secret_free(file.content);
-        } else if (strcmp(words[0], "epoch") == 0)
+        } else if (strcmp(words[0], "start-egress") == 0)
+                call(fake, VAULT_START_EGRESS, &egress, packet, on_done);
+        else if (strcmp(words[0], "stop-egress") == 0)
+                call(fake, VAULT_STOP_EGRESS, &egress, packet, on_done);
+        else if (strcmp(words[0], "join") == 0)
+                call(fake, VAULT_JOIN_EGRESS, &join, packet, on_done);
+        else if (strcmp(words[0], "epoch") == 0)
                 call(fake, VAULT_SET_EPOCH, &epoch, packet, on_done);
         else if (strcmp(words[0], "held") == 0)
                 call(fake, VAULT_LIST_HELD, &nothing, packet, on_held);
@@ -334,6 +348,16 @@ static void command_gate(Fake *fake, char *words[4], const Packet *packet)
         call(fake, GATE_ATTEST, &request, packet, on_attested);
 }
 
+static void command_session(Fake *fake, char *words[4], const Packet *packet)
+{
+        KeepRequest keep = { 0 };
+
+        for (uint32_t i = 0; service_names[i]; i++)
+                if (strcmp(service_names[i], words[1]) == 0)
+                        keep.service = i;
+        call(fake, FROM_SESSION_KEEP, &keep, packet, on_done);
+}
+
 static void command(Fake *fake, char *words[4], const Packet *packet)
 {
         if (strcmp(words[0], "garbage") == 0)
@@ -344,6 +368,8 @@ static void command(Fake *fake, char *words[4], const Packet *packet)
                 fprintf(stderr, "%s\n", words[1]);
         else if (strcmp(fake->role, "gate") == 0)
                 command_gate(fake, words, packet);
+        else if (strcmp(fake->role, "session") == 0)
+                command_session(fake, words, packet);
         else
                 command_vault(fake, words, packet);
 }
@@ -411,7 +437,7 @@ static int listen_for_commands(Fake *fake)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         char path[PATH_MAX];
 
-        if (strcmp(fake->role, "session") == 0 || strcmp(fake->role, "provider") == 0)
+        if (strcmp(fake->role, "provider") == 0)
                 return 0;
         beside(fake, "sock", path);
         (void)unlink(path);
