@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef SO_NETNS_COOKIE
@@ -17,6 +18,13 @@
 #define ROUND_MAX 16
 /* Until accept() is tried again when the process or the system is out of descriptors. */
 #define PAUSE_USEC (100U * USEC_PER_MSEC)
+
+typedef union Address {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un path;
+} Address;
 
 typedef struct Listener {
         List link;
@@ -61,11 +69,7 @@ static const char *check_kind(int fd, int type, int protocol)
 
 static const char *check_loopback(int fd)
 {
-        union {
-                struct sockaddr any;
-                struct sockaddr_in v4;
-                struct sockaddr_in6 v6;
-        } address = { 0 };
+        Address address = { 0 };
         socklen_t size = sizeof(address);
 
         if (getsockname(fd, &address.any, &size) < 0)
@@ -80,16 +84,16 @@ static const char *check_loopback(int fd)
 /* A datagram socket that is connected would answer one peer alone. */
 static const char *check_bound(int fd)
 {
-        struct sockaddr_storage address;
+        Address address = { 0 };
         socklen_t size = sizeof(address);
 
-        if (getpeername(fd, (struct sockaddr *)&address, &size) == 0)
+        if (getpeername(fd, &address.any, &size) == 0)
                 return "connected";
         size = sizeof(address);
-        if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        if (getsockname(fd, &address.any, &size) < 0)
                 return "without an address";
-        if ((address.ss_family == AF_INET && ((struct sockaddr_in *)&address)->sin_port == 0) ||
-            (address.ss_family == AF_INET6 && ((struct sockaddr_in6 *)&address)->sin6_port == 0))
+        if ((address.any.sa_family == AF_INET && address.v4.sin_port == 0) ||
+            (address.any.sa_family == AF_INET6 && address.v6.sin6_port == 0))
                 return "not bound";
         return NULL;
 }
@@ -187,7 +191,7 @@ static bool is_known(void *userdata, const char *name)
         return grants_name(session->grants, name);
 }
 
-static void answer(const Listener *listener, Slice query, struct sockaddr_storage *peer, socklen_t size)
+static void answer(const Listener *listener, Slice query, Address *peer, socklen_t size)
 {
         uint8_t out[DNS_ANSWER_MAX];
         struct iovec part = { .iov_base = out };
@@ -205,9 +209,9 @@ static int on_queries(void *userdata, UNUSED uint32_t events)
 
         for (int i = 0; i < ROUND_MAX; i++) {
                 uint8_t query[DNS_QUERY_MAX + 1];
-                struct sockaddr_storage peer;
+                Address peer;
                 socklen_t size = sizeof(peer);
-                ssize_t n = recvfrom(listener->fd, query, sizeof(query), MSG_DONTWAIT, (struct sockaddr *)&peer, &size);
+                ssize_t n = recvfrom(listener->fd, query, sizeof(query), MSG_DONTWAIT, &peer.any, &size);
 
                 if (n < 0 && errno == EAGAIN)
                         break;

@@ -107,12 +107,6 @@ static int copy_lower(Pool *pool, Slice name, const char **ret)
         return 0;
 }
 
-/* Egress speaks with the upstream on its own terms, and what it can look through is its own to say. */
-static bool is_ours(Slice name)
-{
-        return http_name_is(name, "Accept-Encoding") || http_name_is(name, "Range") || http_name_is(name, "If-Range");
-}
-
 static int build_headers(const HttpHead *head, Pool *pool, EgressRequest *ret)
 {
         HeaderField *fields;
@@ -127,7 +121,7 @@ static int build_headers(const HttpHead *head, Pool *pool, EgressRequest *ret)
                 const HttpHeader *header = &head->headers[i];
                 HeaderField *field = &fields[ret->headers.n];
 
-                if (http_is_hop_by_hop(head, header->name) || is_ours(header->name))
+                if (http_is_hop_by_hop(head, header->name))
                         continue;
                 if (!text_is_utf8(header->value))
                         return REFUSAL_ENCODING;
