@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 SEED = 20260731
-CASES = 4000
+CASES = 3000
 QUESTIONS = 12
 
 LABELS = ["a", "api", "b-1", "xn--x", "github"]
