@@ -203,6 +203,18 @@ def test_add_sends_the_secret_beside_the_message():
         holds(SECRET not in json.dumps([call[:2] for call in home.broker.calls]))
 
 
+def test_add_takes_the_hosts_of_a_preset():
+    with Home({"AddSecret": lambda p: {"generation": 1}}) as home:
+        equal(home.run("add", "github", "--preset", "github", "--host", "ghe.example", "--stdin", stdin="x").returncode, 0)
+        parameters = home.broker.asked("AddSecret")[0][1]
+        equal((parameters["provider"], parameters["hosts"]),
+              ("static", ["api.github.com", "uploads.github.com", "github.com", "ghe.example"]))
+        for name in ("nonsense", "generic"):
+            done = home.run("add", "k", "--preset", name, "--stdin", stdin="x")
+            equal(done.returncode, 2)
+            holds(b"openai" in done.stderr and b"slack" in done.stderr, done)
+
+
 def test_secret_sources():
     with Home({"AddSecret": lambda p: {"generation": 1}}) as home:
         path = home.path / "secret"
