@@ -1,12 +1,13 @@
 #include "supervisor/config_builder.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "ipc/channel.h"
 #include "wire/field.h"
 #include <stdio.h>
 
 #define ITEM_MAX        512U /* longest item of a list */
 #define CALLER_UIDS_MAX 64U
-#define TTL_MIN         1U
+#define PROFILE_SIZE_MAX (CHANNEL_FRAME_MAX - 8192U)
 
 ConfigProfile *config_profile(const ConfigBuilder *builder)
 {
@@ -513,6 +514,18 @@ void config_builder_key(void *userdata, unsigned line, const char *name, const c
                 problems_add(builder->problems, builder->file, line, "%s = %s: %s", name, value, wrong);
 }
 
+/* It has to fit one message to the vault, and the vault's one about it. */
+static void check_size(ConfigBuilder *builder, const ConfigProfile *profile, const ConfigSection *section)
+{
+        Buf buf = BUF_NULL(PROFILE_SIZE_MAX);
+
+        if (schema_encode(&schema_config_profile, profile, &buf) == -ENOBUFS)
+                problems_add(builder->problems, section->file, section->line,
+                             "profile \"%s\" is too large: all its lists together have at most %u bytes",
+                             profile->name, PROFILE_SIZE_MAX);
+        buf_deinit(&buf);
+}
+
 void config_builder_finish(ConfigBuilder *builder)
 {
         const Config *config = builder->config;
@@ -537,5 +550,7 @@ void config_builder_finish(ConfigBuilder *builder)
                         section->bad = true;
                 }
                 config_egress_finish(builder, profile, section);
+                if (!problems_any(builder->problems))
+                        check_size(builder, profile, section);
         }
 }

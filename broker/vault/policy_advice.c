@@ -102,8 +102,9 @@ static int check_hosts(const ConfigProfile *profile, const Preset *preset, const
         TextList allowed = { .items = items };
         Pool pool = POOL_NULL(POOL_MAX);
         int r = egress_hosts_allowed(profile->egress, false, LIMIT_RULES, &pool, &allowed);
+        bool meet = egress_hosts_meet(&allowed, sealed);
 
-        for (size_t i = 0; r == 0 && i < sealed->n; i++) {
+        for (size_t i = 0; r == 0 && meet && i < sealed->n; i++) {
                 const TextList one = { &sealed->items[i], 1 };
 
                 if (!egress_hosts_meet(&allowed, &one) && !is_of_preset(preset, sealed->items[i]))
@@ -119,7 +120,7 @@ static int check_hosts(const ConfigProfile *profile, const Preset *preset, const
                             "Profile %s allows %s, where secret %s may not be sent: requests go there without it (%s).",
                             profile->name, allowed.items[i], profile->secret, profile->source);
         }
-        if (r == 0 && !egress_hosts_meet(&allowed, sealed))
+        if (r == 0 && !meet)
                 say(advice, "Allow something at a host of the secret, or add the secret for these hosts.",
                     "Profile %s never uses secret %s: no rule allows a host of it (%s).", profile->name,
                     profile->secret, profile->source);

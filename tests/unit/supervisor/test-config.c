@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "base/fd.h"
+#include "wire/field.h"
 
 static const char *corpus;
 
@@ -501,6 +502,21 @@ START_TEST(too_many)
 }
 END_TEST
 
+/* Each list is within its limits, and all of them together are more than a message. */
+START_TEST(too_large_for_a_message)
+{
+        static char text[512 * 1024];
+        size_t n = (size_t)snprintf(text, sizeof(text), "%s", Q);
+
+        for (unsigned i = 0; i < LIMIT_REPOSITORIES; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "repositories = octo/%0170u\n", i);
+        for (unsigned i = 0; i < 100; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n,
+                                      "allow = GET a.b /%0160u\ndeny = GET a.b /%0160u\n", i, i);
+        refused(text, "f:1: profile \"a\" is too large");
+}
+END_TEST
+
 static void parse_any(const uint8_t *data, size_t size)
 {
         _cleanup_(config_freep) Config *config = NULL;
@@ -581,6 +597,7 @@ int main(int argc, char **argv)
         tcase_add_test(tests, nul_byte);
         tcase_add_test(tests, long_line);
         tcase_add_test(tests, too_many);
+        tcase_add_test(tests, too_large_for_a_message);
         tcase_add_test(tests, sweep);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);
