@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.environ["TEST_SUPPORT"])
 import certs  # noqa: E402
@@ -122,6 +123,16 @@ class Playground:
         self.tell("sync")
         return [line for line in self.events if line.startswith(start)]
 
+    def reported(self, start, act):
+        """Does it until a report of it comes: there are a handful a second."""
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            act()
+            found = self.seen("report " + start)
+            if found:
+                return found
+        raise AssertionError(f"no report {start!r}: {self.events[-20:]}")
+
     def request(self):
         """The next one that an egress gets."""
         return json.loads(self.wait("request ")[len("request "):])
@@ -223,7 +234,7 @@ class Client:
 
     def __init__(self, sock):
         self.sock = sock
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -246,13 +257,16 @@ class Client:
     def until(self, mark):
         while mark not in self.buffer:
             self.more()
-        data, self.buffer = self.buffer.split(mark, 1)
+        size = self.buffer.index(mark)
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size + len(mark)]
         return data
 
     def exactly(self, size):
         while len(self.buffer) < size:
             self.more()
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
         return data
 
     def head(self):
@@ -292,7 +306,8 @@ class Client:
             while True:
                 self.more()
         except (EOFError, ConnectionError, ssl.SSLError):
-            data, self.buffer = self.buffer, b""
+            data = bytes(self.buffer)
+            self.buffer.clear()
             return data
 
     def ended(self):
