@@ -47,6 +47,11 @@ static Step refuse(Client *client, const Refusal *refusal, bool clean)
         bool keeps = may_go_on(client, exchange), head_request = exchange->frame.head_request;
         Step step;
 
+        /* Of a response that is still here nobody has seen anything. */
+        if (exchange->responded && !exchange->begun && !client->stream.full) {
+                buf_clear(&client->stream.out);
+                exchange->responded = false;
+        }
         if (exchange->responded) {
                 client_die(client); /* cut, so that nobody takes it for whole */
                 return STEP_ON;
@@ -242,13 +247,21 @@ static Step lose(Client *client)
         return exchange_refuse(client, REFUSAL_EGRESS_GONE);
 }
 
+/* An answer that comes before the request is whole may be the echo of what came so far, or a refusal. */
+static bool says_close(const Client *client, const Exchange *exchange, const EgressResponse *response)
+{
+        if (exchange->upload_done)
+                return !may_go_on(client, exchange);
+        return !exchange->keeps || response->status >= 300;
+}
+
 static int take_response(Client *client, Exchange *exchange, const EgressResponse *response)
 {
         int r;
 
         if (exchange->responded || (response->upgraded && !exchange->request.upgrade))
                 return -EPROTO;
-        exchange->frame.closes = !may_go_on(client, exchange);
+        exchange->frame.closes = says_close(client, exchange, response);
         r = response_write_head(response, &exchange->frame, &client->stream.out);
         exchange->responded = true;
         exchange->upgraded = response->upgraded;
@@ -307,8 +320,6 @@ static Step take_message(Client *client, Exchange *exchange, const LaneMessage *
         case LANE_FRAME_REQUEST:
                 break;
         }
-        if (r < 0 && exchange->responded)
-                client_die(client); /* also with a head that was written in part */
         return r < 0 ? lose(client) : STEP_ON;
 }
 
@@ -481,6 +492,7 @@ Step exchange_run(Client *client)
         }
         client->moved = client->moved || flushed;
         moved = moved || flushed;
+        exchange->begun = exchange->begun || (flushed && exchange->responded);
         if (exchange->download_done)
                 return finish(client, exchange);
         step = upload(client, exchange, &moved);

@@ -29,7 +29,9 @@ typedef struct Exchange {
         ResponseFrame frame;
         bool keeps;      /* the client would send another request */
         bool pipelined;  /* it has done so already */
-        bool responded, download_done, upgraded;
+        bool responded;  /* the head is in the client's output */
+        bool begun;      /* and the client has some of it */
+        bool download_done, upgraded;
 } Exchange;
 
 /* Gives the lane up, unless it was given back. */

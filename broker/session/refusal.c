@@ -6,7 +6,7 @@
 #define BODY_MAX 4096U
 
 static const Refusal refusals[_REFUSAL_END] = {
-        [REFUSAL_HOST] = { 403, "host", "No profile of this session allows this host.", 0, true, REPORT_DENIED },
+        [REFUSAL_HOST] = { 403, "host-denied", "No profile of this session allows this host.", 0, true, REPORT_DENIED },
         [REFUSAL_PLAIN_HTTP] = { 403, "plain-http", "Only https is passed on: ask for https:// instead.", 0, true,
                                  REPORT_DENIED },
         [REFUSAL_MISMATCH] = { 421, "host-mismatch",
