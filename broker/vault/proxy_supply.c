@@ -2,6 +2,7 @@
 #include "vault/egress_hosts.h"
 #include "vault/egresses.h"
 #include "vault/mint.h"
+#include "vault/revoker.h"
 #include "vault/rows_lease.h"
 #include "vault/secret_load.h"
 #include "vault/token_turn.h"
@@ -228,14 +229,30 @@ static int give(Supply *op, Secret *token, uint64_t life)
         return put_in_force(op, &secret, token);
 }
 
+/* The handle went while it was being minted: it is given to nobody. */
+static int drop_minted(Supply *op, const char *lease, const Failure *failure)
+{
+        Vault *vault = op->vault;
+        Failure ignored;
+        int r;
+
+        r = rows_lease_end(vault->db, lease, vault_now(vault), "revoked while it was being minted");
+        if (r != DB_E_NOT_FOUND) /* its session took it along */
+                (void)vault_db_failed(vault, r, &ignored);
+        r = revoker_wake(vault->revoker);
+        return r < 0 ? r : fail(op, failure);
+}
+
 static int on_minted(void *userdata, Secret *token, uint64_t expires, const char *lease, const Failure *failure)
 {
         _cleanup_(secret_freep) Secret *owned = token;
         Supply *op = userdata;
         Failure mine = *failure;
 
-        if (failed(&mine) || !look(op, &mine))
+        if (failed(&mine))
                 return fail(op, &mine);
+        if (!look(op, &mine))
+                return drop_minted(op, lease, &mine);
         (void)snprintf(op->supplied.lease, sizeof(op->supplied.lease), "%s", lease);
         op->supplied.expires = expires;
         return give(op, owned, expires - MIN(expires, vault_now(op->vault)));
