@@ -84,6 +84,25 @@ def test_profile_says_why_it_cannot_be_opened():
         holds("octo/hello" in text and "contents: read" in text and "30m" in text, text)
         holds("no secret github" in home.run("profile", "bad").stdout.decode())
         equal(home.run("profile", "absent").returncode, 6)
+
+
+def test_profile_shows_the_way_out_as_it_is_in_force():
+    egress = {"slot": "header", "slot_name": "x-api-key", "slot_prefix": "Token ", "scrub": "strict", "rate": 60,
+              "rate_seconds": 60, "max_body": 1024, "websocket": True,
+              "allow": ["GET api.example.com /v1/**", "POST api.example.com /v1/x"],
+              "deny": ["* api.example.com /v1/keys/**"]}
+    row = profile_row("way", deliver="endpoint", preset="generic", egress=egress, env_url="BASE_URL",
+                      url_host="api.example.com", url_path="/v1", variables={"OTHER": "{handle}"})
+    with Home({"ListProfiles": lambda p: {"profiles": [row]}}) as home:
+        equal(home.json("profile", "way")["profiles"][0]["egress"]["allow"], egress["allow"])
+        text = home.run("profile", "way").stdout.decode()
+        for line in ("preset        generic", 'key stands in header x-api-key "Token "',
+                     "base URL      BASE_URL, for https://api.example.com/v1", "allow         GET api.example.com /v1/**",
+                     "              POST api.example.com /v1/x", "deny          * api.example.com /v1/keys/**",
+                     "rate          60/min", "max body      1024 bytes", "scrub         strict", "websocket     yes",
+                     "sets          OTHER={handle}"):
+            holds(line in text, text)
+        holds("max uses" not in text and "cookies" not in text, text)
         equal(home.run("profile", "absent", "--json").returncode, 6)
 
 
