@@ -78,14 +78,18 @@ static void add_binds(const SandboxCommand *command, Strings *to)
 /*
  * Puts a descriptor's contents in the place of a file of /etc. That may be a link, dangling in here
  * where it ends in a directory that is hidden, and the file is then made there. A file that is not
- * there at all cannot be made in a read-only directory, and nothing is missed without it.
+ * there at all cannot be made in a read-only directory, and nothing is missed without it. One that is
+ * mounted there and deleted where it came from (a container's, say) cannot be mounted over, and
+ * stays.
  */
 static void add_contents(const SandboxCommand *command, Strings *to, int fd, const char *path)
 {
         _cleanup_(free_memory) char *end = path_follow(path);
         struct stat st;
 
-        if (!end || fd < 0 || (!places_hide(command->places, end) && stat(end, &st) < 0))
+        if (!end || fd < 0)
+                return;
+        if (!places_hide(command->places, end) && (stat(end, &st) < 0 || st.st_nlink == 0))
                 return;
         add_pair(to, "--perms", "0644");
         add_number(to, "--ro-bind-data", fd);
