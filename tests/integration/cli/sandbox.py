@@ -414,7 +414,8 @@ def test_exit_status_passes():
             equal((done.stdout, done.stderr), (b"", b""))
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
             home.inside("sh", "-c", f"kill -{int(number)} $$", status=128 + number)
-        holds(b"no-such-program" in home.inside("no-such-program", status=127).stderr)
+        done = home.inside("no-such-program", status=127)
+        holds(b"no-such-program" in done.stderr and b"--ro" in done.stderr, done)
         home.inside("/etc/passwd", status=126)
         equal(len(home.broker.asked("CloseSession")), 9)
 
