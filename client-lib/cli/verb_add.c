@@ -36,11 +36,11 @@ static const char *guess_provider(const AddOptions *asked, const char *name)
 {
         if (asked->provider)
                 return asked->provider;
-        if (asked->preset)
-                return "static";
-        if (asked->app_id || asked->installation_id || strcmp(name, "github") == 0)
+        if (asked->app_id || asked->installation_id)
                 return "github_app";
-        return asked->hosts.n > 0 ? "static" : NULL;
+        if (asked->preset || asked->hosts.n > 0)
+                return "static";
+        return strcmp(name, "github") == 0 ? "github_app" : NULL;
 }
 
 static int set_parameter(mcpcred_addition *addition, const char *text)

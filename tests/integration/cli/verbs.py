@@ -209,6 +209,8 @@ def test_add_takes_the_hosts_of_a_preset():
         parameters = home.broker.asked("AddSecret")[0][1]
         equal((parameters["provider"], parameters["hosts"]),
               ("static", ["api.github.com", "uploads.github.com", "github.com", "ghe.example"]))
+        equal(home.run("add", "github", "--host", "api.github.com", "--stdin", stdin="x").returncode, 0)
+        equal(home.broker.asked("AddSecret")[1][1]["provider"], "static")
         for name in ("nonsense", "generic"):
             done = home.run("add", "k", "--preset", name, "--stdin", stdin="x")
             equal(done.returncode, 2)
