@@ -129,8 +129,8 @@ static const char *check_path(const char *text)
                 return wrong;
         r = http_canonical_target(slice_text(text), &path, &query, &has_query);
         if (r != 0 || !slice_is_text(slice(path.data, strlen((const char *)path.data)), text))
-                wrong = "no request has such a path: dot segments, \"//\", an encoded slash and the like are refused, and "
-                        "other characters are compared in their one canonical form";
+                wrong = "no request has such a path: dot segments, \"//\", an encoded slash and the like are "
+                        "refused, and other characters are compared in their one canonical form";
         buf_deinit(&path);
         buf_deinit(&query);
         return wrong;

@@ -138,6 +138,7 @@ static const char *set_ca_file(ConfigBuilder *builder, const char *value)
 static const char *set_upstream_proxy(ConfigBuilder *builder, const char *value)
 {
         static const char scheme[] = "http://";
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
         const char *host = value + strlen(scheme);
         const char *colon = strrchr(value, ':');
         uint64_t port;
@@ -145,7 +146,7 @@ static const char *set_upstream_proxy(ConfigBuilder *builder, const char *value)
         if (strlen(value) > LIMIT_URL || strncmp(value, scheme, strlen(scheme)) != 0 || !colon || colon <= host ||
             text_parse_u64(colon + 1, &port) || port < 1 || port > UINT16_MAX)
                 return "is http://HOST:PORT";
-        if (strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != (size_t)(colon - host) &&
+        if (strspn(host, letters) != (size_t)(colon - host) &&
             !(host[0] == '[' && strspn(host + 1, "0123456789abcdefABCDEF:.") == (size_t)(colon - host) - 2 &&
               colon[-1] == ']'))
                 return "is http://HOST:PORT, without a user, a path or anything else";

@@ -154,7 +154,7 @@ class Case(job.Case):
     def add_secrets(self):
         for name, (host, more, _) in SECRETS.items():
             hosts = [word for item in (host, *more) for word in ("--host", item)]
-            self.good("add", name, *hosts, "--stdin", stdin=self.keys[name])
+            self.good("add", name, "--provider", "static", *hosts, "--stdin", stdin=self.keys[name])
         ids = ["--app-id", self.upstreams.app_id, "--installation-id", "42"]
         self.good("add", "app", *ids, "--file", self.upstreams.app_key)
 

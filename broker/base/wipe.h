@@ -1,7 +1,7 @@
 #pragma once
 /*
- * An allocator that wipes what it frees, for the libraries of this role: libcurl and jansson copy
- * credentials on their way. Allocations are prefixed with their size, so pointers of this allocator
+ * An allocator that wipes what it frees, for the libraries of roles that speak with upstreams: libcurl
+ * and jansson copy credentials on their way. Allocations are prefixed with their size, so pointers of this allocator
  * and of malloc() must not be mixed.
  */
 #include "base/macros.h"

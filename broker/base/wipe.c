@@ -1,4 +1,4 @@
-#include "providers/wipe.h"
+#include "base/wipe.h"
 #include <sodium.h>
 #include <stdalign.h>
 #include <string.h>
