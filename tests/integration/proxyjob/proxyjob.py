@@ -215,10 +215,15 @@ def _install():
         sys.exit(77)
 
 
-def main(program):
+def enter(program):
+    """Does not return outside of a machine with the upstreams' names and the clients' packages."""
     if job.IN_MACHINE not in os.environ:
         _install()
     job.enter_machine(program, hosts=HOSTS, keep=[PYTHON_MODULES])
+
+
+def main(program):
+    enter(program)
     if DIRECT:
         sys.argv.remove("--direct")
     job.unittest.main(verbosity=2)
