@@ -24,21 +24,31 @@ static const char *secret_of(const mcpcred_session *session)
         return NULL;
 }
 
-/* From outside: by the descriptor that was asked for, or at the socket. */
-static int reach(mcpcred *client, const mcpcred_session *session, Link *link, Arena *arena,
-                 Secret **ret_secret)
+/* From outside, at its socket. */
+static int reach_path(mcpcred *client, const mcpcred_session *session, Link *link, Arena *arena,
+                      Secret **ret_secret)
 {
         const char *path = mcpcred_session_socket(session), *secret = secret_of(session);
 
-        if (mcpcred_session_fd(session) >= 0) {
-                link->fd = mcpcred_session_fd(session);
-                link->borrowed = true;
-                return 0;
-        }
         if (!path || !secret)
                 return client_fail(client, MCPCRED_E_PROTOCOL,
                                    "The broker gave no way to reach the session.");
         return inside_reach_path(client, link, path, false, slice_text(secret), arena, ret_secret);
+}
+
+/* By the descriptor that was asked for no secret is needed, and so no memory for one. */
+static int reach(mcpcred *client, const mcpcred_session *session, Link *link, Arena **ret_arena,
+                 Secret **ret_secret)
+{
+        if (session && mcpcred_session_fd(session) >= 0) {
+                link->fd = mcpcred_session_fd(session);
+                link->borrowed = true;
+                return 0;
+        }
+        if (arena_new(ret_arena, CLIENT_ARENA_SIZE))
+                return client_fail(client, MCPCRED_E_NO_MEMORY, "%s", "");
+        return session ? reach_path(client, session, link, *ret_arena, ret_secret)
+                       : inside_reach(client, link, *ret_arena, ret_secret);
 }
 
 int mcpcred_session_serve(mcpcred *client, const mcpcred_session *session, mcpcred_service service,
@@ -56,10 +66,7 @@ int mcpcred_session_serve(mcpcred *client, const mcpcred_session *session, mcpcr
         client_clear_error(client);
         if (fd < 0)
                 return client_fail(client, MCPCRED_E_MISUSE, "There is no socket to hand over.");
-        if (arena_new(&arena, CLIENT_ARENA_SIZE))
-                return client_fail(client, MCPCRED_E_NO_MEMORY, "%s", "");
-        r = session ? reach(client, session, &link, arena, &request.session)
-                    : inside_reach(client, &link, arena, &request.session);
+        r = reach(client, session, &link, &arena, &request.session);
         if (r == 0)
                 r = call_on_link(client, &link, &call);
         secret_free(request.session);

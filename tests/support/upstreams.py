@@ -35,9 +35,9 @@ def make_key(host="", size=60):
 class Upstreams(standin.Standin):
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "upstreams_standin.py")
 
-    def new_key(self, host, name="test", **options):
+    def new_key(self, host, name="test", value=None, **options):
         """A key that the host knows from now on; api.github.com's is a personal access token."""
-        key = make_key(host)
+        key = value or make_key(host)
         if host == "api.github.com":
             self.add_personal_token(key, **options)
         else:

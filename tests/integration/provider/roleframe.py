@@ -125,7 +125,7 @@ FAULT_BODY = Record(
     ("fault", "u64"), ("message", "text"), ("remedy", "text"), ("field", "text"),
     ("retry_after_usec", "u64"),
 )
-ATTACH = Record(("peer", "enum"), ("session", "text"))
+ATTACH = Record(("peer", "enum"), ("session", "text"), ("profile", "text"))
 LOG = Record(("level", "enum"), ("text", "text"))
 SCOPE = Record(("repositories", "texts"), ("permissions", "map"))
 UPSTREAM = Record(

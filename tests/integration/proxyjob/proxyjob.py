@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 
 import job  # noqa: E402
 from job import HOME, MODULES, Done  # noqa: E402
-from upstreams import HOSTS, Upstreams  # noqa: E402
+from upstreams import HOSTS, Upstreams, make_key  # noqa: E402
 
 CLIENTS = os.path.join(HERE, "clients")
 PYTHON_MODULES = os.path.join(job.BUILD, "python")
@@ -25,6 +25,9 @@ PYTHON = os.path.join(PYTHON_MODULES, "bin", "python")
 ECHO = "echo.example.test"
 BASE = f"https://{ECHO}"
 DIRECT = "--direct" in sys.argv
+
+# What each encoding has another form of.
+ODD_CHARACTERS = "+/=&<>'\"\\%~!"
 
 # What a client is called, and how it is started; each reads requests as clients/batch.py says.
 HTTP_CLIENTS = {
@@ -38,6 +41,7 @@ HTTP_CLIENTS = {
 # (profile, its host, further hosts, the variables that its preset sets)
 SECRETS = {
     "echo": (ECHO, (), ("ECHO_KEY",)),
+    "odd": (ECHO, (), ("ODD_KEY",)),
     "openai": ("api.openai.com", (), ("OPENAI_API_KEY",)),
     "anthropic": ("api.anthropic.com", (), ("ANTHROPIC_API_KEY",)),
     "brave": ("api.search.brave.com", (), ("BRAVE_API_KEY",)),
@@ -60,6 +64,23 @@ deny      = * echo.example.test /denied/**
 addresses = 127.0.0.0/8
 websocket = yes
 concurrent = 256
+
+[profile strict]
+secret    = echo
+deliver   = proxy
+slot      = bearer
+env       = ECHO_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
+scrub     = strict
+
+[profile odd]
+secret    = odd
+deliver   = proxy
+slot      = header x-api-key
+env       = ODD_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
 
 [profile openai]
 secret    = openai
@@ -122,7 +143,8 @@ class Case(job.Case):
         cls.addClassCleanup(cls.upstreams.stop)
         permissions = {"contents": "write", "issues": "write", "metadata": "read"}
         narrow = {"api.github.com": {"permissions": permissions, "repositories": ["hello"]}}
-        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items()}
+        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items() if name != "odd"}
+        cls.keys["odd"] = cls.upstreams.new_key(ECHO, "odd", value=make_key() + ODD_CHARACTERS + make_key())
 
     def setUp(self):
         self.mark = len(self.upstreams.requests())
@@ -132,7 +154,7 @@ class Case(job.Case):
     def add_secrets(self):
         for name, (host, more, _) in SECRETS.items():
             hosts = [word for item in (host, *more) for word in ("--host", item)]
-            self.good("add", name, *hosts, "--stdin", stdin=self.keys[name])
+            self.good("add", name, "--provider", "static", *hosts, "--stdin", stdin=self.keys[name])
         ids = ["--app-id", self.upstreams.app_id, "--installation-id", "42"]
         self.good("add", "app", *ids, "--file", self.upstreams.app_key)
 
@@ -144,7 +166,7 @@ class Case(job.Case):
             return self.exec_command(*command, profile=profile, options=["--sandbox", *options])
         variables = {name: self.upstreams.ca for name in DIRECT_CA}
         for one in profile.split(","):
-            one = "github" if one == "app" else one
+            one = {"app": "github", "strict": "echo"}.get(one, one)
             variables.update({name: self.keys[one] for name in SECRETS[one][2]})
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
@@ -193,10 +215,15 @@ def _install():
         sys.exit(77)
 
 
-def main(program):
+def enter(program):
+    """Does not return outside of a machine with the upstreams' names and the clients' packages."""
     if job.IN_MACHINE not in os.environ:
         _install()
     job.enter_machine(program, hosts=HOSTS, keep=[PYTHON_MODULES])
+
+
+def main(program):
+    enter(program)
     if DIRECT:
         sys.argv.remove("--direct")
     job.unittest.main(verbosity=2)

@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import html
+import json
 import urllib.parse
 import zlib
 
@@ -15,9 +17,13 @@ FORMS = {
     "percent": lambda data: b"".join(b"%%%02X" % byte for byte in data),
     "percent-lower": lambda data: b"".join(b"%%%02x" % byte for byte in data),
     "quoted": lambda data: urllib.parse.quote(data, safe="").encode(),
+    "form": lambda data: urllib.parse.quote_plus(data).encode(),
+    "json-plain": lambda data: json.dumps(data.decode())[1:-1].encode(),
+    "json-slashes": lambda data: json.dumps(data.decode())[1:-1].replace("/", "\\/").encode(),
     "json": lambda data: b"".join(b"\\u%04x" % byte for byte in data),
     "json-upper": lambda data: b"".join(b"\\u%04X" % byte for byte in data),
     "json-mixed": lambda data: b"".join(b"\\u%04x" % byte if at % 3 else bytes([byte]) for at, byte in enumerate(data)),
+    "html-plain": lambda data: html.escape(data.decode()).encode(),
     "html": lambda data: b"".join(b"&#%d;" % byte for byte in data),
     "html-hex": lambda data: b"".join(b"&#x%x;" % byte for byte in data),
 }

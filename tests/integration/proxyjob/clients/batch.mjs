@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 
-const LIMIT = 1 << 16;
+const LIMIT = 4096;
 
 function expand(value) {
   return value

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 
-LIMIT = 1 << 16
+LIMIT = 4096
 
 
 def expand(text):
