@@ -365,6 +365,11 @@ MCPCRED_API int mcpcred_addition_new(mcpcred_addition **ret, const char *name,
 MCPCRED_API mcpcred_addition *mcpcred_addition_free(mcpcred_addition *addition);
 MCPCRED_API int mcpcred_addition_base_url(mcpcred_addition *addition, const char *url);
 MCPCRED_API int mcpcred_addition_host(mcpcred_addition *addition, const char *host);
+/* The hosts of a preset, a well-known upstream such as "openai". MCPCRED_E_MISUSE: there is none of
+ * that name, or it has no hosts of its own. */
+MCPCRED_API int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset);
+/* NULL behind the last. */
+MCPCRED_API const char *mcpcred_preset_name(size_t index);
 /* The provider's own settings: app_id, installation_id. */
 MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key,
                                            const char *value);

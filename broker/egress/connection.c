@@ -102,12 +102,14 @@ static int collect(Connector *connector)
         int r = 0, left;
 
         while (r == 0 && (message = curl_multi_info_read(connector->multi, &left))) {
-                Connection *connection = NULL;
+                Connection *connection;
                 CURLcode code = message->data.result;
+                char *private = NULL;
 
                 if (message->msg != CURLMSG_DONE ||
-                    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&connection) != CURLE_OK)
+                    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) != CURLE_OK)
                         continue;
+                connection = (void *)private;
                 r = code == CURLE_OK ? connected(connection)
                                      : connection->callbacks->failed(connection->userdata,
                                                                      failure_of(connection, code));

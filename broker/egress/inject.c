@@ -541,8 +541,8 @@ static int inject_form(const InjectInput *input, Injection *ret)
 
         inject_form_init(&form, input->policy->slot_name, input->credential);
         r = inject_form_feed(&form, input->body, &ret->body);
-        ret->has_body = true;
-        ret->used = form.used;
+        ret->has_body = r == 0;
+        ret->used = r == 0 && form.used;
         return r;
 }
 

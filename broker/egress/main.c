@@ -47,15 +47,15 @@ static bool parse_msec(const char *text, uint64_t *ret_usec)
 
 static bool parse_arguments(int argc, char **argv, EgressProcess *process, RoleConfig *config)
 {
-        enum { CA_FILE = 1, PROXY, CONNECT_TIMEOUT, HEAD_TIMEOUT, STALL_TIMEOUT, IDLE_TIMEOUT, NO_LANDLOCK };
+        enum { OPT_CA = 1, OPT_PROXY, OPT_CONNECT, OPT_HEAD, OPT_STALL, OPT_IDLE, OPT_NO_LANDLOCK };
         static const struct option options[] = {
-                { "ca-file", required_argument, NULL, CA_FILE },
-                { "upstream-proxy", required_argument, NULL, PROXY },
-                { "connect-timeout-ms", required_argument, NULL, CONNECT_TIMEOUT },
-                { "head-timeout-ms", required_argument, NULL, HEAD_TIMEOUT },
-                { "stall-timeout-ms", required_argument, NULL, STALL_TIMEOUT },
-                { "idle-timeout-ms", required_argument, NULL, IDLE_TIMEOUT },
-                { "allow-no-landlock", no_argument, NULL, NO_LANDLOCK },
+                { "ca-file", required_argument, NULL, OPT_CA },
+                { "upstream-proxy", required_argument, NULL, OPT_PROXY },
+                { "connect-timeout-ms", required_argument, NULL, OPT_CONNECT },
+                { "head-timeout-ms", required_argument, NULL, OPT_HEAD },
+                { "stall-timeout-ms", required_argument, NULL, OPT_STALL },
+                { "idle-timeout-ms", required_argument, NULL, OPT_IDLE },
+                { "allow-no-landlock", no_argument, NULL, OPT_NO_LANDLOCK },
                 { 0 },
         };
         EgressTimeouts *timeouts = &process->timeouts;
@@ -63,19 +63,19 @@ static bool parse_arguments(int argc, char **argv, EgressProcess *process, RoleC
         bool ok = true;
 
         while (ok && (option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                if (option == CA_FILE)
+                if (option == OPT_CA)
                         process->ca_file = optarg;
-                else if (option == PROXY)
+                else if (option == OPT_PROXY)
                         process->proxy = optarg;
-                else if (option == CONNECT_TIMEOUT)
+                else if (option == OPT_CONNECT)
                         ok = parse_msec(optarg, &timeouts->connect_usec);
-                else if (option == HEAD_TIMEOUT)
+                else if (option == OPT_HEAD)
                         ok = parse_msec(optarg, &timeouts->head_usec);
-                else if (option == STALL_TIMEOUT)
+                else if (option == OPT_STALL)
                         ok = parse_msec(optarg, &timeouts->stall_usec);
-                else if (option == IDLE_TIMEOUT)
+                else if (option == OPT_IDLE)
                         ok = parse_msec(optarg, &timeouts->idle_usec);
-                else if (option == NO_LANDLOCK)
+                else if (option == OPT_NO_LANDLOCK)
                         config->require_landlock = false;
                 else
                         ok = false;

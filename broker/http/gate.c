@@ -100,7 +100,8 @@ static int read_status_line(Slice line, HttpHead *ret)
         if (r)
                 return r;
         word = take_word(&line);
-        if (word.size != 3 || !all(word, http_is_digit) || word.data[0] == '0' || !all(line, http_is_text))
+        if (word.size != 3 || !all(word, http_is_digit) || word.data[0] < '1' || word.data[0] > '5' ||
+            !all(line, http_is_text))
                 return HTTP_E_SYNTAX;
         ret->status = (unsigned)((word.data[0] - '0') * 100 + (word.data[1] - '0') * 10 + (word.data[2] - '0'));
         return 0;

@@ -156,15 +156,20 @@ bool http_is_hop_by_hop(const HttpHead *head, Slice name)
 
 static int check_connection(const HttpHead *head)
 {
+        size_t n = 0;
+
         for (size_t i = 0; i < head->n_headers; i++) {
                 Slice list = head->headers[i].value, element;
 
                 if (!http_name_is(head->headers[i].name, "Connection"))
                         continue;
-                while (take_element(&list, &element))
+                while (take_element(&list, &element)) {
+                        if (++n > HTTP_CONNECTION_MAX)
+                                return HTTP_E_TOO_LARGE;
                         for (size_t k = 0; k < element.size; k++)
                                 if (!http_is_token(element.data[k]))
                                         return HTTP_E_SYNTAX;
+                }
         }
         return 0;
 }

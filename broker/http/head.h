@@ -16,6 +16,7 @@
 #define HTTP_HEADER_VALUE_MAX 16384U
 #define HTTP_METHOD_MAX       32U
 #define HTTP_TARGET_MAX       16384U
+#define HTTP_CONNECTION_MAX   64U /* elements of Connection, which every header is compared with */
 
 /* Why a head is refused. Each has a status for the sandbox and a word for x-mcpcred-reason. */
 typedef enum HttpError {
@@ -63,7 +64,7 @@ typedef struct HttpHead {
         HttpTargetForm form;
         Slice host; /* the Host header's value; empty for HTTP/1.0 without one */
         /* of a response */
-        unsigned status;
+        unsigned status; /* 100 to 599 */
         /* of both */
         unsigned minor; /* HTTP/1.minor: 0 or 1 */
         HttpHeader headers[HTTP_HEADERS_MAX];

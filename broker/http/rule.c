@@ -79,34 +79,54 @@ static bool method_matches(const char *list, const char *method)
 
 /* ---- host ---- */
 
-static const char *check_host(const char *text)
+/* "host" or "host:port". */
+static const char *check_name(const char *text, size_t max)
 {
-        bool wild = strncmp(text, "*.", 2) == 0;
-        const char *name = wild ? text + 2 : text;
-        size_t n = strcspn(name, ":");
+        size_t n = strcspn(text, ":");
         HttpAuthority authority;
 
-        if (strcmp(text, "*") == 0)
-                return "a host is named, or is \"*.\" and the name of a domain";
-        if (n + (wild ? 2 : 0) > HTTP_HOST_MAX)
+        if (n > max)
                 return "its host is too long";
         for (size_t i = 0; i < n; i++)
-                if (name[i] >= 'A' && name[i] <= 'Z')
+                if (text[i] >= 'A' && text[i] <= 'Z')
                         return "its host is written in small letters";
-        if (name[n] == ':' && (name[n + 1] < '1' || name[n + 1] > '9'))
+        if (text[n] == ':' && (text[n + 1] < '1' || text[n + 1] > '9'))
                 return "its port is a number from 1 to 65535";
-        if (http_parse_authority(slice_text(name), 443, &authority) != 0 || strlen(authority.host) != n ||
-            memcmp(authority.host, name, n) != 0)
+        if (http_parse_authority(slice_text(text), 443, &authority) != 0)
                 return "its host is a DNS name, which may begin with \"*.\" and end with \":PORT\"; an address is none";
         return NULL;
 }
 
+static const char *check_host(const char *text)
+{
+        if (strcmp(text, "*") == 0)
+                return "a host is named, or is \"*.\" and the name of a domain";
+        if (text[0] == '*' && text[1] == '.')
+                return check_name(text + 2, HTTP_HOST_MAX - 2);
+        return check_name(text, HTTP_HOST_MAX);
+}
+
 /* ---- path ---- */
+
+static const char *check_stars(const char *path)
+{
+        for (const char *slash = path; slash; slash = strchr(slash + 1, '/')) {
+                const char *segment = slash + 1;
+                size_t n = strcspn(segment, "/");
+
+                if (n == 2 && strncmp(segment, "**", 2) == 0) {
+                        if (segment[n])
+                                return "\"**\" is the last segment of a path";
+                } else if (n != 1 && memchr(segment, '*', n))
+                        return "\"*\" is a whole segment of the path";
+        }
+        return NULL;
+}
 
 static const char *check_path(const char *text)
 {
         Buf path = BUF_NULL(HTTP_TARGET_MAX), query = BUF_NULL(HTTP_TARGET_MAX);
-        const char *wrong = NULL;
+        const char *wrong;
         bool has_query = false;
         int r;
 
@@ -114,23 +134,13 @@ static const char *check_path(const char *text)
                 return "its path begins with \"/\"";
         if (strpbrk(text, "?#"))
                 return "it has a path alone: no \"?\" and no \"#\"";
-        for (const char *at = text; *at && !wrong;) {
-                size_t n = strcspn(++at, "/");
-                bool star = memchr(at, '*', n) != NULL;
-
-                if (n == 2 && strncmp(at, "**", 2) == 0) {
-                        if (at[n])
-                                wrong = "\"**\" is the last segment of a path";
-                } else if (star && n != 1)
-                        wrong = "\"*\" is a whole segment of the path";
-                at += n;
-        }
+        wrong = check_stars(text);
         if (wrong)
                 return wrong;
         r = http_canonical_target(slice_text(text), &path, &query, &has_query);
         if (r != 0 || !slice_is_text(slice(path.data, strlen((const char *)path.data)), text))
-                wrong = "no request has such a path: dot segments, \"//\", an encoded slash and the like are refused, and "
-                        "other characters are compared in their one canonical form";
+                wrong = "no request has such a path: dot segments, \"//\", an encoded slash and the like are "
+                        "refused, and other characters are compared in their one canonical form";
         buf_deinit(&path);
         buf_deinit(&query);
         return wrong;

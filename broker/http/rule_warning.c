@@ -93,12 +93,12 @@ static const char *deny_warning(const Words *rule)
         for (size_t i = 0; i < ARRAY_SIZE(case_blind); i++) {
                 size_t size = strlen(case_blind[i].prefix);
 
-                if (strcmp(rule->host, case_blind[i].host) != 0 || strncmp(rule->path, case_blind[i].prefix, size) != 0 ||
-                    (size == 1 && is_route(rule->path)))
+                if (strcmp(rule->host, case_blind[i].host) != 0 ||
+                    strncmp(rule->path, case_blind[i].prefix, size) != 0 || (size == 1 && is_route(rule->path)))
                         continue;
                 if (names_something(rule->path + size, case_blind[i].n))
-                        return "its host takes these names in small and capital letters alike, and a rule does not: what is "
-                               "denied is reached by another spelling; allow what may be reached instead";
+                        return "its host takes these names in small and capital letters alike, and a rule does not: "
+                               "what is denied is reached by another spelling; allow what may be reached instead";
         }
         if (n < 3 || strcmp(rule->path + n - 3, "/**") != 0)
                 return "the same path with a slash at its end is not denied, which is one to many servers: end it "

@@ -137,7 +137,7 @@ int http_write_status_line(Buf *out, unsigned status)
                                           : "Server Error";
         char line[64];
 
-        if (status < 100 || status > 999)
+        if (status < 100 || status > 599)
                 return -EINVAL;
         for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
                 if (reasons[i].status == status)

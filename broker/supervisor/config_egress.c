@@ -429,6 +429,7 @@ static void take_preset(ConfigBuilder *builder, ConfigProfile *profile, const Co
 {
         EgressPolicy *policy = profile->egress;
 
+        profile->preset = preset->name;
         if (!config_was_given(section, "slot")) {
                 policy->slot = preset->slot;
                 policy->slot_name = preset->slot_name;

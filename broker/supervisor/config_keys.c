@@ -1,12 +1,13 @@
 #include "supervisor/config_builder.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "ipc/channel.h"
 #include "wire/field.h"
 #include <stdio.h>
 
 #define ITEM_MAX        512U /* longest item of a list */
 #define CALLER_UIDS_MAX 64U
-#define TTL_MIN         1U
+#define PROFILE_SIZE_MAX (CHANNEL_FRAME_MAX - 8192U)
 
 ConfigProfile *config_profile(const ConfigBuilder *builder)
 {
@@ -138,6 +139,7 @@ static const char *set_ca_file(ConfigBuilder *builder, const char *value)
 static const char *set_upstream_proxy(ConfigBuilder *builder, const char *value)
 {
         static const char scheme[] = "http://";
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
         const char *host = value + strlen(scheme);
         const char *colon = strrchr(value, ':');
         uint64_t port;
@@ -145,7 +147,7 @@ static const char *set_upstream_proxy(ConfigBuilder *builder, const char *value)
         if (strlen(value) > LIMIT_URL || strncmp(value, scheme, strlen(scheme)) != 0 || !colon || colon <= host ||
             text_parse_u64(colon + 1, &port) || port < 1 || port > UINT16_MAX)
                 return "is http://HOST:PORT";
-        if (strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != (size_t)(colon - host) &&
+        if (strspn(host, letters) != (size_t)(colon - host) &&
             !(host[0] == '[' && strspn(host + 1, "0123456789abcdefABCDEF:.") == (size_t)(colon - host) - 2 &&
               colon[-1] == ']'))
                 return "is http://HOST:PORT, without a user, a path or anything else";
@@ -512,6 +514,18 @@ void config_builder_key(void *userdata, unsigned line, const char *name, const c
                 problems_add(builder->problems, builder->file, line, "%s = %s: %s", name, value, wrong);
 }
 
+/* It has to fit one message to the vault, and the vault's one about it. */
+static void check_size(ConfigBuilder *builder, const ConfigProfile *profile, const ConfigSection *section)
+{
+        Buf buf = BUF_NULL(PROFILE_SIZE_MAX);
+
+        if (schema_encode(&schema_config_profile, profile, &buf) == -ENOBUFS)
+                problems_add(builder->problems, section->file, section->line,
+                             "profile \"%s\" is too large: all its lists together have at most %u bytes",
+                             profile->name, PROFILE_SIZE_MAX);
+        buf_deinit(&buf);
+}
+
 void config_builder_finish(ConfigBuilder *builder)
 {
         const Config *config = builder->config;
@@ -536,5 +550,7 @@ void config_builder_finish(ConfigBuilder *builder)
                         section->bad = true;
                 }
                 config_egress_finish(builder, profile, section);
+                if (!problems_any(builder->problems))
+                        check_size(builder, profile, section);
         }
 }

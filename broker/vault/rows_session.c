@@ -219,14 +219,28 @@ void session_proxy_clear(SessionProxy *proxy)
         schema_clear(&schema_proxy, proxy);
 }
 
-Secret *session_proxy_handle(const SessionProxy *proxy, const char *profile)
+static HandleRecord *find_handle(const SessionProxy *proxy, const char *profile)
 {
-        const HandleRecord *handles = proxy->handles.items;
+        HandleRecord *handles = proxy->handles.items;
 
         for (size_t i = 0; i < proxy->handles.n; i++)
                 if (strcmp(handles[i].profile, profile) == 0)
-                        return handles[i].handle;
+                        return &handles[i];
         return NULL;
+}
+
+Secret *session_proxy_handle(const SessionProxy *proxy, const char *profile)
+{
+        const HandleRecord *record = find_handle(proxy, profile);
+
+        return record ? record->handle : NULL;
+}
+
+Secret *session_proxy_take(SessionProxy *proxy, const char *profile)
+{
+        HandleRecord *record = find_handle(proxy, profile);
+
+        return record ? take_ptr(record->handle) : NULL;
 }
 
 int rows_session_set_live(Db *db, const char *id)

@@ -68,8 +68,10 @@ int rows_session_proxy(Db *db, const char *id, Arena *arena, Pool *pool, Session
         NONNULL(1, 2, 3, 4, 5);
 /* Frees the secrets and zeroes the struct. */
 void session_proxy_clear(SessionProxy *proxy) NONNULL(1);
-/* NULL: the profile has none. */
+/* NULL: the profile has none. Stays the struct's. */
 Secret *session_proxy_handle(const SessionProxy *proxy, const char *profile) NONNULL(1, 2);
+/* The same, and the caller's from now on. */
+Secret *session_proxy_take(SessionProxy *proxy, const char *profile) NONNULL(1, 2);
 /* OPENING to LIVE. DB_E_NOT_FOUND when it is not opening any more. */
 int rows_session_set_live(Db *db, const char *id) NODISCARD NONNULL(1, 2);
 /* To ENDED. DB_E_NOT_FOUND when there is none or it has ended, so that only one call ends it. A

@@ -40,7 +40,8 @@ const Preset presets[] = {
                               "POST api.github.com /organizations/*/actions/runners/**",
                               "POST api.github.com /enterprises/*/actions/runners/**",
                               "* github.com /login/**"),
-                .note = "Git's large files (LFS) and archives come by signed links of other hosts, which have to be allowed.",
+                .note = "Git's large files (LFS) and archives come by signed links of other hosts, which have to be "
+                        "allowed.",
         },
         /*
          * docs.gitlab.com, REST API: "Personal access tokens", "Project access tokens", "Group access tokens",
@@ -179,7 +180,8 @@ const Preset presets[] = {
                 .env = TEXTS("LINEAR_API_KEY"),
                 .allow = TEXTS("POST api.linear.app /graphql"),
                 .deny = TEXTS("* api.linear.app /oauth/**"),
-                .note = "An OAuth token needs `slot = bearer`. Everything is one GraphQL path: limit what the key may do at Linear.",
+                .note = "An OAuth token needs `slot = bearer`. Everything is one GraphQL path: limit what the key may do "
+                        "at Linear.",
         },
         /*
          * docs.stripe.com, API reference: "Ephemeral keys", "Connection tokens", "Account sessions", "Customer
@@ -257,8 +259,8 @@ const Preset presets[] = {
                 .hosts = TEXTS("api.tavily.com"),
                 .slot = SLOT_BEARER,
                 .env = TEXTS("TAVILY_API_KEY"),
-                .allow = TEXTS("POST api.tavily.com /search", "POST api.tavily.com /extract", "POST api.tavily.com /crawl",
-                               "POST api.tavily.com /map", "GET,POST api.tavily.com /research/**",
+                .allow = TEXTS("POST api.tavily.com /search", "POST api.tavily.com /extract",
+                               "POST api.tavily.com /crawl", "POST api.tavily.com /map", "GET,POST api.tavily.com /research/**",
                                "GET api.tavily.com /usage"),
                 .deny = TEXTS("* api.tavily.com /generate-keys/**", "* api.tavily.com /deactivate-keys/**",
                               "* api.tavily.com /key-info/**"),

@@ -288,8 +288,12 @@ static int run_started(Launch *launch)
         if (launch->exec_errno == 0)
                 return status;
         status = exec_status_of(launch->exec_errno);
-        (void)cli_fail_local(launch->sandbox->cli, status, "System", "", "%s: %s.",
-                             launch->child->argv[0], strerror(launch->exec_errno));
+        (void)cli_fail_local(launch->sandbox->cli, status, "System",
+                             status == EXIT_EXEC_MISSING
+                                     ? "The sandbox sees no home; --ro lets a program in that is "
+                                       "in one, with what it needs."
+                                     : "",
+                             "%s: %s.", launch->child->argv[0], strerror(launch->exec_errno));
         return status;
 }
 

@@ -1,4 +1,5 @@
 #include "sandbox_command.h"
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,19 @@ static void add_namespaces(const SandboxCommand *command, Strings *to)
                 add_number(to, "--seccomp", command->files->filter);
 }
 
+/* Where a system is a link in /run, its programs are found by that. */
+static void add_current_system(Strings *to)
+{
+        static const char name[] = "/run/current-system";
+        char target[PATH_MAX];
+        ssize_t n = readlink(name, target, sizeof(target) - 1);
+
+        if (n <= 0)
+                return;
+        target[n] = '\0';
+        add_mount(to, "--symlink", target, name);
+}
+
 static void add_system(const SandboxCommand *command, Strings *to)
 {
         const Places *places = command->places;
@@ -59,6 +73,7 @@ static void add_system(const SandboxCommand *command, Strings *to)
         }
         for (size_t i = 0; i < places->masked.n; i++)
                 add_mount(to, "--ro-bind", "/dev/null", places->masked.items[i]);
+        add_current_system(to);
         add_pair(to, "--perms", "0700");
         add_pair(to, "--dir", places->home);
 }
@@ -78,14 +93,18 @@ static void add_binds(const SandboxCommand *command, Strings *to)
 /*
  * Puts a descriptor's contents in the place of a file of /etc. That may be a link, dangling in here
  * where it ends in a directory that is hidden, and the file is then made there. A file that is not
- * there at all cannot be made in a read-only directory, and nothing is missed without it.
+ * there at all cannot be made in a read-only directory, and nothing is missed without it. One that
+ * is mounted there and deleted where it came from (a container's, say) cannot be mounted over, and
+ * stays.
  */
 static void add_contents(const SandboxCommand *command, Strings *to, int fd, const char *path)
 {
         _cleanup_(free_memory) char *end = path_follow(path);
         struct stat st;
 
-        if (!end || fd < 0 || (!places_hide(command->places, end) && stat(end, &st) < 0))
+        if (!end || fd < 0)
+                return;
+        if (!places_hide(command->places, end) && (stat(end, &st) < 0 || st.st_nlink == 0))
                 return;
         add_pair(to, "--perms", "0644");
         add_number(to, "--ro-bind-data", fd);

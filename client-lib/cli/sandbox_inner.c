@@ -47,7 +47,7 @@ int sandbox_inner(int argc, char **argv)
 
         if (argc <= AT_COMMAND)
                 return EXIT_EXEC_SELF;
-        channel = atoi(argv[AT_CHANNEL]);
+        channel = (int)strtol(argv[AT_CHANNEL], NULL, 10);
         if (getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
                 return EXIT_EXEC_SELF;
         if (!announce(channel, strcmp(argv[AT_LISTEN], "listen") == 0))

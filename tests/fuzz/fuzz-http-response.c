@@ -26,7 +26,7 @@ static void run(Slice bytes, bool head_request)
         if (r)
                 return;
         check_end(bytes);
-        require(head.minor <= 1 && head.status >= 100 && head.status <= 999);
+        require(head.minor <= 1 && head.status >= 100 && head.status <= 599);
         require(is_within(head.upgrade, bytes));
         require(!head_request || head.body == HTTP_BODY_NONE);
         require(head.body != HTTP_BODY_UNTIL_CLOSE || !head.keep_alive);

@@ -252,18 +252,35 @@ def test_names_are_asked_of_the_session():
         holds(b"\n::1 localhost" in done.stdout, done)
 
 
+def with_mounts(home, setup, *command):
+    """As root of a user namespace with mounts of its own, in which /etc can be another. None: not here."""
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", setup + " && exec \"$@\"", "sh",
+                           support.MCPCRED, "exec", "p", "--sandbox", "--", *command], env=home.environment(),
+                          capture_output=True)
+    if b"unshare" in done.stderr or b"mount:" in done.stderr:
+        return None
+    equal(done.returncode, 0, done)
+    return done.stdout.decode()
+
+
 def test_resolv_conf_may_be_a_dangling_link():
-    """As with systemd-resolved, whose file is in /run: in a mount namespace of the test's own."""
+    """As with systemd-resolved, whose file is in /run."""
     with Sandbox() as home:
-        setup = ("mount -t tmpfs none /mnt && { cp -r /etc/. /mnt/ 2>/dev/null; rm -f /mnt/resolv.conf; } && "
-                 "ln -s ../run/mcpcred-no-such/stub.conf /mnt/resolv.conf && mount --bind /mnt /etc && umount /mnt && "
-                 "exec \"$@\"")
-        done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", setup, "sh", support.MCPCRED,
-                               "exec", "p", "--sandbox", "--", "cat", "/etc/resolv.conf"],
-                              env=home.environment(), capture_output=True)
-        if b"unshare" in done.stderr or b"mount" in done.stderr:
+        said = with_mounts(home, "mount -t tmpfs none /mnt && { cp -r /etc/. /mnt/ 2>/dev/null; rm -f /mnt/resolv.conf; } && "
+                           "ln -s ../run/mcpcred-no-such/stub.conf /mnt/resolv.conf && mount --bind /mnt /etc && umount /mnt",
+                           "cat", "/etc/resolv.conf")
+        if said is None:
             return "no mounts here"
-        equal((done.returncode, done.stdout.decode().splitlines()[:1]), (0, ["nameserver 127.0.0.1"]), done)
+        equal(said.splitlines()[0], "nameserver 127.0.0.1")
+
+
+def test_hosts_may_be_a_mount_of_a_deleted_file():
+    with Sandbox() as home:
+        said = with_mounts(home, f"echo 192.0.2.1 old >{home.path}/h && mount --bind {home.path}/h /etc/hosts && "
+                           f"rm {home.path}/h", "cat", "/etc/hosts")
+        if said is None:
+            return "no mounts here"
+        equal(said, "192.0.2.1 old\n")
 
 
 # ---- what the session gets ----
@@ -397,7 +414,8 @@ def test_exit_status_passes():
             equal((done.stdout, done.stderr), (b"", b""))
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
             home.inside("sh", "-c", f"kill -{int(number)} $$", status=128 + number)
-        holds(b"no-such-program" in home.inside("no-such-program", status=127).stderr)
+        done = home.inside("no-such-program", status=127)
+        holds(b"no-such-program" in done.stderr and b"--ro" in done.stderr, done)
         home.inside("/etc/passwd", status=126)
         equal(len(home.broker.asked("CloseSession")), 9)
 

@@ -61,7 +61,6 @@ mount -t proc proc proc
 pivot_root . old
 umount -l /old
 rmdir /old
-rm -f /hosts
 cd "$MACHINE_HOME"
 '
 MACHINE_KEEP=$keep MACHINE_HOSTS=$hosts

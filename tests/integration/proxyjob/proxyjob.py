@@ -154,7 +154,7 @@ class Case(job.Case):
     def add_secrets(self):
         for name, (host, more, _) in SECRETS.items():
             hosts = [word for item in (host, *more) for word in ("--host", item)]
-            self.good("add", name, *hosts, "--stdin", stdin=self.keys[name])
+            self.good("add", name, "--provider", "static", *hosts, "--stdin", stdin=self.keys[name])
         ids = ["--app-id", self.upstreams.app_id, "--installation-id", "42"]
         self.good("add", "app", *ids, "--file", self.upstreams.app_key)
 
@@ -215,10 +215,15 @@ def _install():
         sys.exit(77)
 
 
-def main(program):
+def enter(program):
+    """Does not return outside of a machine with the upstreams' names and the clients' packages."""
     if job.IN_MACHINE not in os.environ:
         _install()
     job.enter_machine(program, hosts=HOSTS, keep=[PYTHON_MODULES])
+
+
+def main(program):
+    enter(program)
     if DIRECT:
         sys.argv.remove("--direct")
     job.unittest.main(verbosity=2)

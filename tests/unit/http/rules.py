@@ -20,7 +20,8 @@ TLDS = ["com", "example", "io"]
 PORTS = [443, 8443, 80]
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "PROPFIND"]
 # The same words in rules and requests, so that they meet; and some that nearly do.
-SEGMENTS = ["v1", "repos", "octo", "hello", "a", "A", "a.b", "a~b", "a;x", "a,b", "a@b", "a:b", "%2A", "%25", "x%2Ay", "%C3%BC"]
+SEGMENTS = ["v1", "repos", "octo", "hello", "a", "A", "a.b", "a~b", "a;x", "a,b", "a@b", "a:b", "%2A",
+            "%25", "x%2Ay", "%C3%BC"]
 ODD = ["%41", "%2f", "..", ".", "", "%00", "a%2e", "%zz", "\\", "%2a", "a?q=1", "ab", "v1x", "%c3%bc", "[x]", "%2b"]
 UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
@@ -28,7 +29,8 @@ UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~
 # ---- the model ----
 
 def is_name(text):
-    return bool(re.fullmatch(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text)) and \
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    return bool(re.fullmatch(rf"(?=.{{1,253}}$)({label}\.)*{label}", text)) and \
         not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", text.rsplit(".", 1)[-1])
 
 
@@ -125,7 +127,8 @@ def make_host(rng, wild):
     if wild and rng.random() < 0.3:
         name = "*." + name
     if rng.random() < 0.03:
-        name = rng.choice(["*", "A.com", "a..com", "1.2.3.4", "a.com.", "-a.com", "0x7f", "*.*.com", "a_b.com", "[::1]"])
+        name = rng.choice(["*", "A.com", "a..com", "1.2.3.4", "a.com.", "-a.com", "0x7f", "*.*.com",
+                           "a_b.com", "[::1]"])
     return name + (f":{rng.choice(PORTS)}" if rng.random() < 0.3 else "")
 
 

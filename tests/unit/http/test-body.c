@@ -44,7 +44,8 @@ static void decode(HttpBody kind, uint64_t length, Slice bytes, size_t first, si
         const size_t cuts[] = { 0, first, second, bytes.size };
         HttpDecoder decoder;
 
-        *out = (Outcome){ 0 };
+        out->r = 0;
+        out->used = out->size = 0;
         http_decoder_init(&decoder, kind, length);
         for (size_t i = 0; i < 3 && !out->r; i++) {
                 size_t size = cuts[i + 1] - cuts[i];
@@ -127,8 +128,8 @@ START_TEST(bit_flips_read_the_same_in_any_split)
                 for (size_t bit = 0; bit < size * 8; bit++) {
                         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
                         decode(HTTP_BODY_CHUNKED, 0, slice(bytes, size), size, size, &whole);
-                        for (size_t at = 0; at <= size; at++) {
-                                decode(HTTP_BODY_CHUNKED, 0, slice(bytes, size), at, at, &split);
+                        for (size_t at = bit % 3; at < size; at += 3) {
+                                decode(HTTP_BODY_CHUNKED, 0, slice(bytes, size), at, at + 1, &split);
                                 check_same(&whole, &split);
                         }
                         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);

@@ -27,7 +27,8 @@ static const char *const bad[] = {
         "GET a..b /x", "GET -a.b /x", "GET 127.0.0.1 /x", "GET [::1] /x", "GET 0x7f.1 /x", "GET u@a.b /x",
         "GET https://a.b /x", "GET a_b.c /x", "GET a.b: /x", "GET a.b:0 /x", "GET a.b:080 /x", "GET a.b:65536 /x",
         "GET a.b:* /x", "GET *:443 /x",
-        "GET a.b x", "GET a.b /x?y", "GET a.b /x#y", "GET a.b //x", "GET a.b /x//y", "GET a.b /./x", "GET a.b /x/..", /* paths */
+        "GET a.b x", "GET a.b /x?y", "GET a.b /x#y", "GET a.b //x", "GET a.b /x//y", /* paths */
+        "GET a.b /./x", "GET a.b /x/..",
         "GET a.b /%2e%2e/x", "GET a.b /x%2fy", "GET a.b /x%00", "GET a.b /%41", "GET a.b /%c3%bc", "GET a.b /%zz",
         "GET a.b /x\\y", "GET a.b /**/x", "GET a.b /x**", "GET a.b /x*", "GET a.b /*x/y", "GET a.b /***",
         "GET a.b /\xc3\xbc", "GET a.b /x\x01", "GET a.b /[x]",
@@ -252,7 +253,9 @@ END_TEST
 
 START_TEST(what_another_rule_denies_is_not_warned_of)
 {
-        static const char *const allow[] = { "* api.github.com /**" }, *const deny[] = { "POST api.github.com /graphql/**" };
+        static const char *const allow[] = { "* api.github.com /**" }, *const deny[] = {
+                "POST api.github.com /graphql/**"
+        };
         RuleSet *rules;
 
         ck_assert_int_eq(rule_set_new(&rules, allow, 1, deny, 1), 0);
@@ -283,7 +286,8 @@ START_TEST(sweep)
                         ck_assert_int_eq(r, rule_check(text) ? RULE_E_INVALID : 0);
                         (void)rule_warning(text, k % 2);
                         if (rules)
-                                ck_assert_int_ne(rule_set_decide(rules, "GET", &authority, "/v1/x", NULL), RULE_ALLOWED);
+                                ck_assert_int_ne(rule_set_decide(rules, "GET", &authority, "/v1/x", NULL),
+                                                 RULE_ALLOWED);
                         rule_set_free(rules);
                         free(text);
                 }

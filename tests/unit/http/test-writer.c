@@ -26,7 +26,7 @@ START_TEST(a_response_is_written)
 {
         Buf out = BUF_NULL(1024);
 
-        for (unsigned status = 100; status <= 999; status++) {
+        for (unsigned status = 100; status <= 599; status++) {
                 char line[32];
                 HttpHead head;
 
@@ -91,7 +91,7 @@ START_TEST(what_breaks_a_line_is_not_written)
         ck_assert_int_eq(http_write_header(&out, slice_text("a"), slice(longest, sizeof(longest))), -EINVAL);
         ck_assert_int_eq(http_write_header(&out, slice(longest, HTTP_HEADER_NAME_MAX + 1), slice_text("a")), -EINVAL);
         ck_assert_int_eq(http_write_status_line(&out, 99), -EINVAL);
-        ck_assert_int_eq(http_write_status_line(&out, 1000), -EINVAL);
+        ck_assert_int_eq(http_write_status_line(&out, 600), -EINVAL);
         ck_assert_int_eq(http_write_framing(&out, HTTP_BODY_LENGTH, UINT64_MAX), -EINVAL);
         ck_assert_uint_eq(out.size, 0);
         buf_deinit(&out);

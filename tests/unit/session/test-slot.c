@@ -1,6 +1,7 @@
 #include "../base/suite.h"
 #include "handles.h"
 #include "session/slot.h"
+#include <stdarg.h>
 #include <stdio.h>
 
 #define POOL_MAX (256U * 1024U)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "base/fd.h"
+#include "wire/field.h"
 
 static const char *corpus;
 
@@ -245,7 +246,8 @@ START_TEST(each_slot)
                 Problems problems = PROBLEMS_NULL;
                 char text[256];
 
-                (void)snprintf(text, sizeof(text), "[profile a]\nsecret=s\nallow=GET a.b /\nslot = %s\n", cases[i].text);
+                (void)snprintf(text, sizeof(text), "[profile a]\nsecret=s\nallow=GET a.b /\nslot = %s\n",
+                               cases[i].text);
                 {
                         _cleanup_(config_freep) Config *config = load(text, &problems);
                         const EgressPolicy *p = policy(config, "a");
@@ -364,15 +366,18 @@ END_TEST
 START_TEST(each_problem_of_the_way_out)
 {
         static const char *const cases[][2] = {
-                { "[broker]\nupstream_proxy = https://p:1\n", "f:2: upstream_proxy = https://p:1: is http://HOST:PORT" },
+                { "[broker]\nupstream_proxy = https://p:1\n",
+                  "f:2: upstream_proxy = https://p:1: is http://HOST:PORT" },
                 { "[broker]\nupstream_proxy = http://p\n", "f:2: upstream_proxy" },
                 { "[broker]\nupstream_proxy = http://p:0\n", "f:2: upstream_proxy" },
                 { "[broker]\nupstream_proxy = http://u:x@p:1\n", "f:2: upstream_proxy" },
                 { "[broker]\nupstream_proxy = http://p:1/\n", "f:2: upstream_proxy" },
                 { "[broker]\nupstream_proxy = http://[::1:1\n", "f:2: upstream_proxy" },
                 { P, "f:1: profile \"a\" is delivered by proxy and needs \"preset\"" },
-                { P "deliver = endpoint\npreset = slack\nenv_url = U\n", "f:1: profile \"a\" has deliver = endpoint and needs \"url_host\"" },
-                { P "deliver = endpoint\npreset = slack\nurl_host = slack.com\n", "f:1: profile \"a\" has deliver = endpoint and needs \"env_url\"" },
+                { P "deliver = endpoint\npreset = slack\nenv_url = U\n",
+                  "f:1: profile \"a\" has deliver = endpoint and needs \"url_host\"" },
+                { P "deliver = endpoint\npreset = slack\nurl_host = slack.com\n",
+                  "f:1: profile \"a\" has deliver = endpoint and needs \"env_url\"" },
                 { P "preset = generic\n", "f:1: profile \"a\" needs \"allow\"" },
                 { P "slot = bearer\n", "f:1: profile \"a\" needs \"allow\"" },
                 { P "allow = GET a.b /\n", "f:1: profile \"a\" needs \"slot\"" },
@@ -419,7 +424,8 @@ START_TEST(each_problem_of_the_way_out)
                 { Q "deliver = endpoint\nurl_host = https://a.b\n", "f:5: url_host" },
                 { Q "deliver = endpoint\nurl_path = /v1/\n", "f:5: url_path" },
                 { Q "deliver = endpoint\nurl_path = v1\n", "f:5: url_path" },
-                { P "deliver = file\nallow = GET a.b /\n", "f:1: profile \"a\": allow is for deliver = proxy or endpoint" },
+                { P "deliver = file\nallow = GET a.b /\n",
+                  "f:1: profile \"a\": allow is for deliver = proxy or endpoint" },
                 { P "deliver = socket\nurl_path = /x\n", "f:1: profile \"a\": url_path is for deliver = endpoint" },
                 { P "deliver = endpoint\nexpose_secret = yes\n", "f:1: profile \"a\": expose_secret" },
         };
@@ -493,6 +499,21 @@ START_TEST(too_many)
         ck_assert_uint_eq(problems.n, PROBLEMS_MAX);
         ck_assert_str_eq(problems.items[PROBLEMS_MAX - 1], "there are further problems");
         problems_deinit(&problems);
+}
+END_TEST
+
+/* Each list is within its limits, and all of them together are more than a message. */
+START_TEST(too_large_for_a_message)
+{
+        static char text[512 * 1024];
+        size_t n = (size_t)snprintf(text, sizeof(text), "%s", Q);
+
+        for (unsigned i = 0; i < LIMIT_REPOSITORIES; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "repositories = octo/%0170u\n", i);
+        for (unsigned i = 0; i < 100; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n,
+                                      "allow = GET a.b /%0160u\ndeny = GET a.b /%0160u\n", i, i);
+        refused(text, "f:1: profile \"a\" is too large");
 }
 END_TEST
 
@@ -576,6 +597,7 @@ int main(int argc, char **argv)
         tcase_add_test(tests, nul_byte);
         tcase_add_test(tests, long_line);
         tcase_add_test(tests, too_many);
+        tcase_add_test(tests, too_large_for_a_message);
         tcase_add_test(tests, sweep);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);

@@ -1,9 +1,11 @@
 #undef NDEBUG
 #include "../base/suite.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "http/rule.h"
 #include "wire/field.h"
 #include "wire/preset.h"
+#include <fcntl.h>
 #include <stdio.h>
 
 static size_t count(const char *const *list)
@@ -22,8 +24,10 @@ static bool is_generic(const Preset *preset)
 
 START_TEST(each_upstream_of_the_list_is_there)
 {
-        static const char *const names[] = { "github", "gitlab", "openai", "anthropic",  "slack",  "notion",    "linear", "stripe",
-                                             "sentry", "brave",  "tavily", "cloudflare", "google", "atlassian", "figma",  "generic" };
+        static const char *const names[] = {
+                "github", "gitlab", "openai", "anthropic",  "slack",  "notion",    "linear", "stripe",
+                "sentry", "brave",  "tavily", "cloudflare", "google", "atlassian", "figma",  "generic",
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 ck_assert_msg(preset_find(names[i]), "%s", names[i]);
@@ -76,13 +80,17 @@ START_TEST(each_rule_is_one)
                 RuleSet *rules;
 
                 for (size_t k = 0; preset->allow[k]; k++)
-                        ck_assert_msg(!rule_check(preset->allow[k]), "%s: %s", preset->allow[k], rule_check(preset->allow[k]));
+                        ck_assert_msg(!rule_check(preset->allow[k]), "%s: %s", preset->allow[k],
+                                      rule_check(preset->allow[k]));
                 for (size_t k = 0; preset->deny[k]; k++) {
-                        ck_assert_msg(!rule_check(preset->deny[k]), "%s: %s", preset->deny[k], rule_check(preset->deny[k]));
+                        ck_assert_msg(!rule_check(preset->deny[k]), "%s: %s", preset->deny[k],
+                                      rule_check(preset->deny[k]));
                         ck_assert_msg(!rule_warning(preset->deny[k], true), "%s: %s", preset->deny[k],
                                       rule_warning(preset->deny[k], true));
                 }
-                ck_assert_int_eq(rule_set_new(&rules, preset->allow, count(preset->allow), preset->deny, count(preset->deny)), 0);
+                ck_assert_int_eq(rule_set_new(&rules, preset->allow, count(preset->allow), preset->deny,
+                                              count(preset->deny)),
+                                 0);
                 rule_set_free(rules);
         }
 }
@@ -117,8 +125,8 @@ START_TEST(its_deny_wins_whatever_the_profile_allows)
                         (void)snprintf(allow[0], sizeof(allow[0]), "* %s /**", authority.host);
                         (void)snprintf(allow[1], sizeof(allow[1]), "* %s %s", authority.host, path);
                         ck_assert_int_eq(rule_set_new(&rules, both, 2, presets[i].deny, count(presets[i].deny)), 0);
-                        ck_assert_msg(rule_set_decide(rules, method, &authority, path, &rule) == RULE_DENIED, "%s: %s %s",
-                                      presets[i].name, method, path);
+                        ck_assert_msg(rule_set_decide(rules, method, &authority, path, &rule) == RULE_DENIED,
+                                      "%s: %s %s", presets[i].name, method, path);
                         ck_assert_ptr_nonnull(rule);
                         rule_set_free(rules);
                 }
@@ -220,8 +228,11 @@ START_TEST(the_work_of_each_is_allowed)
 
                 ck_assert_int_eq(sscanf(cases[i][1], "%31s %299s %299s", method, host, path), 3);
                 ck_assert_int_eq(http_parse_authority(slice_text(host), 443, &authority), 0);
-                ck_assert_int_eq(rule_set_new(&rules, preset->allow, count(preset->allow), preset->deny, count(preset->deny)), 0);
-                ck_assert_msg(rule_set_decide(rules, method, &authority, path, NULL) == RULE_ALLOWED, "%s", cases[i][1]);
+                ck_assert_int_eq(rule_set_new(&rules, preset->allow, count(preset->allow), preset->deny,
+                                              count(preset->deny)),
+                                 0);
+                ck_assert_msg(rule_set_decide(rules, method, &authority, path, NULL) == RULE_ALLOWED, "%s",
+                              cases[i][1]);
                 rule_set_free(rules);
                 ck_assert_ptr_eq(preset_of_host(host), preset);
         }
@@ -230,10 +241,38 @@ START_TEST(the_work_of_each_is_allowed)
 }
 END_TEST
 
-int main(void)
+/* ---- the manual ---- */
+
+static const char *manual;
+
+/* The table of mcpcred.conf(5) has a line of each. */
+START_TEST(the_manual_has_each_as_it_is)
+{
+        _cleanup_(freep) char *text = NULL;
+
+        ck_assert_int_eq(fd_read_file_at(AT_FDCWD, manual, 256 * 1024, &text), 0);
+        for (size_t i = 0; i < n_presets; i++) {
+                const Preset *preset = &presets[i];
+                char row[512];
+
+                (void)snprintf(row, sizeof(row), "\n.It Cm %s Ta %s%s%s Ta ", preset->name,
+                               slot_kind_names[preset->slot], preset->slot_name ? " " : "", preset->slot_name ? preset->slot_name : "");
+                for (size_t k = 0; preset->env[k]; k++)
+                        (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%s", k > 0 ? ", " : "",
+                                       preset->env[k]);
+                (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s\n", preset->env[0] ? "" : "\\(en");
+                ck_assert_msg(strstr(text, row), "%s", row);
+                (void)snprintf(row, sizeof(row), ".Pq Ev %s", preset->env_url ? preset->env_url : "");
+                ck_assert_msg(!preset->env_url || strstr(text, row), "%s", row);
+        }
+}
+END_TEST
+
+int main(int argc, char **argv)
 {
         TCase *tests = tcase_create("preset");
 
+        manual = argc > 1 ? argv[1] : "docs/mcpcred.conf.5";
         tcase_add_test(tests, each_upstream_of_the_list_is_there);
         tcase_add_test(tests, each_can_be_told_to_a_profile);
         tcase_add_test(tests, each_slot_is_complete);
@@ -241,5 +280,6 @@ int main(void)
         tcase_add_test(tests, its_deny_wins_whatever_the_profile_allows);
         tcase_add_test(tests, tokens_cannot_be_asked_for);
         tcase_add_test(tests, the_work_of_each_is_allowed);
+        tcase_add_test(tests, the_manual_has_each_as_it_is);
         return suite_run("preset", tests);
 }
