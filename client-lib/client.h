@@ -90,6 +90,16 @@ int row_target_ended(mcpcred *client, void *body, Pool *pool, bool more, void *u
 int value_socket(mcpcred *client, const mcpcred_value *value, int *ret_fd) NODISCARD
         NONNULL(1, 2, 3);
 
+/* ---- inside.c ---- */
+
+/* Connects `link` to the session that the environment names, and sets the secret that a path asks
+ * for; NULL: an inherited descriptor needs none. 0 or an mcpcred_code that is recorded. */
+int inside_reach(mcpcred *client, Link *link, Arena *arena, Secret **ret_secret) NODISCARD
+        NONNULL(1, 2, 3, 4);
+/* The same for a path. `lax`: the server's uid may be one that is not mapped here. */
+int inside_reach_path(mcpcred *client, Link *link, const char *path, bool lax, Slice secret,
+                      Arena *arena, Secret **ret_secret) NODISCARD NONNULL(1, 2, 3, 6, 7);
+
 /* ---- request.c ---- */
 
 /* Appends to a list or map that lives in a pool. 0 or -errno. */

@@ -239,6 +239,13 @@ MCPCRED_API int mcpcred_open_want_descriptor(mcpcred_open *request);
 /* What will run in it, for profiles that demand a certain command. One that is longer than a
  * profile can demand (32 words) is left out, so that such profiles refuse it. */
 MCPCRED_API int mcpcred_open_command(mcpcred_open *request, size_t argc, const char *const *argv);
+/* Where the child will find the HTTP proxy, "127.0.0.1:3128" or "[::1]:3128": the proxy variables
+ * of the environment name it. Without it there are none, and the proxy is at its Unix socket
+ * alone. */
+MCPCRED_API int mcpcred_open_proxy(mcpcred_open *request, const char *address);
+/* Nonzero: the session's sockets are the child's only way out, so it has to trust the session's CA
+ * and no other. */
+MCPCRED_API int mcpcred_open_sandboxed(mcpcred_open *request, int sandboxed);
 
 /* Opens the session. The request can be used again. */
 MCPCRED_API int mcpcred_session_open(mcpcred *client, const mcpcred_open *request,
@@ -264,6 +271,33 @@ MCPCRED_API const char *mcpcred_session_directory(const mcpcred_session *session
 MCPCRED_API int mcpcred_session_fd(const mcpcred_session *session);
 /* The library's end of the automatic lifeline; -1 if there is none. It stays the session's. */
 MCPCRED_API int mcpcred_session_lifeline_fd(const mcpcred_session *session);
+/* The Unix socket of the session's HTTP proxy. NULL: none of its profiles goes by a proxy. */
+MCPCRED_API const char *mcpcred_session_proxy_socket(const mcpcred_session *session);
+/* Files with the session's CA: alone, and with the system's behind it; NULL: there is none. */
+MCPCRED_API const char *mcpcred_session_ca(const mcpcred_session *session);
+MCPCRED_API const char *mcpcred_session_ca_bundle(const mcpcred_session *session);
+/* The hosts that can be reached by the proxy, "host", "host:port" or "*.suffix", for launchers that
+ * resolve names themselves. NULL behind the last. */
+MCPCRED_API const char *mcpcred_session_host(const mcpcred_session *session, size_t index);
+
+/* What is spoken on a socket that is handed over. */
+typedef enum mcpcred_service {
+        MCPCRED_SERVICE_PROXY,   /* TCP, listening in another network namespace: an HTTP proxy */
+        MCPCRED_SERVICE_TLS,     /* likewise: TLS at once, the host by its server name */
+        MCPCRED_SERVICE_DNS,     /* UDP, bound, likewise: names that may be reached are loopback */
+        MCPCRED_SERVICE_LOOPBACK /* TCP, listening on 127.0.0.1 or ::1 of the broker's own network:
+                                    an HTTP proxy that asks for a handle */
+} mcpcred_service;
+
+/*
+ * Hands a socket over, for the session to accept from straight out of a sandbox. It works for as
+ * long as the session, across restarts of the broker's parts; the caller keeps its own descriptor
+ * and closes it. The session is asked by the descriptor of mcpcred_open_want_descriptor(), or else
+ * at its socket, by its secret. With session NULL it is the one that the environment names, as for
+ * mcpcred_session_token(). The client handle is used for its deadline and for the error alone.
+ */
+MCPCRED_API int mcpcred_session_serve(mcpcred *client, const mcpcred_session *session,
+                                      mcpcred_service service, int fd);
 
 /* The broker's word on a call that ends things. */
 typedef struct mcpcred_ended {
@@ -331,6 +365,11 @@ MCPCRED_API int mcpcred_addition_new(mcpcred_addition **ret, const char *name,
 MCPCRED_API mcpcred_addition *mcpcred_addition_free(mcpcred_addition *addition);
 MCPCRED_API int mcpcred_addition_base_url(mcpcred_addition *addition, const char *url);
 MCPCRED_API int mcpcred_addition_host(mcpcred_addition *addition, const char *host);
+/* The hosts of a preset, a well-known upstream such as "openai". MCPCRED_E_MISUSE: there is none of
+ * that name, or it has no hosts of its own. */
+MCPCRED_API int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset);
+/* NULL behind the last. */
+MCPCRED_API const char *mcpcred_preset_name(size_t index);
 /* The provider's own settings: app_id, installation_id. */
 MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key,
                                            const char *value);

@@ -2,6 +2,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "wire/field.h"
+#include "wire/preset.h"
 #include <fcntl.h>
 #include <string.h>
 
@@ -224,6 +225,24 @@ int mcpcred_open_command(mcpcred_open *request, size_t argc, const char *const *
         return remember(&request->failed, r);
 }
 
+/* As the broker takes it. */
+#define PROXY_ADDRESS_MAX 64U
+
+int mcpcred_open_proxy(mcpcred_open *request, const char *address)
+{
+        if (!address || !*address || strlen(address) > PROXY_ADDRESS_MAX ||
+            !text_is_printable(address))
+                return remember(&request->failed, -EINVAL);
+        return remember(&request->failed,
+                        pool_text(&request->pool, slice_text(address), &request->body.proxy));
+}
+
+int mcpcred_open_sandboxed(mcpcred_open *request, int sandboxed)
+{
+        request->body.sandboxed = sandboxed != 0;
+        return MCPCRED_OK;
+}
+
 int open_request_get(const mcpcred_open *request, OpenRequest *ret)
 {
         if (request->failed)
@@ -286,6 +305,23 @@ int mcpcred_addition_host(mcpcred_addition *addition, const char *host)
                 return remember(&addition->failed, -EINVAL);
         return remember(&addition->failed,
                         texts_append(&addition->pool, &addition->body.hosts, host, LIMIT_HOSTS));
+}
+
+int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset)
+{
+        const Preset *found = preset ? preset_find(preset) : NULL;
+        int r = found && found->hosts[0] ? MCPCRED_OK : MCPCRED_E_MISUSE;
+
+        if (r)
+                return remember(&addition->failed, -EINVAL);
+        for (size_t i = 0; r == MCPCRED_OK && found->hosts[i]; i++)
+                r = mcpcred_addition_host(addition, found->hosts[i]);
+        return r;
+}
+
+const char *mcpcred_preset_name(size_t index)
+{
+        return index < n_presets ? presets[index].name : NULL;
 }
 
 int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key, const char *value)

@@ -211,6 +211,26 @@ int mcpcred_session_lifeline_fd(const mcpcred_session *session)
         return session->lifeline;
 }
 
+const char *mcpcred_session_proxy_socket(const mcpcred_session *session)
+{
+        return session->body.proxy_socket;
+}
+
+const char *mcpcred_session_ca(const mcpcred_session *session)
+{
+        return session->body.ca;
+}
+
+const char *mcpcred_session_ca_bundle(const mcpcred_session *session)
+{
+        return session->body.ca_bundle;
+}
+
+const char *mcpcred_session_host(const mcpcred_session *session, size_t index)
+{
+        return index < session->body.hosts.n ? session->body.hosts.items[index] : NULL;
+}
+
 int mcpcred_close_session(mcpcred *client, const char *session, mcpcred_row_fn row, void *userdata,
                           mcpcred_ended *ret)
 {

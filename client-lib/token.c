@@ -1,10 +1,6 @@
 #include "client.h"
-#include "runtime.h"
 #include "base/fd.h"
-#include "base/ident.h"
-#include "base/text.h"
 #include <string.h>
-#include <sys/stat.h>
 
 struct mcpcred_token {
         Arena *arena;
@@ -78,52 +74,6 @@ int mcpcred_token_get(mcpcred *client, const char *session, const char *profile,
 
 /* ---- inside a session ---- */
 
-int mcpcred_in_session(void)
-{
-        return secure_getenv("MCPCRED_FD") != NULL ||
-               (secure_getenv("MCPCRED_SOCK") != NULL && secure_getenv("MCPCRED_SESSION") != NULL);
-}
-
-/* The descriptor that the environment names, if it is a socket. */
-static bool inherited_socket(int *ret)
-{
-        const char *text = secure_getenv("MCPCRED_FD");
-        struct stat st;
-        uint64_t fd;
-
-        if (!text || text_parse_u64(text, &fd) || fd > INT32_MAX || fstat((int)fd, &st) < 0 ||
-            !S_ISSOCK(st.st_mode))
-                return false;
-        *ret = (int)fd;
-        return true;
-}
-
-/* Connects `link`, and sets the secret that a path asks for. */
-static int reach_session(mcpcred *client, Link *link, Arena *arena, Secret **ret_secret)
-{
-        const char *path = secure_getenv("MCPCRED_SOCK"),
-                   *secret = secure_getenv("MCPCRED_SESSION");
-        int r;
-
-        if (inherited_socket(&link->fd)) {
-                link->borrowed = true;
-                return 0;
-        }
-        if (!path || !secret)
-                return client_fail(client, MCPCRED_E_UNREACHABLE,
-                                   "This is not a session: MCPCRED_FD, or MCPCRED_SOCK with "
-                                   "MCPCRED_SESSION, is not set.");
-        r = runtime_connect_path(path, client->deadline_ms, true, &link->fd);
-        if (r == RUNTIME_E_FOREIGN_SERVER)
-                return client_fail(client, MCPCRED_E_UNTRUSTED,
-                                   "What listens at %s is the process of another user.", path);
-        if (r)
-                return client_fail(client, MCPCRED_E_UNREACHABLE, "%s: %s.", path,
-                                   strerrordesc_np(-r));
-        r = secret_from_bytes(ret_secret, arena, slice_text(secret));
-        return r ? client_fail_errno(client, r, "keep the session's secret") : 0;
-}
-
 static int ask_session(mcpcred *client, Link *link, SessionTokenRequest *request,
                        mcpcred_token *token)
 {
@@ -135,7 +85,7 @@ static int ask_session(mcpcred *client, Link *link, SessionTokenRequest *request
                             .pool = &token->pool,
                             .reply = keep,
                             .userdata = token };
-        int r = reach_session(client, link, token->arena, &request->session);
+        int r = inside_reach(client, link, token->arena, &request->session);
 
         return r ? r : call_on_link(client, link, &call);
 }

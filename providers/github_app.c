@@ -1,7 +1,7 @@
 #include "providers/github_reply.h"
 #include "providers/json.h"
 #include "providers/provider.h"
-#include "providers/wipe.h"
+#include "base/wipe.h"
 #include <inttypes.h>
 #include <stdio.h>
 

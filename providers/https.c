@@ -1,6 +1,6 @@
 #include "providers/https.h"
 #include "base/fd.h"
-#include "providers/wipe.h"
+#include "base/wipe.h"
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -177,8 +177,9 @@ static int set_connection(Https *https)
         SET(CURLOPT_PROTOCOLS_STR, "https");
         SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
         SET(CURLOPT_FOLLOWLOCATION, 0L);
-        SET(CURLOPT_PROXY, "");
-        SET(CURLOPT_NOPROXY, "*");
+        /* The owner's, or none at all: what the environment says plays no part. */
+        SET(CURLOPT_PROXY, https->config.upstream_proxy ? https->config.upstream_proxy : "");
+        SET(CURLOPT_NOPROXY, https->config.upstream_proxy ? "" : "*");
         SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
         SET(CURLOPT_HTTP09_ALLOWED, 0L);

@@ -30,6 +30,7 @@ typedef struct HttpsConfig {
         Slice roots;                /* PEM, borrowed for as long as the Https lives */
         int watch[HTTPS_WATCH_MAX]; /* sockets; -1 where unset */
         uint64_t connect_timeout_usec;
+        const char *upstream_proxy; /* "http://host:port", CONNECT through it; NULL: none. Borrowed */
 } HttpsConfig;
 
 typedef struct HttpsRequest {

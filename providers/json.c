@@ -1,5 +1,5 @@
 #include "providers/json.h"
-#include "providers/wipe.h"
+#include "base/wipe.h"
 
 void json_global_init(void)
 {

@@ -24,6 +24,7 @@
 typedef struct ProviderProcess {
         RoleProcess role; /* first */
         const char *ca_file;
+        const char *upstream_proxy;
         uint64_t timeout_usec, connect_timeout_usec;
         Buf roots;
         Channel *vault;
@@ -182,6 +183,7 @@ static int on_call(void *userdata, UNUSED Channel *channel, Request *request)
                 .roots = buf_slice(&process->roots),
                 .watch = { ROLE_SOCKET, process->vault_fd },
                 .connect_timeout_usec = process->connect_timeout_usec,
+                .upstream_proxy = process->upstream_proxy,
         };
         int r;
 
@@ -279,9 +281,16 @@ static bool parse_msec(const char *text, uint64_t *ret_usec)
 
 static bool parse_arguments(int argc, char **argv, ProviderProcess *process, RoleConfig *config)
 {
-        enum { OPTION_CA_FILE = 1, OPTION_TIMEOUT, OPTION_CONNECT_TIMEOUT, OPTION_NO_LANDLOCK };
+        enum {
+                OPTION_CA_FILE = 1,
+                OPTION_UPSTREAM_PROXY,
+                OPTION_TIMEOUT,
+                OPTION_CONNECT_TIMEOUT,
+                OPTION_NO_LANDLOCK,
+        };
         static const struct option options[] = {
                 { "ca-file", required_argument, NULL, OPTION_CA_FILE },
+                { "upstream-proxy", required_argument, NULL, OPTION_UPSTREAM_PROXY },
                 { "timeout-ms", required_argument, NULL, OPTION_TIMEOUT },
                 { "connect-timeout-ms", required_argument, NULL, OPTION_CONNECT_TIMEOUT },
                 { "allow-no-landlock", no_argument, NULL, OPTION_NO_LANDLOCK },
@@ -293,6 +302,8 @@ static bool parse_arguments(int argc, char **argv, ProviderProcess *process, Rol
         while (ok && (option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 if (option == OPTION_CA_FILE)
                         process->ca_file = optarg;
+                else if (option == OPTION_UPSTREAM_PROXY)
+                        process->upstream_proxy = optarg;
                 else if (option == OPTION_TIMEOUT)
                         ok = parse_msec(optarg, &process->timeout_usec);
                 else if (option == OPTION_CONNECT_TIMEOUT)
@@ -326,7 +337,7 @@ int main(int argc, char **argv)
         int status;
 
         if (!parse_arguments(argc, argv, &process, &config)) {
-                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--timeout-ms N] "
+                fprintf(stderr, "usage: mcpcred-provider [--ca-file FILE] [--upstream-proxy URL] [--timeout-ms N] "
                                 "[--connect-timeout-ms N] "
                                 "[--allow-no-landlock]\n");
                 return 2;

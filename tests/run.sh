@@ -41,9 +41,10 @@ echo "== building"
 setup "$build" -Dwerror=true
 ninja -C "$build" >"$build/ninja.log" 2>&1 || { cat "$build/ninja.log" >&2; exit 1; }
 
-# The Model Context Protocol's own client and a real server, outside the sources.
+# The Model Context Protocol's own client, real servers, and clients of the proxy, outside the sources.
 if [ -z "$suite" ] || [ "$suite" = integration ]; then
         tests/integration/mcp/install.sh "$npm_modules" >"$build/npm.log" 2>&1 || { cat "$build/npm.log" >&2; exit 1; }
+        tests/integration/proxyjob/install-python.sh "$build/python" >"$build/pip.log" 2>&1 || { cat "$build/pip.log" >&2; exit 1; }
         export MCPCRED_NODE_MODULES="$npm_modules"
 fi
 

@@ -58,7 +58,7 @@ typedef struct HardenProfile {
 } HardenProfile;
 
 extern const HardenProfile harden_profile_gate, harden_profile_session, harden_profile_vault,
-        harden_profile_keyring, harden_profile_provider;
+        harden_profile_keyring, harden_profile_provider, harden_profile_egress;
 
 enum {
         _HARDEN_E_SUCCESS,

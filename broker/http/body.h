@@ -28,7 +28,8 @@ int http_decoder_feed(HttpDecoder *decoder, Slice bytes, size_t *ret_used, Slice
 /* The connection has ended. HTTP_E_FRAMING where the body was to be longer. */
 int http_decoder_end(HttpDecoder *decoder) NODISCARD NONNULL(1);
 
-/* "1a\r\n", to be followed by the data and "\r\n"; `out` has 20 bytes; returns how many were written. */
+/* "1a\r\n", to be followed by the data and "\r\n"; `out` has 20 bytes; returns how many were written. Not for 0, which
+ * would end the body. */
 size_t http_chunk_head(size_t size, char out[20]);
 #define HTTP_CHUNK_END  "\r\n"
 #define HTTP_LAST_CHUNK "0\r\n\r\n"

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The head of an HTTP/1.1 message (RFC 9112), parsed strictly: a byte gate first, then llhttp, then
- * what both leave to semantics. What is ambiguous is refused, never repaired. One implementation for
+ * The head of an HTTP/1.1 message (RFC 9112), parsed strictly: a byte gate first, then the semantics, and
+ * llhttp has to have read the same. What is ambiguous is refused, never repaired. One implementation for
  * both ends: the session's process reads requests, egress reads responses.
  *
  * The parser is given the whole head at once: the caller buffers until http_head_end() finds its end.
@@ -16,6 +16,7 @@
 #define HTTP_HEADER_VALUE_MAX 16384U
 #define HTTP_METHOD_MAX       32U
 #define HTTP_TARGET_MAX       16384U
+#define HTTP_CONNECTION_MAX   64U /* elements of Connection, which every header is compared with */
 
 /* Why a head is refused. Each has a status for the sandbox and a word for x-mcpcred-reason. */
 typedef enum HttpError {
@@ -63,23 +64,35 @@ typedef struct HttpHead {
         HttpTargetForm form;
         Slice host; /* the Host header's value; empty for HTTP/1.0 without one */
         /* of a response */
-        unsigned status;
+        unsigned status; /* 100 to 599 */
         /* of both */
         unsigned minor; /* HTTP/1.minor: 0 or 1 */
         HttpHeader headers[HTTP_HEADERS_MAX];
         size_t n_headers;
         HttpBody body;
-        uint64_t length;   /* of HTTP_BODY_LENGTH */
-        bool keep_alive;   /* as Connection and the version say */
-        bool expect;       /* Expect: 100-continue */
-        Slice upgrade;     /* the Upgrade header, if Connection names it; else empty */
+        uint64_t length;   /* of HTTP_BODY_LENGTH, which may be 0 */
+        bool has_length;   /* Content-Length was there: also in a response to HEAD, or a 304, whose body is none */
+        bool keep_alive;   /* as Connection, the version and the framing say; never for HTTP/1.0 */
+        bool expect;       /* Expect: 100-continue, and a body follows */
+        Slice upgrade;     /* the Upgrade header, if Connection names it and no body follows; else empty */
 } HttpHead;
 
-/* How many bytes of what has come are the head, or 0 if its end is not there yet. */
+/*
+ * How many bytes of what has come are the head, or 0 if more has to come. Also where the head cannot
+ * become one any more (a bare LF, a first byte that begins no line, too many lines or bytes): they are then
+ * refused by the parsers, without anybody waiting for an end.
+ */
 size_t http_head_end(Slice bytes);
-/* `bytes` is one whole head. HttpError. */
+/*
+ * `bytes` is one whole head, as http_head_end() measured it. HttpError; `ret` is written on success alone.
+ * Methods are those that llhttp knows, without TRACE. Values are printable ASCII. Where the target names
+ * a host, Host names the same; for the rest it is syntax that was looked at, and target.h has the last word.
+ */
 int http_parse_request(Slice bytes, HttpHead *ret) NODISCARD NONNULL(2);
-/* `head_request`: the response to a HEAD, which has no body whatever it says. A 1xx, 204 or 304 has none. */
+/*
+ * `head_request`: the response to a HEAD, which has no body whatever it says. A 1xx, 204 or 304 has none.
+ * Values may hold tabs and any bytes beyond ASCII: what is made of them is the caller's.
+ */
 int http_parse_response(Slice bytes, bool head_request, HttpHead *ret) NODISCARD NONNULL(3);
 /* The only header of that name (any case), or NULL; `ret_n` (may be NULL) says how many there are. */
 const HttpHeader *http_find(const HttpHead *head, const char *name, size_t *ret_n) NONNULL(1, 2);

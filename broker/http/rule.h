@@ -9,6 +9,9 @@
 
 typedef struct RuleSet RuleSet;
 
+#define RULE_TEXT_MAX 512U /* bytes of a rule */
+#define RULE_SET_MAX  128U /* rules that allow, and as many that deny */
+
 enum {
         _RULE_E_SUCCESS,
         RULE_E_INVALID, /* the text is none; `problem` says why */
@@ -34,5 +37,7 @@ int rule_set_each_host(const RuleSet *rules, int (*each)(void *userdata, const c
         NONNULL(1, 2);
 /* What a rule promises more than it holds, for `doctor`: NULL or a sentence. */
 const char *rule_warning(const char *text, bool is_deny) NONNULL(1);
+/* The same, but silent where another rule of the set (NULL: none) denies what there is to warn of. */
+const char *rule_warning_among(const char *text, bool is_deny, const RuleSet *all) NONNULL(1);
 
 DEFINE_CLEANUP(RuleSet *, rule_set_free);

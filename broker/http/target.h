@@ -1,9 +1,9 @@
 #pragma once
 /*
  * Where a request goes, in its one canonical form: what a rule is matched against is what the
- * upstream gets. Nothing is repaired but the case of hosts and of percent-encodings: a path with
- * dot segments, empty segments ("//"), an encoded slash, backslash, dot or NUL, a fragment, a control or
- * non-ASCII byte is refused.
+ * upstream gets. Nothing is repaired but the case of hosts and what is percent-encoded: a path with
+ * dot segments, empty segments ("//"), an encoded slash or dot, a backslash in either form, a fragment,
+ * an encoded or plain control character, or a non-ASCII byte is refused.
  */
 #include "base/buf.h"
 #include "http/head.h"
@@ -22,9 +22,17 @@ int http_parse_authority(Slice text, uint16_t default_port, HttpAuthority *ret) 
  * HTTP_E_TARGET, HTTP_E_HOST. */
 int http_parse_absolute(Slice target, bool *ret_secure, HttpAuthority *ret, Slice *ret_rest) NODISCARD
         NONNULL(2, 3, 4);
-/* "/path?query" into canonical path and query, each NUL-terminated in its buffer (which it clears).
- * `ret_has_query` tells "" from none. The path's case is kept; "%2a" becomes "%2A", "%41" becomes "A".
- * HTTP_E_TARGET, HTTP_E_TOO_LARGE. */
+/*
+ * "/path?query" into canonical path and query, each NUL-terminated in its buffer, which it clears. The
+ * buffers' caps are the limits, the NUL included. `ret_has_query` tells "" from none. HTTP_E_TARGET,
+ * HTTP_E_TOO_LARGE.
+ *
+ * The path's case is kept. What is unreserved, and of a path also one of "!$&'(),:=@", is never encoded
+ * ("%41" becomes "A", "%3a" becomes ":"), so that a rule need not know two forms; "*", "+" and ";" stay as
+ * they came ("%2a" becomes "%2A"); what a URL may not hold as it is, as "[" or "|", is encoded. A path is UTF-8
+ * when decoded, and has no segment that is dots or nothing with parameters ("..;x"). A canonical target is its own
+ * canonical form.
+ */
 int http_canonical_target(Slice target, Buf *path, Buf *query, bool *ret_has_query) NODISCARD
         NONNULL(2, 3, 4);
 /* Does a list of "host", "host:port" or "*.suffix[:port]" (one label; port 443 unless said) name it? */

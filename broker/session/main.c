@@ -2,12 +2,15 @@
 #include "wire/json.h"
 #include <stdio.h>
 
-/* Tokens on their way, one reply at a time: two full frames, and what calls present of MCPCRED_SESSION. */
+/* Tokens on their way, one reply at a time: two full frames, and what calls present of MCPCRED_SESSION. The
+ * handles of sixteen grants and the leaf's key are little beside them. */
 #define ARENA_SIZE (384U * 1024U)
 
 static int prepare(UNUSED RoleProcess *role, UNUSED void *userdata)
 {
-        return json_setup();
+        int r = json_setup();
+
+        return r < 0 ? r : tls_setup();
 }
 
 int main(int argc, char **argv)

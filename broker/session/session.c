@@ -1,6 +1,12 @@
 #include "session/session.h"
 #include "base/fd.h"
+#include "ipc/lane.h"
+#include "session/client.h"
+#include "session/configure.h"
+#include "session/listener.h"
+#include "session/serve.h"
 #include "wire/varlink.h"
+#include <stdio.h>
 
 /* A sandbox's processes; well within RLIMIT_NOFILE of the profile. */
 #define CONNECTIONS_MAX 128U
@@ -56,6 +62,8 @@ static int on_call(void *userdata, VarlinkRequest *request)
         switch (request->id) {
         case SESSION_GET_TOKEN:
                 return get_token(userdata, request);
+        case SESSION_SERVE:
+                return serve_begin(userdata, request);
         default:
                 return varlink_fail_text(request, FAULT_METHOD_NOT_FOUND, NULL);
         }
@@ -76,16 +84,38 @@ int session_start(RoleProcess *role, void *userdata)
                 .max_connections = CONNECTIONS_MAX,
                 .max_per_uid = CONNECTIONS_MAX,
         };
+        int r;
 
-        return varlink_server_new(&session->server, &config);
+        list_init(&session->egresses);
+        list_init(&session->listeners);
+        list_init(&session->clients);
+        session->namespace = listener_namespace(ROLE_SOCKET);
+        r = admissions_init(&session->admissions, role->loop);
+        if (r == 0)
+                r = configure_init(session);
+        return r < 0 ? r : varlink_server_new(&session->server, &config);
+}
+
+uint8_t *session_frame(SessionProcess *session)
+{
+        if (!session->frame)
+                session->frame = malloc(LANE_FRAME_MAX);
+        return session->frame;
 }
 
 void session_stop(UNUSED RoleProcess *role, void *userdata)
 {
         SessionProcess *session = userdata;
 
+        listener_free_all(session);
+        client_free_all(session);
+        egress_free_all(session);
+        configure_deinit(session);
         session->vault = channel_free(session->vault);
         session->server = varlink_server_free(session->server);
+        if (session->admissions.loop)
+                admissions_deinit(&session->admissions);
+        free(session->frame);
 }
 
 /* ---- calls of the supervisor ---- */
@@ -101,7 +131,19 @@ static int on_vault_closed(void *userdata, Channel *channel, const char *reason)
         return 0;
 }
 
-static int attach(SessionProcess *session, Request *request)
+static int attach_egress(SessionProcess *session, Request *request)
+{
+        const AttachRequest *body = request->body;
+        const Empty reply = { 0 };
+        int r;
+
+        if (!body->profile || request->n_fds != 1)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        r = egress_attach(session, body->profile, take_fd(&request->fds[0]));
+        return r < 0 ? request_fail(request, FAULT_INTERNAL, strerror(-r)) : request_reply(request, &reply, NULL, 0);
+}
+
+static int attach_vault(SessionProcess *session, Request *request)
 {
         const AttachRequest *body = request->body;
         ChannelConfig config = {
@@ -122,7 +164,33 @@ static int attach(SessionProcess *session, Request *request)
         if (r < 0)
                 return r;
         channel_free(former); /* what waited there is answered as unavailable */
-        return request_reply(request, &reply, NULL, 0);
+        r = configure_again(session);
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
+static int attach(SessionProcess *session, Request *request)
+{
+        const AttachRequest *body = request->body;
+
+        return body->peer == ROLE_EGRESS ? attach_egress(session, request) : attach_vault(session, request);
+}
+
+/* Those that were kept are looked at again: what the supervisor says of them is what it was told. */
+static int serve_proxy(SessionProcess *session, Request *request, int fd)
+{
+        const ServeRequest *body = request->body;
+        const Empty reply = { 0 };
+        const char *problem;
+        int r = listener_check(session, fd, (Service)body->service, &problem);
+
+        if (r) {
+                fd_close(fd);
+                return request_fail(request, FAULT_INVALID_PARAMETER, problem);
+        }
+        r = listener_add(session, fd, (Service)body->service);
+        if (r == LISTENER_E_FULL)
+                return request_fail(request, FAULT_BUSY, NULL);
+        return r < 0 ? request_fail(request, FAULT_INTERNAL, strerror(-r)) : request_reply(request, &reply, NULL, 0);
 }
 
 static int serve(SessionProcess *session, Request *request)
@@ -136,6 +204,7 @@ static int serve(SessionProcess *session, Request *request)
         fd = take_fd(&request->fds[0]);
         session->owner_uid = body->owner_uid;
         session->serves = true;
+        (void)snprintf(session->id, sizeof(session->id), "%s", body->session);
         switch ((Service)body->service) {
         case SERVICE_VARLINK_SOCKET:
                 r = varlink_server_listen(session->server, fd);
@@ -143,6 +212,12 @@ static int serve(SessionProcess *session, Request *request)
         case SERVICE_VARLINK_DESCRIPTOR:
                 r = varlink_server_adopt(session->server, fd, false);
                 break;
+        case SERVICE_PROXY_SOCKET:
+        case SERVICE_PROXY:
+        case SERVICE_TLS:
+        case SERVICE_DNS:
+        case SERVICE_LOOPBACK:
+                return serve_proxy(session, request, fd);
         default:
                 fd_close(fd);
                 return request_fail(request, FAULT_UNSUPPORTED, NULL);

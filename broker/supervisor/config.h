@@ -26,7 +26,8 @@
 typedef struct Config {
         ConfigureRequest broker; /* store, max_sessions, max_lifetime */
         const char *group;   /* system mode: whose members may use the control socket; or NULL */
-        const char *ca_file; /* for the providers, or NULL */
+        const char *ca_file; /* for providers and egress, or NULL */
+        const char *upstream_proxy; /* "http://host:port", which they go through; or NULL */
         bool require_landlock;
         ConfigProfile *profiles;
         size_t n_profiles;

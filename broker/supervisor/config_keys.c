@@ -1,36 +1,34 @@
 #include "supervisor/config_builder.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "ipc/channel.h"
 #include "wire/field.h"
 #include <stdio.h>
 
 #define ITEM_MAX        512U /* longest item of a list */
 #define CALLER_UIDS_MAX 64U
-#define TTL_MIN         1U
+#define PROFILE_SIZE_MAX (CHANNEL_FRAME_MAX - 8192U)
 
-typedef struct Key {
-        const char *name;
-        bool list; /* may be given again, which adds to it */
-        /* Returns NULL or what is wrong with the value. */
-        const char *(*set)(ConfigBuilder *builder, const char *value);
-} Key;
-
-static ConfigProfile *profile_of(const ConfigBuilder *builder)
+ConfigProfile *config_profile(const ConfigBuilder *builder)
 {
         return &builder->config->profiles[builder->current];
 }
 
+ConfigSection *config_section(const ConfigBuilder *builder)
+{
+        return &builder->profiles[builder->current];
+}
+
 /* ---- values ---- */
 
-static const char *keep(ConfigBuilder *builder, const char *value, const char **ret)
+const char *config_keep(ConfigBuilder *builder, const char *value, const char **ret)
 {
         if (pool_text(&builder->config->pool, slice_text(value), ret) < 0)
                 builder->no_memory = true;
         return NULL;
 }
 
-/* The index of a name in a NULL-terminated table, or -1. */
-static int name_index(const char *const *names, const char *value)
+int config_name_index(const char *const *names, const char *value)
 {
         for (int i = 0; names[i]; i++)
                 if (strcmp(names[i], value) == 0)
@@ -38,7 +36,7 @@ static int name_index(const char *const *names, const char *value)
         return -1;
 }
 
-static const char *set_bool(const char *value, bool *ret)
+const char *config_set_bool(const char *value, bool *ret)
 {
         if (strcmp(value, "yes") == 0 || strcmp(value, "true") == 0)
                 *ret = true;
@@ -61,8 +59,7 @@ static const char *set_duration(const char *value, uint64_t max, uint64_t *ret)
         return NULL;
 }
 
-/* Appends to a list in the pool; the array is made at its largest once. */
-static const char *append(ConfigBuilder *builder, TextList *list, size_t max, const char *item)
+const char *config_append(ConfigBuilder *builder, TextList *list, size_t max, const char *item)
 {
         void *items;
 
@@ -78,13 +75,12 @@ static const char *append(ConfigBuilder *builder, TextList *list, size_t max, co
         for (size_t i = 0; i < list->n; i++)
                 if (strcmp(list->items[i], item) == 0)
                         return "names the same thing twice";
-        (void)keep(builder, item, &list->items[list->n]);
+        (void)config_keep(builder, item, &list->items[list->n]);
         list->n += builder->no_memory ? 0 : 1;
         return NULL;
 }
 
-/* Calls `add` for each item of a list that commas divide. */
-static const char *each_item(ConfigBuilder *builder, const char *value,
+const char *config_each_item(ConfigBuilder *builder, const char *value,
                              const char *(*add)(ConfigBuilder *builder, char *item))
 {
         const char *wrong = NULL;
@@ -117,7 +113,7 @@ static const char *each_item(ConfigBuilder *builder, const char *value,
 
 static const char *set_store(ConfigBuilder *builder, const char *value)
 {
-        int i = name_index(store_kind_names, value);
+        int i = config_name_index(store_kind_names, value);
 
         if (i < 0)
                 return "is auto, secret-service, sealed-file or memory";
@@ -129,14 +125,33 @@ static const char *set_group(ConfigBuilder *builder, const char *value)
 {
         if (!builder->system_mode)
                 return "has a meaning in system mode only";
-        return *value ? keep(builder, value, &builder->config->group) : "is empty";
+        return *value ? config_keep(builder, value, &builder->config->group) : "is empty";
 }
 
 static const char *set_ca_file(ConfigBuilder *builder, const char *value)
 {
         if (value[0] != '/')
                 return "is an absolute path";
-        return keep(builder, value, &builder->config->ca_file);
+        return config_keep(builder, value, &builder->config->ca_file);
+}
+
+/* Addresses are fine here, and a name is whatever its resolver makes of it. */
+static const char *set_upstream_proxy(ConfigBuilder *builder, const char *value)
+{
+        static const char scheme[] = "http://";
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+        const char *host = value + strlen(scheme);
+        const char *colon = strrchr(value, ':');
+        uint64_t port;
+
+        if (strlen(value) > LIMIT_URL || strncmp(value, scheme, strlen(scheme)) != 0 || !colon || colon <= host ||
+            text_parse_u64(colon + 1, &port) || port < 1 || port > UINT16_MAX)
+                return "is http://HOST:PORT";
+        if (strspn(host, letters) != (size_t)(colon - host) &&
+            !(host[0] == '[' && strspn(host + 1, "0123456789abcdefABCDEF:.") == (size_t)(colon - host) - 2 &&
+              colon[-1] == ']'))
+                return "is http://HOST:PORT, without a user, a path or anything else";
+        return config_keep(builder, value, &builder->config->upstream_proxy);
 }
 
 static const char *set_max_sessions(ConfigBuilder *builder, const char *value)
@@ -158,7 +173,7 @@ static const char *set_max_lifetime(ConfigBuilder *builder, const char *value)
 static const char *set_landlock(ConfigBuilder *builder, const char *value)
 {
         static const char *const names[] = { "optional", "required", NULL };
-        int i = name_index(names, value);
+        int i = config_name_index(names, value);
 
         if (i < 0)
                 return "is \"required\" or \"optional\"";
@@ -172,7 +187,7 @@ static const char *set_secret(ConfigBuilder *builder, const char *value)
 {
         if (!text_is_name(value))
                 return "is a name: lower-case letters, digits, \".\", \"_\" and \"-\", at most 64";
-        return keep(builder, value, &profile_of(builder)->secret);
+        return config_keep(builder, value, &config_profile(builder)->secret);
 }
 
 static bool is_word(const char *text, size_t n)
@@ -196,18 +211,18 @@ static const char *add_repository(ConfigBuilder *builder, char *item)
 
         if (item[n] != '/' || !is_word(item, n) || !is_word(item + n + 1, strlen(item + n + 1)))
                 return "is a list of owner/name, divided by commas";
-        return append(builder, &profile_of(builder)->scope->repositories, LIMIT_REPOSITORIES, item);
+        return config_append(builder, &config_profile(builder)->scope->repositories, LIMIT_REPOSITORIES, item);
 }
 
 static const char *set_repositories(ConfigBuilder *builder, const char *value)
 {
-        return each_item(builder, value, add_repository);
+        return config_each_item(builder, value, add_repository);
 }
 
 static const char *add_permission(ConfigBuilder *builder, char *item)
 {
         static const char *const levels[] = { "read", "write", "admin", NULL };
-        TextMap *map = &profile_of(builder)->scope->permissions;
+        TextMap *map = &config_profile(builder)->scope->permissions;
         char *level = strchr(item, ':');
         void *items;
 
@@ -216,7 +231,7 @@ static const char *add_permission(ConfigBuilder *builder, char *item)
                 level += strspn(level, " \t");
                 item[strcspn(item, " \t")] = '\0';
         }
-        if (!level || !text_is_name(item) || name_index(levels, level) < 0)
+        if (!level || !text_is_name(item) || config_name_index(levels, level) < 0)
                 return "is a list of name:read, name:write or name:admin, divided by commas";
         if (!map->items) {
                 if (pool_alloc(&builder->config->pool, LIMIT_PERMISSIONS * sizeof(*map->items),
@@ -231,52 +246,59 @@ static const char *add_permission(ConfigBuilder *builder, char *item)
         for (size_t i = 0; i < map->n; i++)
                 if (strcmp(map->items[i].key, item) == 0)
                         return "names the same permission twice";
-        (void)keep(builder, item, &map->items[map->n].key);
-        (void)keep(builder, level, &map->items[map->n].value);
+        (void)config_keep(builder, item, &map->items[map->n].key);
+        (void)config_keep(builder, level, &map->items[map->n].value);
         map->n += builder->no_memory ? 0 : 1;
         return NULL;
 }
 
 static const char *set_permissions(ConfigBuilder *builder, const char *value)
 {
-        return each_item(builder, value, add_permission);
+        return config_each_item(builder, value, add_permission);
 }
 
 static const char *set_ttl(ConfigBuilder *builder, const char *value)
 {
-        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT, &profile_of(builder)->ttl);
+        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT, &config_profile(builder)->ttl);
 }
 
 static const char *set_deliver(ConfigBuilder *builder, const char *value)
 {
-        int i = name_index(delivery_names, value);
+        int i = config_name_index(delivery_names, value);
 
         if (i < 0)
                 return "is proxy, env, file, endpoint or socket";
-        profile_of(builder)->deliver = (uint32_t)i;
+        config_profile(builder)->deliver = (uint32_t)i;
         return NULL;
 }
 
 /* A variable that changes how programs load or find code is none that carries a token. */
+const char *config_check_variable(const char *name)
+{
+        if (!text_is_env_name(name))
+                return "is the name of an environment variable";
+        if (strncmp(name, "MCPCRED_", 8) == 0 || strncmp(name, "LD_", 3) == 0 ||
+            strcmp(name, "PATH") == 0 || strcmp(name, "HOME") == 0)
+                return "is a variable that has another meaning";
+        return NULL;
+}
+
 static const char *set_env(ConfigBuilder *builder, const char *value)
 {
-        if (!text_is_env_name(value))
-                return "is the name of an environment variable";
-        if (strncmp(value, "MCPCRED_", 8) == 0 || strncmp(value, "LD_", 3) == 0 ||
-            strcmp(value, "PATH") == 0 || strcmp(value, "HOME") == 0)
-                return "is a variable that has another meaning";
-        return keep(builder, value, &profile_of(builder)->env);
+        const char *wrong = config_check_variable(value);
+
+        return wrong ? wrong : config_keep(builder, value, &config_profile(builder)->env);
 }
 
 static const char *set_expose_secret(ConfigBuilder *builder, const char *value)
 {
-        return set_bool(value, &profile_of(builder)->expose_secret);
+        return config_set_bool(value, &config_profile(builder)->expose_secret);
 }
 
 /* Words divided by blanks; double quotes keep blanks together. */
 static const char *set_command(ConfigBuilder *builder, const char *value)
 {
-        TextList *list = &profile_of(builder)->command;
+        TextList *list = &config_profile(builder)->command;
         char word[LIMIT_PATH];
         void *items;
 
@@ -300,7 +322,7 @@ static const char *set_command(ConfigBuilder *builder, const char *value)
                         return "has a quotation mark without its partner";
                 if (list->n >= LIMIT_ARGV)
                         return "has too many words";
-                (void)keep(builder, word, &list->items[list->n]);
+                (void)config_keep(builder, word, &list->items[list->n]);
                 list->n += builder->no_memory ? 0 : 1;
         }
         return list->n > 0 && *list->items[0] ? NULL : "is empty";
@@ -314,12 +336,12 @@ static const char *add_caller_uid(ConfigBuilder *builder, char *item)
         if (text_parse_u64(item, &uid) || uid >= UINT32_MAX)
                 return "is a list of numeric user ids";
         (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)uid);
-        return append(builder, &profile_of(builder)->caller_uids, CALLER_UIDS_MAX, text);
+        return config_append(builder, &config_profile(builder)->caller_uids, CALLER_UIDS_MAX, text);
 }
 
 static const char *set_caller_uid(ConfigBuilder *builder, const char *value)
 {
-        return each_item(builder, value, add_caller_uid);
+        return config_each_item(builder, value, add_caller_uid);
 }
 
 static const char *set_caller_unit(ConfigBuilder *builder, const char *value)
@@ -329,19 +351,20 @@ static const char *set_caller_unit(ConfigBuilder *builder, const char *value)
         if (strlen(value) > 256 || strchr(value, '/') || !dot || dot == value ||
             (strcmp(dot, ".service") != 0 && strcmp(dot, ".scope") != 0))
                 return "is the name of a systemd service or scope";
-        return keep(builder, value, &profile_of(builder)->caller_unit);
+        return config_keep(builder, value, &config_profile(builder)->caller_unit);
 }
 
-static const Key broker_keys[] = {
+static const ConfigKey broker_keys[] = {
         { "store", false, set_store },
         { "group", false, set_group },
         { "ca_file", false, set_ca_file },
+        { "upstream_proxy", false, set_upstream_proxy },
         { "max_sessions", false, set_max_sessions },
         { "max_lifetime", false, set_max_lifetime },
         { "landlock", false, set_landlock },
 };
 
-static const Key profile_keys[] = {
+static const ConfigKey profile_keys[] = {
         { "secret", false, set_secret },
         { "repositories", true, set_repositories },
         { "permissions", true, set_permissions },
@@ -353,7 +376,39 @@ static const Key profile_keys[] = {
         { "caller_uid", true, set_caller_uid },
         { "caller_unit", false, set_caller_unit },
 };
-_Static_assert(ARRAY_SIZE(profile_keys) <= 32, "ConfigSection.seen has a bit for each");
+/* ConfigSection.seen: those of the section itself have the lower half, those of the proxy the upper. */
+#define EGRESS_BIT 32U
+_Static_assert(ARRAY_SIZE(profile_keys) <= EGRESS_BIT && ARRAY_SIZE(broker_keys) <= EGRESS_BIT, "a bit for each");
+
+static const ConfigKey *find_key(const ConfigKey *keys, size_t n, const char *name, unsigned *bit)
+{
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(keys[i].name, name) == 0) {
+                        *bit += (unsigned)i;
+                        return &keys[i];
+                }
+        return NULL;
+}
+
+static const ConfigKey *find_profile_key(const char *name, unsigned *ret_bit)
+{
+        const ConfigKey *key;
+
+        *ret_bit = 0;
+        key = find_key(profile_keys, ARRAY_SIZE(profile_keys), name, ret_bit);
+        if (!key) {
+                *ret_bit = EGRESS_BIT;
+                key = find_key(config_egress_keys, n_config_egress_keys, name, ret_bit);
+        }
+        return key;
+}
+
+bool config_was_given(const ConfigSection *section, const char *name)
+{
+        unsigned bit;
+
+        return find_profile_key(name, &bit) && (section->seen & UINT64_C(1) << bit);
+}
 
 /* ---- sections ---- */
 
@@ -363,7 +418,7 @@ static const char *source_of(ConfigBuilder *builder, unsigned line)
         const char *kept = "";
 
         (void)snprintf(text, sizeof(text), "%.*s:%u", (int)LIMIT_PATH, builder->file, line);
-        (void)keep(builder, text, &kept);
+        (void)config_keep(builder, text, &kept);
         return kept;
 }
 
@@ -372,7 +427,7 @@ static void start_profile(ConfigBuilder *builder, unsigned line, const char *nam
         Config *config = builder->config;
         ConfigProfile *profile = &config->profiles[config->n_profiles];
         const char *file = "";
-        void *scope;
+        void *scope, *egress;
 
         if (!text_is_name(name)) {
                 problems_add(builder->problems, builder->file, line,
@@ -392,15 +447,17 @@ static void start_profile(ConfigBuilder *builder, unsigned line, const char *nam
                              "there are more than %u profiles", CONFIG_PROFILES_MAX);
                 return;
         }
-        if (pool_alloc(&config->pool, sizeof(Scope), &scope) < 0) {
+        if (pool_alloc(&config->pool, sizeof(Scope), &scope) < 0 ||
+            pool_alloc(&config->pool, sizeof(EgressPolicy), &egress) < 0) {
                 builder->no_memory = true;
                 return;
         }
         *profile = (ConfigProfile){ .scope = scope,
+                                    .egress = egress,
                                     .ttl = CONFIG_TTL_DEFAULT,
                                     .deliver = DELIVER_PROXY };
-        (void)keep(builder, name, &profile->name);
-        (void)keep(builder, builder->file, &file);
+        (void)config_keep(builder, name, &profile->name);
+        (void)config_keep(builder, builder->file, &file);
         profile->source = source_of(builder, line);
         builder->current = config->n_profiles;
         builder->profiles[builder->current] =
@@ -430,39 +487,43 @@ void config_builder_key(void *userdata, unsigned line, const char *name, const c
 {
         ConfigBuilder *builder = userdata;
         bool broker = builder->in == SECTION_BROKER;
-        const Key *keys = broker ? broker_keys : profile_keys;
-        size_t n = broker ? ARRAY_SIZE(broker_keys) : ARRAY_SIZE(profile_keys);
         ConfigSection *section;
+        const ConfigKey *key;
         const char *wrong;
+        unsigned bit = 0;
 
         if (builder->in == SECTION_NONE)
                 return;
-        section = broker ? &builder->broker : &builder->profiles[builder->current];
-        for (size_t i = 0; i < n; i++) {
-                if (strcmp(keys[i].name, name) != 0)
-                        continue;
-                if (section->seen & UINT32_C(1) << i && !keys[i].list) {
-                        problems_add(builder->problems, builder->file, line,
-                                     "\"%s\" is given twice", name);
-                        return;
-                }
-                section->seen |= UINT32_C(1) << i;
-                wrong = keys[i].set(builder, value);
-                if (wrong)
-                        problems_add(builder->problems, builder->file, line, "%s = %s: %s", name,
-                                     value, wrong);
+        section = broker ? &builder->broker : config_section(builder);
+        key = broker ? find_key(broker_keys, ARRAY_SIZE(broker_keys), name, &bit) : find_profile_key(name, &bit);
+        section->bad |= key == NULL;
+        if (!key) {
+                problems_add(builder->problems, builder->file, line, "unknown key \"%s\" in [%s]", name,
+                             broker ? "broker" : "profile");
                 return;
         }
-        problems_add(builder->problems, builder->file, line, "unknown key \"%s\" in [%s]", name,
-                     broker ? "broker" : "profile");
+        if (section->seen & UINT64_C(1) << bit && !key->list) {
+                problems_add(builder->problems, builder->file, line, "\"%s\" is given twice", name);
+                section->bad = true;
+                return;
+        }
+        section->seen |= UINT64_C(1) << bit;
+        wrong = key->set(builder, value);
+        section->bad |= wrong != NULL;
+        if (wrong)
+                problems_add(builder->problems, builder->file, line, "%s = %s: %s", name, value, wrong);
 }
 
-static bool was_given(const ConfigSection *section, const char *name)
+/* It has to fit one message to the vault, and the vault's one about it. */
+static void check_size(ConfigBuilder *builder, const ConfigProfile *profile, const ConfigSection *section)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(profile_keys); i++)
-                if (strcmp(profile_keys[i].name, name) == 0)
-                        return (section->seen & UINT32_C(1) << i) != 0;
-        return false;
+        Buf buf = BUF_NULL(PROFILE_SIZE_MAX);
+
+        if (schema_encode(&schema_config_profile, profile, &buf) == -ENOBUFS)
+                problems_add(builder->problems, section->file, section->line,
+                             "profile \"%s\" is too large: all its lists together have at most %u bytes",
+                             profile->name, PROFILE_SIZE_MAX);
+        buf_deinit(&buf);
 }
 
 void config_builder_finish(ConfigBuilder *builder)
@@ -470,20 +531,26 @@ void config_builder_finish(ConfigBuilder *builder)
         const Config *config = builder->config;
 
         for (size_t i = 0; i < config->n_profiles; i++) {
-                const ConfigProfile *profile = &config->profiles[i];
-                const ConfigSection *section = &builder->profiles[i];
+                ConfigProfile *profile = &config->profiles[i];
+                ConfigSection *section = &builder->profiles[i];
 
-                if (!was_given(section, "secret"))
+                if (!config_was_given(section, "secret"))
                         problems_add(builder->problems, section->file, section->line,
                                      "profile \"%s\" needs \"secret\"", profile->name);
-                if (profile->deliver == DELIVER_ENV && !was_given(section, "env"))
+                if (profile->deliver == DELIVER_ENV && !config_was_given(section, "env"))
                         problems_add(builder->problems, section->file, section->line,
                                      "profile \"%s\" has deliver = env and needs \"env\"",
                                      profile->name);
-                if (profile->expose_secret && profile->deliver == DELIVER_PROXY)
+                if (profile->expose_secret &&
+                    (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)) {
                         problems_add(builder->problems, section->file, section->line,
                                      "profile \"%s\": expose_secret is for deliver = env, file or "
                                      "socket",
                                      profile->name);
+                        section->bad = true;
+                }
+                config_egress_finish(builder, profile, section);
+                if (!problems_any(builder->problems))
+                        check_size(builder, profile, section);
         }
 }

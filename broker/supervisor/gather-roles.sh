@@ -3,7 +3,7 @@
 set -eu
 cd "$1"
 mkdir -p libexec
-for role in gate session vault keyring; do
+for role in gate session vault keyring egress; do
         ln -sfn "../broker/$role/mcpcred-$role" "libexec/mcpcred-$role"
 done
 ln -sfn ../providers/mcpcred-provider libexec/mcpcred-provider

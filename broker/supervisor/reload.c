@@ -22,8 +22,20 @@ static int answer(Request *request, uint64_t n_profiles, const char **problems, 
 }
 
 /* A vault that is gone gets the new configuration when it is started again. */
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void take_over(Supervisor *supervisor, Config *settings)
 {
+        const Config *former = supervisor->settings;
+
+        /* Sessions notice, and have them started anew. */
+        if (supervisor->egresses && former != settings &&
+            !(same_text(former->ca_file, settings->ca_file) &&
+              same_text(former->upstream_proxy, settings->upstream_proxy)))
+                egresses_stop_all(supervisor->egresses);
         roles_configure(&supervisor->roles, settings);
         if (supervisor->providers)
                 providers_drop_spare(supervisor->providers);

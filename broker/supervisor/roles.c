@@ -41,6 +41,11 @@ int roles_init(Roles *roles, const RolesConfig *config)
         return 0;
 }
 
+static bool reaches_upstreams(Role role)
+{
+        return role == ROLE_PROVIDER || role == ROLE_EGRESS;
+}
+
 void roles_configure(Roles *roles, const Config *config)
 {
         for (Role role = ROLE_GATE; role < _ROLE_N; role++) {
@@ -53,9 +58,13 @@ void roles_configure(Roles *roles, const Config *config)
                         arguments[n++] = "--state";
                         arguments[n++] = roles->state_directory;
                 }
-                if ((role == ROLE_PROVIDER || role == ROLE_EGRESS) && config->ca_file) {
+                if (reaches_upstreams(role) && config->ca_file) {
                         arguments[n++] = "--ca-file";
                         arguments[n++] = config->ca_file;
+                }
+                if (reaches_upstreams(role) && config->upstream_proxy) {
+                        arguments[n++] = "--upstream-proxy";
+                        arguments[n++] = config->upstream_proxy;
                 }
                 if (!config->require_landlock)
                         arguments[n++] = "--allow-no-landlock";

@@ -414,7 +414,7 @@ static int end_unheld(Recovery *recovery)
         int r = 0;
 
         while (r >= 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
                 if (vault_db_failed(vault, r, &failure))

@@ -88,5 +88,14 @@ static const char version_1[] =
         " line TEXT NOT NULL"
         ") STRICT;";
 
-const char *const db_migrations[] = { version_1 };
+/*
+ * The proxy side. Grants that the version before has sealed are of another form. Their sessions do not
+ * survive the supervisor that was of that version too: recovery ends them, with their leases, and does not
+ * need to know what they were granted.
+ */
+static const char version_2[] = "ALTER TABLE session ADD COLUMN proxy BLOB;"
+                                "UPDATE session SET grants = x'';"
+                                "ALTER TABLE lease ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;";
+
+const char *const db_migrations[] = { version_1, version_2 };
 const size_t db_n_migrations = ARRAY_SIZE(db_migrations);

@@ -117,7 +117,7 @@ static int fail_unrecorded(Mint *mint, Secret *token, const char *upstream_id, c
 /* Has the session ended, or has a cutoff come, since the intent was written? */
 static int is_cut(Mint *mint, bool *ret)
 {
-        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        Pool pool = POOL_NULL(SESSION_POOL_MAX);
         SessionRecord session;
         LeaseRecord lease;
         int r;
@@ -306,7 +306,7 @@ static int insert_lease(Mint *mint, const SecretRecord *secret, bool raw, const 
 /* Has it ended while the key was being loaded? */
 static bool session_is_over(Mint *mint, Failure *ret)
 {
-        Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+        Pool pool = POOL_NULL(SESSION_POOL_MAX);
         SessionRecord session;
         int r = rows_session_get(mint->vault->db, mint->session, &pool, &session);
 

@@ -1,6 +1,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "vault/change.h"
+#include "vault/proxy_grants.h"
 #include "vault/rows_meta.h"
 #include "vault/secret_load.h"
 #include "vault/value_reader.h"
@@ -182,6 +183,8 @@ static int on_stored(void *userdata, Secret *value, const Failure *failure)
         secret_free(value);
         if (failed(&mine) || vault_db_failed(op->vault, write_row(op), &mine))
                 return refuse(op, &mine);
+        if (op->replaces)
+                proxy_grants_refresh(op->vault->proxy_grants, body_of(op)->name);
         reply.identity = op->identity[0] ? op->identity : NULL;
         r = request_reply(op->request, &reply, NULL, 0);
         op_free(op);

@@ -1,3 +1,4 @@
+#include "vault/rows_lease.h"
 #include "vault/token_turn.h"
 #include "vault/vault.h"
 #include <sodium.h>
@@ -64,16 +65,33 @@ static void check_session(TokenOp *op, const char *profile, Failure *failure)
         r = rows_session_get(op->vault->db, op->name, &op->pool, &op->session);
         if (r == DB_E_NOT_FOUND)
                 failure_set(failure, FAULT_NOT_FOUND, "There is no such session.");
-        else if (vault_db_failed(op->vault, r, failure))
-                ;
-        else if (session_is_unended(op->vault, session->id))
-                failure_set(failure, FAULT_EXPIRED, "The session is over.");
-        else if (session->state != SESSION_LIVE)
-                failure_set(failure, FAULT_EXPIRED, "The session is over: %s", session->end_reason);
-        else if (session->deadline <= vault_boot(op->vault) || session->expires <= vault_now(op->vault))
-                failure_set(failure, FAULT_EXPIRED, "The session's lifetime is over.");
-        else
+        else if (!vault_db_failed(op->vault, r, failure) && session_is_usable(op->vault, session, failure))
                 op->grant = find_grant(session, profile, failure);
+}
+
+/* What stands for the credential, which is the broker's own: nobody is asked, and nothing is given out. */
+static int answer_handle(TokenOp *op)
+{
+        Vault *vault = op->vault;
+        SessionProxy proxy = { 0 };
+        Failure failure = { 0 };
+        Secret *handle = NULL;
+        LeaseRecord lease;
+        int r;
+
+        r = rows_lease_get_live(vault->db, op->session.id, op->grant->profile, LEASE_HANDLE, &lease);
+        if (r == DB_E_NOT_FOUND) {
+                failure_set(&failure, FAULT_REVOKED, "The handle was revoked.");
+        } else {
+                if (r == 0)
+                        r = rows_session_proxy(vault->db, op->session.id, vault->role.arena, &op->pool, &proxy);
+                if (!vault_db_failed(vault, r, &failure))
+                        handle = session_proxy_take(&proxy, op->grant->profile);
+                if (!failed(&failure) && !handle)
+                        failure_set(&failure, FAULT_INTERNAL, NULL);
+        }
+        session_proxy_clear(&proxy);
+        return finish(op, handle, op->session.expires, &failure);
 }
 
 static int answer(TokenOp *op)
@@ -89,6 +107,8 @@ static int answer(TokenOp *op)
         };
         int r;
 
+        if (op->grant->egress)
+                return answer_handle(op);
         r = mint_find(op->vault, op->session.id, op->grant->profile, &token, &expires);
         if (vault_db_failed(op->vault, r, &failure) || token)
                 return finish(op, token, expires, &failure);
@@ -103,7 +123,7 @@ static TokenOp *op_new(Vault *vault, Request *request, const char *session, Audi
                 return NULL;
         op->vault = vault;
         op->request = request;
-        op->pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+        op->pool = POOL_NULL(SESSION_POOL_MAX);
         (void)snprintf(op->name, sizeof(op->name), "%s", session);
         op->event = event;
         op->event.session = op->name;

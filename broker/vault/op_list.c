@@ -126,7 +126,7 @@ int op_list_sessions(Vault *vault, Request *request)
         if (is_starting(vault, request, &r))
                 return r;
         while (r == 0 && more) {
-                Pool pool = POOL_NULL(PAGE_POOL_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, all, after, NARROW_PAGE, &pool, &records, &n);
                 for (size_t i = 0; r == 0 && i < n; i++) {
@@ -194,12 +194,12 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
         const char *field;
 
         if (!policy_can_deliver(profile))
-                return "this version has no proxy yet: set deliver to env, file or socket";
+                return "it says nothing of what may be asked for: it needs a preset, or slot and allow";
         if (!info)
                 return "its secret is not stored yet";
         if (info->can_mint)
                 return provider_check_scope(info, profile->scope, &field);
-        return policy_exposes(profile) ? NULL
+        return policy_leaves(profile) || policy_exposes(profile) ? NULL
                                        : "a stored key needs deliver = env, expose_secret = yes and a pinned command";
 }
 
@@ -223,6 +223,12 @@ static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *r
                 .env = profile->env,
                 .scope = profile->scope,
                 .expose_secret = profile->expose_secret,
+                .preset = profile->preset,
+                .egress = profile->egress,
+                .env_url = profile->env_url,
+                .url_host = profile->url_host,
+                .url_path = profile->url_path,
+                .variables = profile->variables,
                 .command = profile->command,
                 .caller_unit = profile->caller_unit,
                 .source = profile->source,

@@ -71,7 +71,7 @@ static int end_users(RemoveOp *op, const char *secret, bool count_only)
         int r = 0;
 
         while (r >= 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 if (vault_db_failed(op->vault, rows_session_list(op->vault->db, false, after, LIMIT_PAGE, &pool,
                                                                  &sessions, &n),

@@ -1,37 +1,11 @@
 #include "vault/epoch.h"
-#include "vault/revoker.h"
-#include "vault/vault.h"
+#include "vault/revoke_op.h"
 #include <stdio.h>
 
 /* How long the answer waits for upstreams to confirm; what is not by then is "pending". Whoever closes
  * a session is often a launcher whose child has just ended, and should not be kept. */
 #define SETTLE_USEC (8 * USEC_PER_SEC)
 #define SETTLE_CLOSE_USEC (2 * USEC_PER_SEC)
-/* Credentials that one answer lists one by one. */
-#define LISTED_MAX 8192U
-
-typedef struct Listed {
-        char id[IDENT_ID_SIZE + 1];
-        bool waiting; /* for the upstream */
-} Listed;
-
-typedef struct RevokeOp {
-        Vault *vault;
-        Request *request;
-        const char *operation;
-        const char *reason; /* of what is ended */
-        uint64_t settle_usec;
-        Caller caller;
-        bool dry_run;
-        unsigned ending;   /* things under way here, this file's own steps included */
-        uint64_t sessions; /* that were ended */
-        Listed *listed;
-        size_t n_listed, n_waiting;
-        RevokeWatch *watch;
-        Timer *timer;
-        bool local_done;
-        Failure failure; /* some of it could not be done */
-} RevokeOp;
 
 static void op_free(RevokeOp *op)
 {
@@ -146,11 +120,23 @@ static int local_done(RevokeOp *op)
         return consider(op);
 }
 
-static int on_step(void *userdata)
+int revoke_step(void *userdata)
 {
         RevokeOp *op = userdata;
 
         return --op->ending > 0 ? 0 : local_done(op);
+}
+
+void revoke_list(RevokeOp *op, const char *lease)
+{
+        RevokeListed *listed = &op->listed[op->n_listed];
+
+        if (op->n_listed == REVOKE_LISTED_MAX)
+                return;
+        (void)snprintf(listed->id, sizeof(listed->id), "%s", lease);
+        listed->waiting = true;
+        op->n_listed++;
+        op->n_waiting++;
 }
 
 /* ---- what is affected ---- */
@@ -163,17 +149,13 @@ static int list_leases(RevokeOp *op, LeaseFilter filter)
         int r = 0;
 
         filter.states = LEASE_STATES_OPEN;
-        while (r == 0 && n == LIMIT_PAGE && op->n_listed < LISTED_MAX) {
+        while (r == 0 && n == LIMIT_PAGE && op->n_listed < REVOKE_LISTED_MAX) {
                 Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
 
                 r = rows_lease_list(op->vault->db, &filter, after, LIMIT_PAGE, &pool, &leases, &n);
-                for (size_t i = 0; r == 0 && i < n && op->n_listed < LISTED_MAX; i++) {
-                        Listed *listed = &op->listed[op->n_listed++];
-
+                for (size_t i = 0; r == 0 && i < n && op->n_listed < REVOKE_LISTED_MAX; i++) {
                         after = leases[i].sequence;
-                        (void)snprintf(listed->id, sizeof(listed->id), "%s", leases[i].id);
-                        listed->waiting = true;
-                        op->n_waiting++;
+                        revoke_list(op, leases[i].id);
                 }
                 pool_deinit(&pool);
         }
@@ -204,7 +186,7 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         int r = 0;
 
         while (r >= 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(op->vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
                 if (vault_db_failed(op->vault, r, failure))
@@ -218,7 +200,7 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
                         if (op->dry_run)
                                 continue;
                         op->ending++;
-                        r = session_end(op->vault, sessions[i].id, "revoked", on_step, op);
+                        r = session_end(op->vault, sessions[i].id, "revoked", revoke_step, op);
                 }
                 pool_deinit(&pool);
         }
@@ -265,7 +247,7 @@ static void try_cutoff(RevokeOp *op, CutoffKind kind, const char *value, Failure
 
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
 {
-        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        Pool pool = POOL_NULL(SESSION_POOL_MAX);
         SessionRecord record = { .state = SESSION_LIVE };
         int r;
 
@@ -285,7 +267,7 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
                 return 0;
         try_cutoff(op, CUTOFF_SESSION, session, failure);
         op->ending++;
-        return session_end(op->vault, session, op->reason, on_step, op);
+        return session_end(op->vault, session, op->reason, revoke_step, op);
 }
 
 static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
@@ -303,56 +285,7 @@ static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         if (r < 0 || op->dry_run)
                 return r;
         op->ending++;
-        r = epoch_move(op->vault->epoch, on_step, op);
-        return r < 0 ? r : revoker_wake(op->vault->revoker);
-}
-
-/* One credential by the SHA-256 of its value. Its session goes on. */
-static int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
-{
-        AuditEvent event = vault_event(&op->caller, op->operation);
-        uint8_t hash[SEAL_HASH_SIZE];
-        LeaseRecord lease;
-        int r;
-
-        if (!op->vault->seal) {
-                failure_set(failure, FAULT_KEYRING_LOCKED, "A token can be looked up only while the store is open.");
-                return 0;
-        }
-        r = seal_token_hash_hex(op->vault->seal, sha256_hex, hash);
-        if (r) {
-                failure_set(failure, FAULT_INVALID_PARAMETER, "token_hash is not a SHA-256 in hex.");
-                return 0;
-        }
-        r = rows_lease_get_by_token(op->vault->db, hash, &lease);
-        if (r == DB_E_NOT_FOUND) {
-                failure_set(failure, FAULT_NOT_FOUND, "No credential of this value was issued here.");
-                return 0;
-        }
-        if (vault_db_failed(op->vault, r, failure))
-                return 0;
-        (void)snprintf(op->listed[0].id, sizeof(op->listed[0].id), "%s", lease.id);
-        op->listed[0].waiting = true;
-        op->n_listed = op->n_waiting = 1;
-        if (op->dry_run)
-                return 0;
-        event.verdict = AUDIT_ALLOW;
-        event.session = lease.session;
-        event.lease = lease.id;
-        event.reason = "token";
-        r = db_begin(op->vault->db);
-        if (r == 0)
-                r = rows_lease_end(op->vault->db, lease.id, vault_now(op->vault), "revoked");
-        if (r == DB_E_NOT_FOUND)
-                r = 0; /* over already */
-        if (r == 0)
-                r = vault_audit_revocation(op->vault, &event);
-        if (r == 0)
-                r = vault_commit(op->vault);
-        if (vault_db_failed(op->vault, r, failure))
-                return 0;
-        op->ending++;
-        r = epoch_move(op->vault->epoch, on_step, op);
+        r = epoch_move(op->vault->epoch, revoke_step, op);
         return r < 0 ? r : revoker_wake(op->vault->revoker);
 }
 
@@ -373,7 +306,7 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
         op->settle_usec = close ? SETTLE_CLOSE_USEC : SETTLE_USEC;
         op->caller = *selector->caller;
         op->dry_run = selector->dry_run;
-        op->listed = calloc(LISTED_MAX, sizeof(*op->listed));
+        op->listed = calloc(REVOKE_LISTED_MAX, sizeof(*op->listed));
         op->ending = 1; /* this function itself */
         r = op->listed ? timer_new(&op->timer, vault->role.loop, on_deadline, op) : -ENOMEM;
         if (r == 0 && vault->recovered)
@@ -397,7 +330,7 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 return r;
         /* What was begun here goes on even when the answer is a failure. */
         op->failure = failure;
-        return on_step(op);
+        return revoke_step(op);
 }
 
 int op_revoke(Vault *vault, Request *request)

@@ -16,6 +16,7 @@
  */
 #include "base/fd.h"
 #include "vault/change.h"
+#include "vault/proxy_grants.h"
 #include "vault/secret_load.h"
 #include "vault/value_reader.h"
 #include "vault/vault.h"
@@ -280,6 +281,7 @@ static int on_switched(void *userdata, Secret *value, const Failure *failure)
         if (failed(&mine) ||
             vault_db_failed(op->vault, advance(op, ROTATION_VERIFIED, ROTATION_SWITCHED, "switched"), &mine))
                 return fail(op, &mine);
+        proxy_grants_refresh(op->vault->proxy_grants, op->name);
         return step(op);
 }
 

@@ -1,4 +1,6 @@
 #include "base/text.h"
+#include "vault/egress_hosts.h"
+#include "vault/policy_advice.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
@@ -112,6 +114,35 @@ static void check_config(Doctor *doctor, Vault *vault)
                 say(doctor, DOCTOR_OK, "config", NULL, "%zu profiles are in force.", policy_count(vault->policy));
 }
 
+typedef struct EgressCheck {
+        Doctor *doctor;
+        const char *id;
+} EgressCheck;
+
+static void on_advice(void *userdata, const char *summary, const char *remedy)
+{
+        const EgressCheck *check = userdata;
+
+        say(check->doctor, DOCTOR_WARN, check->id, remedy, "%s", summary);
+}
+
+/* `secret` is NULL where it is not stored. */
+static void check_egress(Doctor *doctor, const ConfigProfile *profile, const SecretRecord *secret, Pool *pool,
+                         const char *id)
+{
+        const ProviderInfo *info = secret ? provider_info(secret->provider) : NULL;
+        EgressCheck check = { .doctor = doctor, .id = id };
+        const Advice advice = { .userdata = &check, .say = on_advice };
+        TextList sealed = { .n = 0 };
+        int r = info ? egress_hosts_sealed(secret, info, pool, &sealed) : 0;
+
+        if (r == 0)
+                r = policy_advise(profile, info ? &sealed : NULL, &advice);
+        if (r < 0)
+                say(doctor, DOCTOR_FAIL, id, NULL, "The rules of profile %s cannot be looked at: %s (%s).",
+                    profile->name, strerror(-r), profile->source);
+}
+
 static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *profile)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
@@ -129,10 +160,8 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
                     "Profile %s hands secret %s itself to %s (%s): only rotating it ends what was handed out.",
                     profile->name, profile->secret, profile->command.n > 0 ? profile->command.items[0] : "any command",
                     profile->source);
-        if (profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT)
-                say(doctor, DOCTOR_WARN, id, "Set `deliver = env`, `file` or `socket`.",
-                    "Profile %s delivers by %s, which this version does not have yet (%s).", profile->name,
-                    delivery_names[profile->deliver], profile->source);
+        if (policy_leaves(profile) && doctor->r == 0 && (r == 0 || r == DB_E_NOT_FOUND))
+                check_egress(doctor, profile, r == 0 ? &secret : NULL, &pool, id);
         pool_deinit(&pool);
 }
 

@@ -102,9 +102,14 @@ static bool same_words(const TextList *a, const TextList *b)
         return true;
 }
 
+bool policy_leaves(const ConfigProfile *profile)
+{
+        return profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT;
+}
+
 bool policy_can_deliver(const ConfigProfile *profile)
 {
-        return profile->deliver != DELIVER_PROXY && profile->deliver != DELIVER_ENDPOINT;
+        return !policy_leaves(profile) || profile->egress;
 }
 
 bool policy_exposes(const ConfigProfile *profile)

@@ -25,7 +25,9 @@ const ConfigProfile *policy_at(const Policy *policy, size_t index) NONNULL(1);
 const ConfigProfile *policy_find(const Policy *policy, const char *name) NONNULL(1, 2);
 const ConfigureRequest *policy_settings(const Policy *policy) NONNULL(1);
 
-/* Has this version the way that the profile delivers by? */
+/* Do its requests leave through egress, so that nothing of its credential is delivered? */
+bool policy_leaves(const ConfigProfile *profile) NONNULL(1);
+/* Is there everything that its way of delivery needs? */
 bool policy_can_deliver(const ConfigProfile *profile) NONNULL(1);
 /* May a stored key be handed out as it is? The owner has to say so in three places. */
 bool policy_exposes(const ConfigProfile *profile) NONNULL(1);

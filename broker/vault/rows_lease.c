@@ -12,7 +12,7 @@ static SCHEMA(schema_upstream, "LeaseUpstream", LeaseUpstream);
 #define COLUMNS                                                                                    \
         "sequence, id, session, profile, secret, provider, generation, state, outcome, on_end, "   \
         "created,"                                                                                 \
-        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL"
+        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL, kind"
 
 _Static_assert(LEASE_INTENT == 0 && LEASE_LIVE == 1 && LEASE_REVOKING == 2 && LEASE_REVOKED == 3 &&
                        LEASE_EXPIRED == 4 && LEASE_FAILED == 5 && LEASE_UNRECOVERABLE == 6,
@@ -123,9 +123,9 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                            "state,"
                            " outcome, on_end, created, expires, ended, upstream_id, attempts, "
                            "next_attempt,"
-                           " reason, token_hash, token, upstream) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                           "?7, ?8,"
-                           " ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, ?16)",
+                           " reason, token_hash, token, upstream, kind) VALUES (?1, ?2, ?3, ?4, ?5,"
+                           " ?6, ?7, ?8,"
+                           " ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, ?16, ?17)",
                            DB_VALUES(DB_TEXT(record->id), DB_TEXT(record->session),
                                      DB_TEXT(record->profile), DB_TEXT(record->secret),
                                      DB_TEXT(record->provider), DB_U64(record->generation),
@@ -135,7 +135,7 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                                      DB_TEXT(upstream_id), DB_TEXT(record->reason),
                                      token && token->hash.size > 0 ? DB_BLOB(token->hash) : DB_NULL,
                                      blob_or_null(&sealed_token),
-                                     DB_BLOB(buf_slice(&sealed_upstream))),
+                                     DB_BLOB(buf_slice(&sealed_upstream)), DB_U64(record->kind)),
                            NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
@@ -302,8 +302,9 @@ static int read_row(DbQuery *query, LeaseRecord *record)
                 .attempts = db_u64(query, 14),
                 .next_attempt = db_u64(query, 15),
                 .has_token = db_u64(query, 17) != 0,
+                .kind = (LeaseKind)db_u64(query, 18),
         };
-        if (db_u64(query, 7) > LEASE_UNRECOVERABLE ||
+        if (db_u64(query, 7) > LEASE_UNRECOVERABLE || db_u64(query, 18) >= _LEASE_KIND_N ||
             db_u64(query, 8) > OUTCOME_IMPOSSIBLE_ROTATE ||
             db_u64(query, 9) > OUTCOME_IMPOSSIBLE_ROTATE)
                 return DB_E_DAMAGED;
@@ -358,6 +359,33 @@ static int read_page(Db *db, const char *sql, const DbValue *values, size_t n_va
         *ret = records;
         *ret_n = n;
         return 0;
+}
+
+int rows_lease_get_live(Db *db, const char *session, const char *profile, LeaseKind kind,
+                        LeaseRecord *ret)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         "SELECT " COLUMNS " FROM lease WHERE session = ?1 AND profile = ?2"
+                         " AND kind = ?3 AND state = 1 ORDER BY sequence DESC LIMIT 1",
+                         DB_VALUES(DB_TEXT(session), DB_TEXT(profile), DB_U64(kind)), &query);
+
+        if (r == 0)
+                r = db_step(query);
+        if (r)
+                return r == DB_E_DONE ? DB_E_NOT_FOUND : r;
+        return read_row(query, ret);
+}
+
+int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_t after, size_t max,
+                             Pool *pool, LeaseRecord **ret, size_t *ret_n)
+{
+        return read_page(db,
+                         "SELECT " COLUMNS
+                         " FROM lease WHERE token_hash = ?1 AND token_hash IS NOT NULL"
+                         " AND state = 1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+                         DB_VALUES(DB_BLOB(slice(hash, SEAL_HASH_SIZE)), DB_U64(after), DB_U64(max)),
+                         max, pool, ret, ret_n);
 }
 
 /* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 how many. */

@@ -10,6 +10,13 @@
 #include "wire/field.h"
 #include "wire/msg_broker.h"
 
+typedef enum LeaseKind {
+        LEASE_CREDENTIAL, /* the upstream gave it, or a stored key was handed out raw */
+        LEASE_HANDLE,     /* our own: as long as it lives, its grant goes on */
+        LEASE_STORED,     /* a stored key in use behind a handle; it leaves the broker for its upstream alone */
+        _LEASE_KIND_N,
+} LeaseKind;
+
 typedef struct LeaseRecord {
         uint64_t sequence; /* insert sets it */
         char id[IDENT_ID_SIZE + 1];
@@ -17,6 +24,7 @@ typedef struct LeaseRecord {
         char profile[LIMIT_NAME + 1];
         char secret[LIMIT_NAME + 1];
         char provider[LIMIT_NAME + 1];
+        LeaseKind kind;
         uint64_t generation; /* of the secret it was made with */
         LeaseState state;
         Outcome outcome;
@@ -77,6 +85,13 @@ int rows_lease_get(Db *db, const char *id, LeaseRecord *ret) NODISCARD NONNULL(1
 /* The newest with this hash (seal_token_hash()). DB_E_NOT_FOUND. */
 int rows_lease_get_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], LeaseRecord *ret) NODISCARD
         NONNULL(1, 3);
+/* The live one of this session and profile that is of the kind, the newest. DB_E_NOT_FOUND. */
+int rows_lease_get_live(Db *db, const char *session, const char *profile, LeaseKind kind,
+                        LeaseRecord *ret) NODISCARD NONNULL(1, 2, 3, 5);
+/* All with this hash that are live, a page behind the sequence `after`: a stored key may be in use in many
+ * sessions. */
+int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_t after, size_t max,
+                             Pool *pool, LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
 /* The value that revoking needs. DB_E_NOT_FOUND: none is kept. DB_E_SEALED, DB_E_DAMAGED. */
 int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD
         NONNULL(1, 2, 3, 4);

@@ -13,6 +13,11 @@ static const Field schema_grant_fields[] = {
         F(GrantRecord, env, TEXT, FIELD_OPTIONAL, 128, 0),
         F(GrantRecord, expose_secret, BOOL, 0, 0, 0),
         F(GrantRecord, command, TEXTS, 0, LIMIT_ARGV, LIMIT_PATH),
+        F_RECORD(GrantRecord, egress, FIELD_OPTIONAL, schema_egress_policy),
+        F(GrantRecord, env_url, TEXT, FIELD_OPTIONAL, 128, 0),
+        F(GrantRecord, url_host, TEXT, FIELD_OPTIONAL, 260, 0),
+        F(GrantRecord, url_path, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(GrantRecord, variables, MAP, 0, LIMIT_VARIABLES, LIMIT_TEXT),
 };
 static SCHEMA(schema_grant, "Grant", GrantRecord);
 
@@ -20,6 +25,21 @@ static const Field schema_grants_fields[] = {
         F_RECORDS(GrantList, grants, 0, LIMIT_GRANTS, schema_grant),
 };
 static SCHEMA(schema_grants, "Grants", GrantList);
+
+static const Field schema_handle_fields[] = {
+        F(HandleRecord, profile, TEXT, 0, LIMIT_NAME, 0),
+        F(HandleRecord, handle, SECRET, 0, 128, 0),
+};
+static SCHEMA(schema_handle, "Handle", HandleRecord);
+
+static const Field schema_proxy_fields[] = {
+        F_RECORDS(SessionProxy, handles, 0, LIMIT_GRANTS, schema_handle),
+        F(SessionProxy, certificate, BYTES, 0, 32768, 0),
+        F(SessionProxy, key, SECRET, 0, 512, 0),
+};
+static SCHEMA(schema_proxy, "Proxy", SessionProxy);
+
+#define PROXY_MAX (64U * 1024U)
 
 /* One value of the database at most. Sixteen grants with 500 repositories each would be more than
  * any message can carry. */
@@ -36,6 +56,11 @@ static SealPlace grants_place(const char *id)
         return (SealPlace){ "session", id, "grants" };
 }
 
+static SealPlace proxy_place(const char *id)
+{
+        return (SealPlace){ "session", id, "proxy" };
+}
+
 static int seal_grants(Db *db, const SessionRecord *record, Buf *out)
 {
         _cleanup_(buf_deinit) Buf plain = BUF_NULL(GRANTS_MAX);
@@ -46,17 +71,37 @@ static int seal_grants(Db *db, const SessionRecord *record, Buf *out)
                 return DB_E_SEALED;
         r = schema_encode(&schema_grants, &body, &plain);
         if (r < 0)
-                return r == -ENOBUFS ? -EINVAL : r;
+                return r == -ENOBUFS ? DB_E_NO_SPACE : r;
         r = seal_encrypt(db_seal(db), grants_place(record->id), buf_slice(&plain), out);
         return r > 0 ? -EINVAL : r;
 }
 
+/* Nothing where there is no proxy side. */
+static int seal_proxy(Db *db, const char *id, const SessionProxy *proxy, Buf *out)
+{
+        _cleanup_(buf_deinit) Buf plain = BUF_NULL(PROXY_MAX);
+        int r;
+
+        if (!proxy)
+                return 0;
+        r = schema_encode(&schema_proxy, proxy, &plain);
+        if (r < 0)
+                return r == -ENOBUFS ? -EINVAL : r;
+        r = seal_encrypt(db_seal(db), proxy_place(id), buf_slice(&plain), out);
+        return r > 0 ? -EINVAL : r;
+}
+
+/* Without any: of a session that an earlier version opened (db_schema.c), and that was granted nothing that
+ * is still of use. */
 static int open_grants(Db *db, Slice sealed, Pool *pool, SessionRecord *record)
 {
         _cleanup_(buf_deinit) Buf plain = BUF_NULL(GRANTS_MAX);
         GrantList body;
-        int r = seal_decrypt(db_seal(db), grants_place(record->id), sealed, &plain);
+        int r;
 
+        if (sealed.size == 0)
+                return 0;
+        r = seal_decrypt(db_seal(db), grants_place(record->id), sealed, &plain);
         if (r)
                 return r > 0 ? DB_E_DAMAGED : r;
         r = schema_decode(&schema_grants, buf_slice(&plain), NULL, pool, &body, NULL);
@@ -67,25 +112,29 @@ static int open_grants(Db *db, Slice sealed, Pool *pool, SessionRecord *record)
         return r;
 }
 
-int rows_session_insert(Db *db, SessionRecord *record)
+int rows_session_insert(Db *db, SessionRecord *record, const SessionProxy *proxy)
 {
         _cleanup_(buf_deinit) Buf grants = BUF_NULL(GRANTS_MAX + SEAL_OVERHEAD);
+        _cleanup_(buf_deinit) Buf sealed_proxy = BUF_NULL(PROXY_MAX + SEAL_OVERHEAD);
         int r = seal_grants(db, record, &grants);
 
+        if (r == 0)
+                r = seal_proxy(db, record->id, proxy, &sealed_proxy);
         if (r == 0)
                 r = db_run(
                         db,
                         "INSERT INTO session (id, uid, label, state, opened, expires, deadline, "
                         "ended,"
-                        " end_reason, lifeline, secret_hash, grants)"
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                        " end_reason, lifeline, secret_hash, grants, proxy)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                         DB_VALUES(DB_TEXT(record->id), DB_U64(record->uid), DB_TEXT(record->label),
                                   DB_U64(record->state), DB_U64(record->opened),
                                   DB_U64(record->expires), DB_U64(record->deadline),
                                   DB_U64(record->ended), DB_TEXT(record->end_reason),
                                   DB_U64(record->lifeline),
                                   DB_BLOB(slice(record->secret_hash, sizeof(record->secret_hash))),
-                                  DB_BLOB(buf_slice(&grants))),
+                                  DB_BLOB(buf_slice(&grants)),
+                                  DB_BLOB(buf_slice(&sealed_proxy))),
                         NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
@@ -144,6 +193,56 @@ int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret)
         return read_row(db, query, pool, ret);
 }
 
+int rows_session_proxy(Db *db, const char *id, Arena *arena, Pool *pool, SessionProxy *ret)
+{
+        _cleanup_(buf_deinit) Buf plain = BUF_NULL(PROXY_MAX);
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r;
+
+        if (!db_seal(db))
+                return DB_E_SEALED;
+        r = db_query(db, "SELECT proxy FROM session WHERE id = ?1 AND proxy IS NOT NULL",
+                     DB_VALUES(DB_TEXT(id)), &query);
+        if (r == 0)
+                r = db_step(query);
+        if (r)
+                return r == DB_E_DONE ? DB_E_NOT_FOUND : r;
+        r = seal_decrypt(db_seal(db), proxy_place(id), db_slice(query, 0), &plain);
+        if (r)
+                return r > 0 ? DB_E_DAMAGED : r;
+        r = schema_decode(&schema_proxy, buf_slice(&plain), arena, pool, ret, NULL);
+        return r == SCHEMA_E_NO_SPACE ? DB_E_NO_SPACE : r > 0 ? DB_E_DAMAGED : r;
+}
+
+void session_proxy_clear(SessionProxy *proxy)
+{
+        schema_clear(&schema_proxy, proxy);
+}
+
+static HandleRecord *find_handle(const SessionProxy *proxy, const char *profile)
+{
+        HandleRecord *handles = proxy->handles.items;
+
+        for (size_t i = 0; i < proxy->handles.n; i++)
+                if (strcmp(handles[i].profile, profile) == 0)
+                        return &handles[i];
+        return NULL;
+}
+
+Secret *session_proxy_handle(const SessionProxy *proxy, const char *profile)
+{
+        const HandleRecord *record = find_handle(proxy, profile);
+
+        return record ? record->handle : NULL;
+}
+
+Secret *session_proxy_take(SessionProxy *proxy, const char *profile)
+{
+        HandleRecord *record = find_handle(proxy, profile);
+
+        return record ? take_ptr(record->handle) : NULL;
+}
+
 int rows_session_set_live(Db *db, const char *id)
 {
         return db_run_one(db, "UPDATE session SET state = 1 WHERE id = ?1 AND state = 0",
@@ -153,7 +252,7 @@ int rows_session_set_live(Db *db, const char *id)
 int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason)
 {
         return db_run_one(db,
-                          "UPDATE session SET state = 2, ended = ?2, end_reason = ?3"
+                          "UPDATE session SET state = 2, ended = ?2, end_reason = ?3, proxy = NULL"
                           " WHERE id = ?1 AND state <> 2",
                           DB_VALUES(DB_TEXT(id), DB_U64(now), DB_CUT(reason, LIMIT_TEXT)));
 }
@@ -161,7 +260,8 @@ int rows_session_end(Db *db, const char *id, uint64_t now, const char *reason)
 int rows_session_end_all(Db *db, uint64_t now, const char *reason, uint64_t *ret_n)
 {
         return db_run(db,
-                      "UPDATE session SET state = 2, ended = ?1, end_reason = ?2 WHERE state <> 2",
+                      "UPDATE session SET state = 2, ended = ?1, end_reason = ?2, proxy = NULL"
+                      " WHERE state <> 2",
                       DB_VALUES(DB_U64(now), DB_CUT(reason, LIMIT_TEXT)), ret_n);
 }
 

@@ -1,7 +1,8 @@
 #pragma once
-/* Table session. The grants are one sealed column. */
+/* Table session. The grants are one sealed column, what the proxy side needs another. */
 #include "base/ident.h"
 #include "vault/db.h"
+#include "wire/egress_policy.h"
 #include "wire/field.h"
 #include "wire/msg_broker.h"
 
@@ -15,7 +16,30 @@ typedef struct GrantRecord {
         const char *env;  /* NULL: none */
         bool expose_secret;
         TextList command; /* that was pinned */
+        EgressPolicy *egress; /* of proxy and endpoint; NULL: it does not go out through the broker */
+        const char *env_url;  /* of endpoint: the variable that gets the base URL */
+        const char *url_host; /* of endpoint: the host[:port] that the base URL stands for */
+        const char *url_path; /* of endpoint: what is put behind the base URL; NULL: nothing */
+        TextMap variables;    /* further ones of the child; "{handle}" in a value is the handle */
 } GrantRecord;
+
+/* The handle of one grant. */
+typedef struct HandleRecord {
+        const char *profile;
+        Secret *handle;
+} HandleRecord;
+
+/* What a session's process is given, and again after it was started anew: the child must not notice. The
+ * certificate is the pool's; the secrets are the struct's. */
+typedef struct SessionProxy {
+        RecordList handles; /* HandleRecord */
+        Slice certificate;  /* DER */
+        Secret *key;        /* DER: the certificate's */
+} SessionProxy;
+
+/* What a Pool may have to hold for one row, at the most that its column can say, and for a page of them. */
+#define SESSION_POOL_MAX      (4U * 1024U * 1024U)
+#define SESSION_PAGE_POOL_MAX ((size_t)LIMIT_PAGE * SESSION_POOL_MAX)
 
 typedef struct SessionRecord {
         uint64_t sequence; /* of creation, grows; insert sets it */
@@ -33,11 +57,21 @@ typedef struct SessionRecord {
         RecordList grants;                   /* GrantRecord; the pool's */
 } SessionRecord;
 
-/* DB_E_EXISTS, DB_E_SEALED. Sets record->sequence. */
-int rows_session_insert(Db *db, SessionRecord *record) NODISCARD NONNULL(1, 2);
+/* `proxy` NULL: it has no proxy side. DB_E_EXISTS, DB_E_SEALED; DB_E_NO_SPACE when the grants are too long
+ * together. Sets record->sequence. */
+int rows_session_insert(Db *db, SessionRecord *record, const SessionProxy *proxy) NODISCARD NONNULL(1, 2);
 /* With grants: DB_E_SEALED without the key. DB_E_NOT_FOUND, DB_E_DAMAGED, DB_E_NO_SPACE. */
 int rows_session_get(Db *db, const char *id, Pool *pool, SessionRecord *ret) NODISCARD
         NONNULL(1, 2, 3, 4);
+/* DB_E_NOT_FOUND: no such session, or it has no proxy side. DB_E_SEALED, DB_E_DAMAGED, DB_E_NO_SPACE. */
+int rows_session_proxy(Db *db, const char *id, Arena *arena, Pool *pool, SessionProxy *ret) NODISCARD
+        NONNULL(1, 2, 3, 4, 5);
+/* Frees the secrets and zeroes the struct. */
+void session_proxy_clear(SessionProxy *proxy) NONNULL(1);
+/* NULL: the profile has none. Stays the struct's. */
+Secret *session_proxy_handle(const SessionProxy *proxy, const char *profile) NONNULL(1, 2);
+/* The same, and the caller's from now on. */
+Secret *session_proxy_take(SessionProxy *proxy, const char *profile) NONNULL(1, 2);
 /* OPENING to LIVE. DB_E_NOT_FOUND when it is not opening any more. */
 int rows_session_set_live(Db *db, const char *id) NODISCARD NONNULL(1, 2);
 /* To ENDED. DB_E_NOT_FOUND when there is none or it has ended, so that only one call ends it. A

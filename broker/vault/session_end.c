@@ -1,4 +1,6 @@
+#include "vault/egresses.h"
 #include "vault/epoch.h"
+#include "vault/proxy_grants.h"
 #include "vault/revoker.h"
 #include "vault/vault.h"
 #include <stdio.h>
@@ -15,7 +17,8 @@ typedef struct Unended {
 
 typedef struct Ending {
         Vault *vault;
-        unsigned waiting; /* for the supervisor and for the epoch */
+        char id[IDENT_ID_SIZE + 1];
+        unsigned waiting; /* for the egresses and the supervisor, and for the epoch */
         SessionEndDone done;
         void *userdata;
 } Ending;
@@ -35,6 +38,16 @@ static int step_done(Ending *ending)
 static int on_ended(void *userdata, UNUSED const Reply *reply)
 {
         return step_done(userdata); /* a supervisor that is gone has ended everything */
+}
+
+/* No egress has anything of it any more: now its process and what it was reached by. */
+static int on_cut(void *userdata)
+{
+        Ending *ending = userdata;
+        SessionNotice notice = { .session = ending->id };
+
+        return channel_call(ending->vault->role.supervisor, VAULT_END_SESSION, &notice, NULL, 0, END_USEC, on_ended,
+                            ending, NULL);
 }
 
 static int on_epoch(void *userdata)
@@ -77,6 +90,17 @@ static int end_rows(Vault *vault, const char *id, const char *reason)
         if (r == 0)
                 r = vault_audit_revocation(vault, &event);
         return r == 0 ? vault_commit(vault) : r;
+}
+
+bool session_is_usable(const Vault *vault, const SessionRecord *session, Failure *failure)
+{
+        if (session_is_unended(vault, session->id))
+                failure_set(failure, FAULT_EXPIRED, "The session is over.");
+        else if (session->state != SESSION_LIVE)
+                failure_set(failure, FAULT_EXPIRED, "The session is over: %s", session->end_reason);
+        else if (session->deadline <= vault_boot(vault) || session->expires <= vault_now(vault))
+                failure_set(failure, FAULT_EXPIRED, "The session's lifetime is over.");
+        return !failed(failure);
 }
 
 bool session_is_unended(const Vault *vault, const char *id)
@@ -141,7 +165,6 @@ static int end_unended(Vault *vault)
 
 int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
 {
-        SessionNotice notice = { .session = id };
         Ending *ending;
         Failure failure;
         int r;
@@ -161,7 +184,9 @@ int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone
         if (!ending)
                 return -ENOMEM;
         *ending = (Ending){ .vault = vault, .waiting = 3, .done = done, .userdata = userdata };
-        r = channel_call(vault->role.supervisor, VAULT_END_SESSION, &notice, NULL, 0, END_USEC, on_ended, ending, NULL);
+        (void)snprintf(ending->id, sizeof(ending->id), "%s", id);
+        proxy_grants_forget(vault->proxy_grants, id);
+        r = egresses_cut(vault->egresses, id, NULL, on_cut, ending);
         if (r < 0)
                 return r;
         r = epoch_move(vault->epoch, on_epoch, ending);
@@ -196,7 +221,7 @@ int vault_expire(void *userdata)
 
         r = end_unended(vault);
         while (r >= 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);
+                Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
                 if (vault_db_failed(vault, r, &failure)) {

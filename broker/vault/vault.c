@@ -1,7 +1,9 @@
 #include "vault/vault.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "vault/egresses.h"
 #include "vault/epoch.h"
+#include "vault/proxy_grants.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
 #include "vault/token_turn.h"
@@ -12,14 +14,6 @@
 #define KEEP_USEC (7 * 86400 * USEC_PER_SEC)
 #define PRUNE_USEC (600 * USEC_PER_SEC)
 #define PRUNE_ROWS 1000U
-
-/* Attached session processes; the supervisor has its own limits. */
-typedef struct SessionEdge {
-        List link;
-        Vault *vault;
-        Channel *channel;
-        char session[IDENT_ID_SIZE + 1];
-} SessionEdge;
 
 static int on_retry(void *userdata)
 {
@@ -55,12 +49,24 @@ static void on_keyring_closed(void *userdata)
         vault->store.ready = false;
 }
 
+static int on_reported(void *userdata, const char *profile, const EgressReport *report)
+{
+        return proxy_report(userdata, report->session, profile, report);
+}
+
 int vault_init(Vault *vault)
 {
         ProviderPoolConfig providers = {
                 .loop = vault->role.loop,
                 .arena = vault->role.arena,
                 .supervisor = &vault->role.supervisor,
+        };
+        EgressesConfig egresses = {
+                .loop = vault->role.loop,
+                .arena = vault->role.arena,
+                .supervisor = &vault->role.supervisor,
+                .reported = on_reported,
+                .userdata = vault,
         };
         int r;
 
@@ -77,6 +83,10 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = token_turns_new(&vault->turns, vault);
         if (r == 0)
+                r = egresses_new(&vault->egresses, &egresses);
+        if (r == 0)
+                r = proxy_grants_new(&vault->proxy_grants, vault);
+        if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
         if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
@@ -91,21 +101,15 @@ int vault_init(Vault *vault)
         return r;
 }
 
-static void edge_free(SessionEdge *edge)
-{
-        list_remove(&edge->link);
-        channel_free(edge->channel);
-        free(edge);
-}
-
 void vault_deinit(Vault *vault)
 {
         vault->waiting_room = waiting_room_free(vault->waiting_room);
         vault->gate = channel_free(vault->gate);
-        while (vault->session_edges.next && !list_empty(&vault->session_edges))
-                edge_free(container_of(vault->session_edges.next, SessionEdge, link));
+        session_edges_free(vault);
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
+        vault->proxy_grants = proxy_grants_free(vault->proxy_grants);
+        vault->egresses = egresses_free(vault->egresses);
         vault->turns = token_turns_free(vault->turns);
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
@@ -198,58 +202,6 @@ static int on_gate_closed(void *userdata, Channel *channel, UNUSED const char *r
         return 0;
 }
 
-/* ---- session processes ---- */
-
-static int run_session_operation(void *userdata, Request *request)
-{
-        SessionEdge *edge = userdata;
-
-        return op_session_token(edge->vault, edge->session, request);
-}
-
-static int on_session(void *userdata, UNUSED Channel *channel, Request *request)
-{
-        SessionEdge *edge = userdata;
-
-        return waiting_room_enter(edge->vault->waiting_room, run_session_operation, edge, request, true);
-}
-
-static int on_session_closed(void *userdata, UNUSED Channel *channel, UNUSED const char *reason)
-{
-        edge_free(userdata);
-        return 0;
-}
-
-static int attach_session(Vault *vault, int fd, const char *session)
-{
-        ChannelConfig config = {
-                .loop = vault->role.loop,
-                .arena = vault->role.arena,
-                .fd = fd,
-                .in = &interface_session_vault,
-                .handler = on_session,
-                .closed = on_session_closed,
-        };
-        SessionEdge *edge = calloc(1, sizeof(*edge));
-        int r;
-
-        if (!edge) {
-                fd_close(fd);
-                return -ENOMEM;
-        }
-        list_init(&edge->link);
-        edge->vault = vault;
-        (void)snprintf(edge->session, sizeof(edge->session), "%s", session);
-        config.userdata = edge;
-        r = channel_new(&edge->channel, &config);
-        if (r < 0) {
-                free(edge);
-                return r;
-        }
-        list_append(&vault->session_edges, &edge->link);
-        return 0;
-}
-
 static int attach_gate(Vault *vault, int fd)
 {
         ChannelConfig config = {
@@ -279,7 +231,7 @@ static int on_attach(Vault *vault, Request *request)
                 r = attach_gate(vault, take_fd(&request->fds[0]));
                 break;
         case ROLE_SESSION:
-                r = attach_session(vault, take_fd(&request->fds[0]), body->session);
+                r = session_edge_attach(vault, take_fd(&request->fds[0]), body->session);
                 break;
         case ROLE_KEYRING:
                 r = keyring_client_attach(vault->keyring, take_fd(&request->fds[0]));

@@ -18,7 +18,9 @@
 #include "wire/msg_session.h"
 
 typedef struct Vault Vault;
+typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
+typedef struct ProxyGrants ProxyGrants;
 typedef struct Revoker Revoker;
 typedef struct TokenTurns TokenTurns;
 typedef struct WaitingRoom WaitingRoom;
@@ -70,9 +72,11 @@ struct Vault {
         Epoch *epoch;
         Revoker *revoker;
         TokenTurns *turns;
+        Egresses *egresses;
+        ProxyGrants *proxy_grants;
         WaitingRoom *waiting_room;
         Channel *gate;
-        List session_edges;
+        List session_edges; /* SessionEdge (session_edge.c) */
         Timer *expiry;         /* sessions and leases */
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
@@ -106,6 +110,9 @@ bool vault_db_failed(Vault *vault, int r, Failure *failure) NONNULL(1, 3);
 int vault_commit(Vault *vault) NODISCARD NONNULL(1);
 /* As audit_append(), but a log that cannot take it is no failure: revocation never waits for the log. */
 int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
+/* The line of something that was refused, or failed, and that its cause can repeat at will: beyond a rate it is
+ * counted. That it cannot be written is no failure either. Harmless before there is a log. */
+int vault_audit_refusal(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
 /* Writes the audit file now. */
 int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
 /* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */
@@ -133,8 +140,8 @@ const char *vault_store_state(const Vault *vault) NONNULL(1);
 
 typedef int (*SessionEndDone)(void *userdata);
 /*
- * Ends a session here: durable first, then its process, directory and lifeline. Its leases go to the
- * revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
+ * Ends a session here: durable first, then its credentials at every egress, then its process, directory and
+ * lifeline. Its leases go to the revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
  * moved, so that no older state can bring it back. A session that has ended is no error. An end that
  * cannot be written, because the disk is full, is tried again until it can.
  */
@@ -142,6 +149,8 @@ int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone
         NODISCARD NONNULL(1, 2, 3);
 /* What is beyond its time: sessions and leases. Arms the timer again. */
 int vault_expire(void *userdata) NODISCARD;
+/* Is it open, and within its time? Fills `failure` if not. */
+bool session_is_usable(const Vault *vault, const SessionRecord *session, Failure *failure) NONNULL(1, 2, 3);
 /* It has ended, though the state does not say so yet. */
 bool session_is_unended(const Vault *vault, const char *id) NONNULL(1, 2);
 /* Forgets the ends that are still to be written; the next start finds those sessions without a lifeline. */
@@ -149,12 +158,27 @@ void session_end_forget(Vault *vault) NONNULL(1);
 /* Has the expiry timer consider this deadline. */
 void vault_note_deadline(Vault *vault, uint64_t boot_usec) NONNULL(1);
 
+/* ---- session_edge.c: what the sessions' processes ask and tell ---- */
+
+/* Takes the descriptor over. */
+int session_edge_attach(Vault *vault, int fd, const char *session) NODISCARD NONNULL(1, 3);
+void session_edges_free(Vault *vault) NONNULL(1);
+
+/* ---- proxy_report.c: what belongs into the log of what the way out meets ---- */
+
+/* `session` is the one that it is about, as far as the edge proves it; that in the report is not looked at. */
+int proxy_report(Vault *vault, const char *session, const char *profile, const EgressReport *report) NODISCARD
+        NONNULL(1, 2, 4);
+int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *notice) NODISCARD NONNULL(1, 2, 3);
+
 /* ---- operations: each answers its request, now or later ---- */
 
 int op_open_session(Vault *vault, Request *request) NODISCARD;
 int op_close_session(Vault *vault, Request *request) NODISCARD;
 int op_get_token(Vault *vault, Request *request) NODISCARD;
 int op_session_token(Vault *vault, const char *session, Request *request) NODISCARD;
+int op_session_prove(Vault *vault, const char *session, Request *request) NODISCARD;
+int op_session_configure(Vault *vault, const char *session, Request *request) NODISCARD;
 int op_add_secret(Vault *vault, Request *request) NODISCARD;
 int op_remove_secret(Vault *vault, Request *request) NODISCARD;
 int op_list_secrets(Vault *vault, Request *request) NODISCARD;

@@ -106,6 +106,20 @@ static bool is_denial(Fault fault)
                fault == FAULT_REVOKED || fault == FAULT_ROLLBACK;
 }
 
+int vault_audit_refusal(Vault *vault, AuditEvent *event)
+{
+        int r;
+
+        event->refusal = true;
+        if (!vault->audit)
+                return 0;
+        r = audit_append(vault->audit, event);
+        if (r < 0)
+                return r;
+        timer_arm_after(vault->audit_flush, AUDIT_FLUSH_USEC);
+        return 0;
+}
+
 int vault_refuse(Vault *vault, Request *request, AuditEvent event, const Failure *failure)
 {
         int r;
@@ -113,14 +127,8 @@ int vault_refuse(Vault *vault, Request *request, AuditEvent event, const Failure
         event.verdict = is_denial(failure->fault) ? AUDIT_DENY : AUDIT_ERROR;
         event.reason = fault_info(failure->fault)->name;
         event.detail = failure->message;
-        event.refusal = true;
-        if (vault->audit) {
-                r = audit_append(vault->audit, &event);
-                if (r < 0)
-                        return r;
-                timer_arm_after(vault->audit_flush, AUDIT_FLUSH_USEC);
-        }
-        return failure_answer(failure, request);
+        r = vault_audit_refusal(vault, &event);
+        return r < 0 ? r : failure_answer(failure, request);
 }
 
 AuditEvent vault_event(const Caller *caller, const char *operation)

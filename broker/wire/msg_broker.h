@@ -7,6 +7,7 @@
  * Each request begins with a Caller. The gate fills it from what the kernel says of the peer; it is
  * never read from JSON.
  */
+#include "wire/egress_policy.h"
 #include "wire/interface.h"
 #include "wire/scope.h"
 
@@ -231,6 +232,12 @@ typedef struct ProfileRow {
         const char *env;
         Scope *scope;
         bool expose_secret;
+        const char *preset;   /* that `egress` was made with */
+        EgressPolicy *egress; /* of proxy and endpoint */
+        const char *env_url;  /* of endpoint, like the next two */
+        const char *url_host;
+        const char *url_path;
+        TextMap variables;    /* further ones of the child */
         TextList command;
         const char *caller_unit;
         const char *source;   /* file:line of the section */

@@ -81,6 +81,7 @@ static const Field schema_config_profile_fields[] = {
         F(ConfigProfile, env, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ConfigProfile, expose_secret, BOOL, 0, 0, 0),
         F_RECORD(ConfigProfile, egress, FIELD_OPTIONAL, schema_egress_policy),
+        F(ConfigProfile, preset, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
         F(ConfigProfile, env_url, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ConfigProfile, url_host, TEXT, FIELD_OPTIONAL, 260, 0),
         F(ConfigProfile, url_path, TEXT, FIELD_OPTIONAL, 256, 0),

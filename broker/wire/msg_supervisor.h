@@ -137,6 +137,7 @@ typedef struct ConfigProfile {
         const char *env;
         bool expose_secret;
         EgressPolicy *egress; /* of proxy and endpoint; NULL with the others */
+        const char *preset;   /* that `egress` was made with, for a person to see; or NULL */
         const char *env_url;  /* of endpoint: the variable that gets the base URL */
         const char *url_host; /* of endpoint: the host[:port] that the base URL stands for */
         const char *url_path; /* of endpoint: what is put behind the base URL, "/v1"; NULL: nothing */

@@ -125,6 +125,11 @@ bool exec_env_build(ExecEnv *env, const mcpcred_session *session, const Texts *w
                put_session(env, session, descriptor);
 }
 
+bool exec_env_set(ExecEnv *env, const char *name, const char *value)
+{
+        return put(env, name, strlen(name), value);
+}
+
 void exec_env_free(ExecEnv *env)
 {
         for (size_t i = 0; i < env->n; i++) {

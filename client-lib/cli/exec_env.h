@@ -13,6 +13,8 @@ typedef struct ExecEnv {
  */
 bool exec_env_build(ExecEnv *env, const mcpcred_session *session, const Texts *wanted, bool clean,
                     int descriptor, const char **ret_bad);
+/* Sets one more variable. False: there is no memory. */
+bool exec_env_set(ExecEnv *env, const char *name, const char *value);
 /* Wipes, since it holds what the session's variables hold. */
 void exec_env_free(ExecEnv *env);
 /* The value of a variable in it, or NULL. */

@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "output.h"
+#include "sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -239,6 +240,8 @@ int main(int argc, char **argv)
         Cli cli = { 0 };
         int r;
 
+        if (argc > 1 && strcmp(argv[1], SANDBOX_INNER) == 0)
+                return sandbox_inner(argc, argv);
         /* Secrets pass through this process: no core dump, and nobody of the same user looks in. */
         (void)prctl(PR_SET_DUMPABLE, 0);
         fill_standard_descriptors();

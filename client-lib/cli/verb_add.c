@@ -3,7 +3,7 @@
 #include <string.h>
 
 typedef struct AddOptions {
-        const char *provider, *base_url, *app_id, *installation_id;
+        const char *provider, *base_url, *app_id, *installation_id, *preset;
         Texts hosts, parameters;
         bool no_verify, replace;
         Source source;
@@ -16,6 +16,8 @@ static const Option options[] = {
                "of a GitHub App: its App ID or client ID"),
         OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID",
                "of a GitHub App: where it is installed"),
+        OPTION(AddOptions, preset, "preset", TEXT, "NAME",
+               "a well-known upstream, such as openai, for its hosts"),
         OPTION(AddOptions, hosts, "host", TEXTS, "HOST",
                "the secret may be sent there and nowhere else"),
         OPTION(AddOptions, base_url, "base-url", TEXT, "URL",
@@ -34,9 +36,11 @@ static const char *guess_provider(const AddOptions *asked, const char *name)
 {
         if (asked->provider)
                 return asked->provider;
-        if (asked->app_id || asked->installation_id || strcmp(name, "github") == 0)
+        if (asked->app_id || asked->installation_id)
                 return "github_app";
-        return asked->hosts.n > 0 ? "static" : NULL;
+        if (asked->preset || asked->hosts.n > 0)
+                return "static";
+        return strcmp(name, "github") == 0 ? "github_app" : NULL;
 }
 
 static int set_parameter(mcpcred_addition *addition, const char *text)
@@ -80,6 +84,22 @@ static int set_github(Cli *cli, mcpcred_addition *addition, const AddOptions *as
         return 0;
 }
 
+static int set_preset(Cli *cli, mcpcred_addition *addition, const char *preset)
+{
+        char names[512] = "";
+        size_t length = 0;
+
+        if (mcpcred_addition_preset(addition, preset) == MCPCRED_OK)
+                return 0;
+        for (size_t i = 0; mcpcred_preset_name(i) && length < sizeof(names); i++)
+                length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+                                           i ? ", " : "", mcpcred_preset_name(i));
+        return cli_usage(cli, &verb_add,
+                         "\"%s\" is no preset that has hosts. There are %s; --host names "
+                         "others",
+                         preset, names);
+}
+
 static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, const char *provider)
 {
         int r = 0;
@@ -89,6 +109,8 @@ static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, c
         for (size_t i = 0; r == 0 && i < asked->parameters.n; i++)
                 if (set_parameter(addition, asked->parameters.items[i]))
                         r = cli_usage(cli, &verb_add, "--set takes KEY=VALUE");
+        if (r == 0 && asked->preset)
+                r = set_preset(cli, addition, asked->preset);
         for (size_t i = 0; r == 0 && i < asked->hosts.n; i++)
                 if (mcpcred_addition_host(addition, asked->hosts.items[i]))
                         r = cli_usage(cli, &verb_add, "--host takes a host name");
@@ -141,7 +163,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
 
         if (!provider)
                 return cli_usage(cli, &verb_add,
-                                 "which --provider? github_app, or static with --host");
+                                 "which --provider? github_app, or static with --host or "
+                                 "--preset");
         r = mcpcred_addition_new(&addition, added.name, provider);
         if (r == MCPCRED_E_MISUSE)
                 return cli_usage(cli, &verb_add,
@@ -173,6 +196,7 @@ const Verb verb_add = {
                 "sealed with it.\n\n"
                 "  mcpcred add github --app-id 12345 --installation-id 678 --file "
                 "app.private-key.pem\n"
+                "  mcpcred add openai --preset openai\n"
                 "  mcpcred add search --host api.search.example --from-command 'pass show search'",
         OPTIONS(options, AddOptions),
         .min_arguments = 1,

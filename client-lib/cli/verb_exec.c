@@ -1,5 +1,8 @@
 #include "cli.h"
 #include "exec_child.h"
+#include "exec_proxy.h"
+#include "sandbox.h"
+#include "sandbox_net.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,6 +17,7 @@ typedef struct ExecOptions {
         uint64_t ttl;
         const char *label;
         bool no_clean_env;
+        SandboxOptions sandbox;
 } ExecOptions;
 
 static const Option options[] = {
@@ -28,19 +32,47 @@ static const Option options[] = {
                "pass a variable on, or set one"),
         OPTION(ExecOptions, no_clean_env, "no-clean-env", FLAG, NULL,
                "pass the whole environment on"),
+        OPTION(ExecOptions, sandbox.wanted, "sandbox", FLAG, NULL,
+               "run it in bubblewrap, with the session for its only way out"),
+        OPTION(ExecOptions, sandbox.writable, "rw", TEXTS, "PATH",
+               "let the sandbox at this file or directory"),
+        OPTION(ExecOptions, sandbox.readable, "ro", TEXTS, "PATH", "the same, to read it"),
+        OPTION(ExecOptions, sandbox.arguments, "sandbox-arg", TEXTS, "ARG",
+               "pass this to bubblewrap as it is"),
+        OPTION(ExecOptions, sandbox.bubblewrap, "bwrap", TEXT, "PATH",
+               "the bubblewrap to use (/usr/bin/bwrap)"),
 };
 
 typedef struct Exec {
         Cli *cli;
         mcpcred_session *session;
         ExecEnv env;
+        Sandbox sandbox;
+        bool sandboxed;
+        char proxy_address[32];
+        int proxy;    /* listens at it, until it is handed over; -1: none */
         int lifeline; /* ours, while the child runs */
         char *id;
 } Exec;
 
-static int make_request(Cli *cli, const ExecOptions *asked, const Arguments *arguments,
+/* Where the child will find the proxy. Whether there will be one is known when the session is open,
+ * and its variables are made of this before. */
+static void ask_for_proxy(Exec *exec, mcpcred_open *request)
+{
+        if (exec->sandboxed) {
+                (void)mcpcred_open_proxy(request, SANDBOX_PROXY);
+                (void)mcpcred_open_sandboxed(request, 1);
+                return;
+        }
+        exec->proxy = exec_proxy_listen(exec->proxy_address);
+        if (exec->proxy >= 0)
+                (void)mcpcred_open_proxy(request, exec->proxy_address);
+}
+
+static int make_request(Exec *exec, const ExecOptions *asked, const Arguments *arguments,
                         mcpcred_open **ret)
 {
+        Cli *cli = exec->cli;
         const char *bad = NULL;
         int r;
 
@@ -56,14 +88,44 @@ static int make_request(Cli *cli, const ExecOptions *asked, const Arguments *arg
         (void)mcpcred_open_lifetime(*ret, asked->ttl);
         (void)mcpcred_open_want_descriptor(*ret);
         (void)mcpcred_open_command(*ret, arguments->n_rest, (const char *const *)arguments->rest);
+        ask_for_proxy(exec, *ret);
         return 0;
+}
+
+/* The port is given up where no profile of the session goes by it. */
+static int serve_proxy(Exec *exec)
+{
+        int r = 0;
+
+        if (exec->proxy >= 0 && mcpcred_session_proxy_socket(exec->session))
+                r = mcpcred_session_serve(exec->cli->client, exec->session,
+                                          MCPCRED_SERVICE_LOOPBACK, exec->proxy);
+        if (exec->proxy >= 0)
+                (void)close(exec->proxy);
+        exec->proxy = -1;
+        return r ? cli_fail(exec->cli) : 0;
+}
+
+static int build_environment(Exec *exec, const ExecOptions *asked)
+{
+        const char *bad = NULL;
+        bool good = exec_env_build(&exec->env, exec->session, &asked->environment,
+                                   !asked->no_clean_env, EXEC_SESSION_FD, &bad);
+
+        if (bad)
+                return cli_usage(exec->cli, &verb_exec,
+                                 "--env %s: not a variable that can be set", bad);
+        if (good && exec->sandboxed)
+                good = sandbox_adapt_environment(&exec->sandbox, &exec->env);
+        return good ? 0
+                    : cli_fail_local(exec->cli, EXIT_FAILED, "NoMemory", "",
+                                     "There is no memory.");
 }
 
 static int open_session(Exec *exec, const ExecOptions *asked, const Arguments *arguments)
 {
         _cleanup_(free_open) mcpcred_open *request = NULL;
-        const char *bad = NULL;
-        int r = make_request(exec->cli, asked, arguments, &request);
+        int r = make_request(exec, asked, arguments, &request);
 
         if (r)
                 return r;
@@ -74,13 +136,8 @@ static int open_session(Exec *exec, const ExecOptions *asked, const Arguments *a
         if (!exec->id || exec->lifeline < 0)
                 return cli_fail_local(exec->cli, EXIT_FAILED, "System", "",
                                       "Cannot keep the lifeline: %s.", strerror(errno));
-        if (!exec_env_build(&exec->env, exec->session, &asked->environment, !asked->no_clean_env,
-                            EXEC_SESSION_FD, &bad))
-                return bad ? cli_usage(exec->cli, &verb_exec,
-                                       "--env %s: not a variable that can be set", bad)
-                           : cli_fail_local(exec->cli, EXIT_FAILED, "NoMemory", "",
-                                            "There is no memory.");
-        return 0;
+        r = build_environment(exec, asked);
+        return r ? r : serve_proxy(exec);
 }
 
 /* The child has what it needs. The lifeline alone stays. */
@@ -118,14 +175,25 @@ static void end_session(Exec *exec)
         exec->lifeline = -1;
 }
 
+static int run_sandbox(Exec *exec, const ExecChild *child)
+{
+        if (!mcpcred_session_proxy_socket(exec->session))
+                cli_note("none of these profiles goes by the proxy, so the command has no network "
+                         "at all; `deliver = proxy` gives it a way out");
+        return sandbox_run(&exec->sandbox, child, exec->session, wipe, exec);
+}
+
 static int run_child(Exec *exec, const Arguments *arguments)
 {
         const ExecChild child = { .argv = arguments->rest,
                                   .env = &exec->env,
                                   .session_fd = mcpcred_session_fd(exec->session) };
         ExecResult result = { 0 };
-        int r = exec_child_run(&child, wipe, exec, &result);
+        int r;
 
+        if (exec->sandboxed)
+                return run_sandbox(exec, &child);
+        r = exec_child_run(&child, wipe, exec, &result);
         if (r < 0)
                 return cli_fail_local(exec->cli, EXIT_FAILED, "System", "",
                                       "Cannot run the command: %s.", strerror(-r));
@@ -137,19 +205,30 @@ static int run_child(Exec *exec, const Arguments *arguments)
 
 static int run(Cli *cli, const void *given, const Arguments *arguments)
 {
-        Exec exec = { .cli = cli, .lifeline = -1 };
+        const ExecOptions *asked = given;
+        Exec exec = { .cli = cli, .sandboxed = asked->sandbox.wanted, .proxy = -1, .lifeline = -1 };
         int r;
 
         if (arguments->n_rest == 0)
                 return cli_usage(cli, &verb_exec, "there is no command behind --");
+        if (!exec.sandboxed && (asked->sandbox.writable.n || asked->sandbox.readable.n ||
+                                asked->sandbox.arguments.n || asked->sandbox.bubblewrap))
+                return cli_usage(cli, &verb_exec,
+                                 "--rw, --ro, --sandbox-arg and --bwrap go with --sandbox");
         r = broker_ensure(cli);
+        if (r == 0 && exec.sandboxed)
+                r = sandbox_prepare(&exec.sandbox, cli, &asked->sandbox);
         if (r == 0)
-                r = open_session(&exec, given, arguments);
+                r = open_session(&exec, asked, arguments);
         if (r == 0)
                 r = run_child(&exec, arguments);
         if (exec.id)
                 end_session(&exec);
         wipe(&exec);
+        if (exec.sandboxed)
+                sandbox_free(&exec.sandbox);
+        if (exec.proxy >= 0)
+                (void)close(exec.proxy);
         free(exec.id);
         return r;
 }
@@ -167,6 +246,10 @@ const Verb verb_exec = {
                    "TERM USER LANG LC_* TZ TMPDIR, what --env names, and the session's variables; "
                    "stdin, stdout\n"
                    "and stderr are its own.\n\n"
+                   "With --sandbox it runs in bubblewrap: a read-only system, no network but the "
+                   "session's proxy, an\n"
+                   "empty HOME, /tmp and /run, and what --rw and --ro let in.\n\n"
+                   "  mcpcred exec openai --sandbox --rw . -- python3 agent.py\n"
                    "  mcpcred exec github-triage -- npx -y @modelcontextprotocol/server-github\n"
                    "  mcpcred exec github-triage --repo octo/hello --permission contents:read -- "
                    "gh issue list",

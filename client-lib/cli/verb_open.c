@@ -9,8 +9,8 @@
 typedef struct OpenOptions {
         Texts repositories, permissions;
         uint64_t ttl, pid;
-        const char *label, *env_file;
-        bool shell, lifetime;
+        const char *label, *env_file, *proxy;
+        bool shell, lifetime, sandboxed;
 } OpenOptions;
 
 static const Option options[] = {
@@ -26,6 +26,10 @@ static const Option options[] = {
                "end it when its time is over, and not before"),
         OPTION(OpenOptions, env_file, "env-file", TEXT, "PATH",
                "write its variables to a new file of mode 0600"),
+        OPTION(OpenOptions, proxy, "proxy", TEXT, "HOST:PORT",
+               "where its processes will find the HTTP proxy"),
+        OPTION(OpenOptions, sandboxed, "sandboxed", FLAG, NULL,
+               "they have no other way out, so trust the session's CA alone"),
         OPTION(OpenOptions, shell, "shell", FLAG, NULL, "print its variables for a shell's eval"),
 };
 
@@ -49,6 +53,24 @@ static int set_lifeline(Cli *cli, const OpenOptions *asked, mcpcred_open *reques
                  : 0;
 }
 
+/* It becomes part of URLs. */
+static bool is_address(const char *text)
+{
+        static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789.-";
+        bool bracket = text[0] == '[';
+        size_t length = bracket ? 1 + strspn(text + 1, "0123456789abcdefABCDEF:.")
+                                : strspn(text, name);
+        unsigned long port;
+        char *end;
+
+        if (length == 0 || (bracket && text[length++] != ']') || text[length++] != ':' ||
+            text[length] < '0' || text[length] > '9')
+                return false;
+        port = strtoul(text + length, &end, 10);
+        return *end == '\0' && port > 0 && port <= 65535;
+}
+
 static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arguments,
                         mcpcred_open **ret)
 {
@@ -64,6 +86,12 @@ static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arg
                 return cli_usage(cli, &verb_open,
                                  "--label takes up to 128 bytes without control characters");
         (void)mcpcred_open_lifetime(*ret, asked->ttl);
+        if (asked->proxy && !is_address(asked->proxy))
+                return cli_usage(cli, &verb_open,
+                                 "--proxy takes HOST:PORT, such as 127.0.0.1:3128 or [::1]:3128");
+        if (asked->proxy && mcpcred_open_proxy(*ret, asked->proxy))
+                return cli_usage(cli, &verb_open, "--proxy takes up to 64 bytes");
+        (void)mcpcred_open_sandboxed(*ret, asked->sandboxed);
         (void)mcpcred_open_command(*ret, arguments->n_rest, (const char *const *)arguments->rest);
         return set_lifeline(cli, asked, *ret);
 }
@@ -122,6 +150,13 @@ static void print_json(const mcpcred_session *session)
         json_time(&json, "expires", mcpcred_session_expires(session));
         json_text(&json, "socket", mcpcred_session_socket(session));
         json_text(&json, "directory", mcpcred_session_directory(session));
+        json_text(&json, "proxy_socket", mcpcred_session_proxy_socket(session));
+        json_text(&json, "ca", mcpcred_session_ca(session));
+        json_text(&json, "ca_bundle", mcpcred_session_ca_bundle(session));
+        json_open_array(&json, "hosts");
+        for (size_t i = 0; mcpcred_session_host(session, i); i++)
+                json_text(&json, NULL, mcpcred_session_host(session, i));
+        json_close_array(&json);
         json_open_array(&json, "environment"); /* names alone: values may be secret */
         for (size_t i = 0; i < mcpcred_session_environment_count(session); i++)
                 json_text(&json, NULL, mcpcred_session_environment_name(session, i));
@@ -133,13 +168,26 @@ static void print_json(const mcpcred_session *session)
         (void)json_end(&json, stdout);
 }
 
+static void print_line(const char *name, const char *value)
+{
+        _cleanup_(free_memory) char *clean = value ? printable(value) : NULL;
+
+        if (clean)
+                (void)printf("%-11s%s\n", name, clean);
+}
+
 static void print_text(const mcpcred_session *session)
 {
         char when[32];
 
-        (void)printf("%-11s%s\n", "session", mcpcred_session_id(session));
-        (void)printf("%-11s%s\n", "ends", relative_time(mcpcred_session_expires(session), when));
-        (void)printf("%-11s%s\n", "directory", mcpcred_session_directory(session));
+        print_line("session", mcpcred_session_id(session));
+        print_line("ends", relative_time(mcpcred_session_expires(session), when));
+        print_line("directory", mcpcred_session_directory(session));
+        print_line("proxy", mcpcred_session_proxy_socket(session));
+        print_line("ca", mcpcred_session_ca(session));
+        print_line("ca bundle", mcpcred_session_ca_bundle(session));
+        for (size_t i = 0; mcpcred_session_host(session, i); i++)
+                print_line(i ? "" : "hosts", mcpcred_session_host(session, i));
 }
 
 static int present(Cli *cli, const OpenOptions *asked, const mcpcred_session *session)
@@ -190,7 +238,11 @@ const Verb verb_open = {
                    "file with --env-file. With --json their names are listed. `mcpcred revoke "
                    "--session ID` ends it.\n"
                    "COMMAND is not run: it says what will be, for a profile that demands a certain "
-                   "one.\n\n"
+                   "one.\n"
+                   "Where a profile goes by the proxy, its Unix socket, its CA and the hosts are "
+                   "printed; with --proxy\n"
+                   "the variables are for a proxy that its processes will find at that "
+                   "address.\n\n"
                    "  eval \"$(mcpcred open github-triage --pid $$ --shell)\"",
         OPTIONS(options, OpenOptions),
         .min_arguments = 1,

@@ -27,16 +27,90 @@ static void line(const char *label, const char *text)
                 (void)printf("%-14s%s\n", label, clean);
 }
 
-static void print_map(const mcpcred_row *scope)
+static void print_map(const mcpcred_row *row, const char *field, const char *label, const char *between)
 {
-        for (size_t i = 0; i < mcpcred_row_count(scope, "permissions"); i++) {
-                char text[256];
+        for (size_t i = 0; i < mcpcred_row_count(row, field); i++) {
+                char text[1024];
 
-                (void)snprintf(text, sizeof(text), "%.120s: %.100s",
-                               mcpcred_row_key(scope, "permissions", i),
-                               mcpcred_row_item(scope, "permissions", i));
-                line(i ? "" : "permissions", text);
+                (void)snprintf(text, sizeof(text), "%.200s%s%.700s", mcpcred_row_key(row, field, i), between,
+                               mcpcred_row_item(row, field, i));
+                line(i ? "" : label, text);
         }
+}
+
+static void print_list(const mcpcred_row *row, const char *field, const char *label)
+{
+        for (size_t i = 0; i < mcpcred_row_count(row, field); i++)
+                line(i ? "" : label, mcpcred_row_item(row, field, i));
+}
+
+static const char *text_of(const mcpcred_row *row, const char *field)
+{
+        const char *text = mcpcred_row_text(row, field);
+
+        return text ? text : "";
+}
+
+/* "header x-api-key", as the configuration has it. */
+static void print_slot(const mcpcred_row *egress)
+{
+        const char *kind = text_of(egress, "slot"), *name = text_of(egress, "slot_name"),
+                   *prefix = text_of(egress, "slot_prefix");
+        char text[256];
+
+        (void)snprintf(text, sizeof(text), "%.20s%s%.80s%s%.80s%s", kind, *name ? " " : "", name, *prefix ? " \"" : "",
+                       prefix, *prefix ? "\"" : "");
+        line("key stands in", text);
+}
+
+static void print_limit(const char *label, uint64_t n, const char *unit)
+{
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "%llu%s", (unsigned long long)n, unit);
+        if (n > 0)
+                line(label, text);
+}
+
+static void print_rate(const mcpcred_row *egress)
+{
+        static const struct {
+                uint64_t seconds;
+                const char *unit;
+        } units[] = { { 1, "/s" }, { 60, "/min" }, { 3600, "/h" }, { 86400, "/d" } };
+        uint64_t seconds = mcpcred_row_number(egress, "rate_seconds");
+
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+                if (units[i].seconds == seconds)
+                        print_limit("rate", mcpcred_row_number(egress, "rate"), units[i].unit);
+}
+
+/* What may leave by the proxy; nothing of a profile that is delivered otherwise. */
+static void print_egress(const mcpcred_row *row)
+{
+        const mcpcred_row *egress = mcpcred_row_record(row, "egress", 0);
+        const char *host = text_of(row, "url_host");
+        char url[640];
+
+        if (!egress)
+                return;
+        (void)snprintf(url, sizeof(url), "%.128s, for https://%.260s%.200s", text_of(row, "env_url"), host,
+                       text_of(row, "url_path"));
+        line("preset", mcpcred_row_text(row, "preset"));
+        print_slot(egress);
+        line("base URL", *host ? url : NULL);
+        print_list(egress, "allow", "allow");
+        print_list(egress, "deny", "deny");
+        print_list(egress, "addresses", "addresses");
+        print_rate(egress);
+        print_limit("max uses", mcpcred_row_number(egress, "max_uses"), "");
+        print_limit("max body", mcpcred_row_number(egress, "max_body"), " bytes");
+        print_limit("concurrent", mcpcred_row_number(egress, "concurrent"), "");
+        line("scrub", mcpcred_row_text(egress, "scrub"));
+        if (mcpcred_row_flag(egress, "websocket"))
+                line("websocket", "yes: what is sent there is not looked at");
+        if (mcpcred_row_flag(egress, "cookies"))
+                line("cookies", "yes: they reach the sandbox");
 }
 
 /* One profile, field by field. */
@@ -54,9 +128,10 @@ static int print_one(const mcpcred_row *row, void *name)
         line("deliver", mcpcred_row_text(row, "deliver"));
         line("variable", mcpcred_row_text(row, "env"));
         line("ttl", short_duration(mcpcred_row_number(row, "ttl"), ttl));
-        for (size_t i = 0; i < mcpcred_row_count(scope, "repositories"); i++)
-                line(i ? "" : "repositories", mcpcred_row_item(scope, "repositories", i));
-        print_map(scope);
+        print_list(scope, "repositories", "repositories");
+        print_map(scope, "permissions", "permissions", ": ");
+        print_egress(row);
+        print_map(row, "variables", "sets", "=");
         line("command", command);
         line("caller unit", mcpcred_row_text(row, "caller_unit"));
         if (mcpcred_row_flag(row, "expose_secret"))

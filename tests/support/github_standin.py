@@ -35,12 +35,13 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def make_state(arguments, paths):
+def make_state(kind, arguments, paths):
     world = None
     if arguments.world:
         with open(arguments.world, encoding="utf-8") as file:
             world = json.load(file)
-    made = state.State(world, arguments.lifetime, arguments.token_format)
+    made = kind(world, arguments.lifetime, arguments.token_format)
+    made.add_vendors(arguments.dir)
     with open(paths["app_key"], encoding="ascii") as file:
         made.keys.add(file.read())
     return made
@@ -72,16 +73,14 @@ def wait_for_end(until_signal):
         pass
 
 
-def main():
+def main(kind=state.State, serve=server.Server, names=certs.DEFAULT_NAMES):
     arguments = parse_arguments()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    paths = certs.prepare(arguments.dir, tuple(arguments.name or certs.DEFAULT_NAMES))
-    made = make_state(arguments, paths)
+    paths = certs.prepare(arguments.dir, tuple(arguments.name or names))
+    made = make_state(kind, arguments, paths)
     socket_path = os.path.join(arguments.dir, "admin.sock")
-    api = server.Server(
-        (arguments.address, arguments.port), made, paths["server"], paths["server_key"]
-    )
+    api = serve((arguments.address, arguments.port), made, paths["server"], paths["server_key"])
     control = admin.Server(socket_path, made)
     try:
         start(api)

@@ -41,12 +41,14 @@ class _UnixConnection(http.client.HTTPConnection):
 class Standin:
     """One running stand-in; see github_standin.py for what the options mean."""
 
+    program = PROGRAM
+
     def __init__(
         self, directory=None, names=(), port=0, world=None, lifetime=None, token_format=None
     ):
         self._own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="standin-")
-        self._command = [INTERPRETER, PROGRAM, "--dir", self.directory, "--port", str(port)]
+        self._command = [INTERPRETER, self.program, "--dir", self.directory, "--port", str(port)]
         for name in names:
             self._command += ["--name", name]
         if world is not None:
@@ -195,6 +197,9 @@ class Standin:
 
     def set_tokens(self, **options):
         self.admin("set_tokens", **options)
+
+    def add_personal_token(self, value, **options):
+        return self.admin("add_personal_token", value=value, **options)["id"]
 
     def kill_token(self, number):
         self.admin("kill_token", id=number)

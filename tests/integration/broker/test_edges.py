@@ -247,6 +247,31 @@ class Configuration(Case):
         self.assert_alive(broker.get_token(session))
         self.fails("NotFound", broker.open, "gh-socket")
 
+    def test_doctor_names_what_the_way_out_does_not_hold(self):
+        broker = self.ready()
+        broker.write_config(PROFILES + "[profile way]\nsecret = github\nrepositories = octo/hello\n"
+                            "permissions = contents:read\nscrub = off\nallow = GET api.github.com /repos/**\n"
+                            "allow = GET elsewhere.example /**\ndeny = * api.github.com /repos/octo/hello/keys/**\n")
+        self.assertEqual(broker.call("Reload")["profiles"], 4)
+        said = [row["summary"] for row in broker.rows("Doctor", "checks") if row["id"] == "profile.way"]
+        self.assertEqual(len(said), 4, said)
+        for words in ("scrub = off", "allows elsewhere.example, where secret github may not be sent", "never uses secret",
+                      "deny * api.github.com /repos/octo/hello/keys/**"):
+            self.assertTrue([line for line in said if words in line], (words, said))
+
+    def test_profiles_are_listed_with_what_their_preset_added(self):
+        broker = self.ready()
+        broker.write_config(PROFILES + "[profile way]\nsecret = github\npreset = openai\ndeliver = endpoint\n"
+                            "rate = 10/s\nslot = query key\n")
+        self.assertEqual(broker.call("Reload")["profiles"], 4)
+        [row] = [row for row in broker.rows("ListProfiles", "profiles") if row["name"] == "way"]
+        self.assertEqual((row["preset"], row["env"], row["env_url"]), ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL"))
+        egress = row["egress"]
+        self.assertEqual((egress["slot"], egress["slot_name"], egress["rate"], egress["rate_seconds"]),
+                         ("query", "key", 10, 1))
+        self.assertEqual(egress["allow"], ["* api.openai.com /v1/**"])
+        self.assertIn("* api.openai.com /v1/organization/**", egress["deny"])
+
     def test_does_not_start_with_a_bad_one(self):
         broker = self.broker(start=False, config="[profile a]\nnothing = 1\n")
         broker.launch()

@@ -51,11 +51,6 @@ permissions = contents:read
 deliver = socket
 caller_uid = %d
 
-[profile proxied]
-secret = github
-repositories = octo/hello
-permissions = contents:read
-
 [profile unscoped]
 secret = github
 deliver = socket
@@ -263,10 +258,6 @@ class Narrowing(Case):
 
     def test_profile_without_scope_refused(self):
         self.denied("PolicyDenied", self.it.open, "unscoped")
-
-    def test_no_proxy_yet(self):
-        error = self.fails("Unsupported", self.it.open, "proxied")
-        self.assertIn("proxy", error.message)
 
     def test_secret_absent(self):
         error = self.fails("NotFound", self.it.open, "absent")

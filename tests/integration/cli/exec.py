@@ -31,6 +31,7 @@ def home_for_exec(**handlers):
     """A broker that opens sessions, with a live inner socket for each."""
     home = Home({})
     inner = Broker(home.path / "s", {"GetToken": lambda p: {"profile": "p", "token": SECRET}}, "io.mcpcred.Session")
+    home.inner = inner
 
     def open_session(parameters):
         ours, theirs = socket.socketpair()
@@ -143,12 +144,64 @@ def test_request_says_what_was_asked():
                  "--label", "L", "--", "true", "--flag")
         parameters = home.broker.asked("OpenSession")[0][1]
         scope = {"repositories": ["octo/a", "octo/b"], "permissions": {"contents": "read"}}
+        holds(parameters.pop("proxy").startswith("127.0.0.1:"))
         equal(parameters, {"grants": [{"profile": "p", "scope": scope}, {"profile": "q", "scope": scope}], "label": "L",
                            "lifetime": 600, "lifeline": "descriptor", "want_descriptor": True,
                            "command": ["true", "--flag"]})
         equal(home.run("exec", "p", "--", "true", *["x" * 100] * 600).returncode, 0)
         equal("command" in home.broker.asked("OpenSession")[1][1], False)
         equal(home.run("exec", "p", "--", "printf", b"\xff".decode("latin1")).returncode, 0)
+
+
+def test_loopback_port_where_a_profile_goes_by_the_proxy():
+    """It is offered to the session before the command runs, and the command does not hold it."""
+    for proxy in (True, False):
+        served = []
+
+        def serve(parameters):
+            served.append(parameters)
+            return {}
+        with home_for_exec() as home:
+            opening = home.broker.handlers["OpenSession"]
+
+            def open_session(parameters):
+                reply = opening(parameters)
+                if proxy:
+                    reply.parameters["proxy_socket"] = str(home.path / "s/proxy.sock")
+                return reply
+            home.broker.handlers["OpenSession"] = open_session
+            home.inner.handlers["Serve"] = serve
+            script = "import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + f)))"
+            done = home.run("exec", "p", "--", sys.executable, "-c", script)
+            equal(done.stdout, b"[0, 1, 2, 3]\n", done)
+            address = home.broker.asked("OpenSession")[0][1]["proxy"]
+            equal(served, [{"service": "loopback"}] if proxy else [])
+            if proxy:
+                end = home.inner.served[0]
+                equal("%s:%d" % end.getsockname(), address)
+                equal(end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), 1)
+                end.close()
+            port = int(address.rpartition(":")[2])
+            with socket.socket() as client:
+                holds(client.connect_ex(("127.0.0.1", port)) != 0, "nobody else keeps the port")
+
+
+def test_refused_port_ends_the_session():
+    with home_for_exec() as home:
+        opening = home.broker.handlers["OpenSession"]
+
+        def open_session(parameters):
+            reply = opening(parameters)
+            reply.parameters["proxy_socket"] = "/x"
+            return reply
+
+        def refuse(parameters):
+            raise Fault("Unavailable", message="Not now.")
+        home.broker.handlers["OpenSession"] = open_session
+        home.inner.handlers["Serve"] = refuse
+        done = home.run("exec", "p", "--", "sh", "-c", "echo ran")
+        equal((done.returncode, done.stdout, len(home.broker.asked("CloseSession"))), (125, b"", 1))
+        holds(b"Not now." in done.stderr, done)
 
 
 def test_descriptors():

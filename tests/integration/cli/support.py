@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 
-MCPCRED = os.environ.get("MCPCRED", "build/client-lib/cli/mcpcred")
+MCPCRED = os.path.abspath(os.environ.get("MCPCRED", "build/client-lib/cli/mcpcred"))
 
 
 class Fault(Exception):
@@ -56,6 +56,7 @@ class Broker:
         self.calls = []      # (method, parameters, [bytes read from each descriptor])
         self.accepted = 0
         self.lifelines = []  # sockets that came with OpenSession
+        self.served = []     # sockets that came with Serve
         self.handlers = handlers or {}
         self.path = self.directory / name
         self.listener = socket.socket(socket.AF_UNIX)
@@ -105,10 +106,13 @@ class Broker:
                     fds = []
 
     def read_fds(self, method, fds):
-        """A secret is read to its end; a lifeline is kept."""
+        """A secret is read to its end; a lifeline, and a socket that is handed over, is kept."""
         values = []
         for fd in fds:
             end = socket.socket(fileno=fd) if is_socket(fd) else None
+            if method == "Serve":
+                self.served.append(end)
+                continue
             if method == "OpenSession" or end is None:
                 self.lifelines.append(end or fd)
                 continue

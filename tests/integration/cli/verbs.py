@@ -84,6 +84,25 @@ def test_profile_says_why_it_cannot_be_opened():
         holds("octo/hello" in text and "contents: read" in text and "30m" in text, text)
         holds("no secret github" in home.run("profile", "bad").stdout.decode())
         equal(home.run("profile", "absent").returncode, 6)
+
+
+def test_profile_shows_the_way_out_as_it_is_in_force():
+    egress = {"slot": "header", "slot_name": "x-api-key", "slot_prefix": "Token ", "scrub": "strict", "rate": 60,
+              "rate_seconds": 60, "max_body": 1024, "websocket": True,
+              "allow": ["GET api.example.com /v1/**", "POST api.example.com /v1/x"],
+              "deny": ["* api.example.com /v1/keys/**"]}
+    row = profile_row("way", deliver="endpoint", preset="generic", egress=egress, env_url="BASE_URL",
+                      url_host="api.example.com", url_path="/v1", variables={"OTHER": "{handle}"})
+    with Home({"ListProfiles": lambda p: {"profiles": [row]}}) as home:
+        equal(home.json("profile", "way")["profiles"][0]["egress"]["allow"], egress["allow"])
+        text = home.run("profile", "way").stdout.decode()
+        for line in ("preset        generic", 'key stands in header x-api-key "Token "',
+                     "base URL      BASE_URL, for https://api.example.com/v1", "allow         GET api.example.com /v1/**",
+                     "              POST api.example.com /v1/x", "deny          * api.example.com /v1/keys/**",
+                     "rate          60/min", "max body      1024 bytes", "scrub         strict", "websocket     yes",
+                     "sets          OTHER={handle}"):
+            holds(line in text, text)
+        holds("max uses" not in text and "cookies" not in text, text)
         equal(home.run("profile", "absent", "--json").returncode, 6)
 
 
@@ -182,6 +201,20 @@ def test_add_sends_the_secret_beside_the_message():
         equal((parameters["provider"], parameters["hosts"], parameters["replace"]),
               ("static", ["api.example", "b.example"], True))
         holds(SECRET not in json.dumps([call[:2] for call in home.broker.calls]))
+
+
+def test_add_takes_the_hosts_of_a_preset():
+    with Home({"AddSecret": lambda p: {"generation": 1}}) as home:
+        equal(home.run("add", "github", "--preset", "github", "--host", "ghe.example", "--stdin", stdin="x").returncode, 0)
+        parameters = home.broker.asked("AddSecret")[0][1]
+        equal((parameters["provider"], parameters["hosts"]),
+              ("static", ["api.github.com", "uploads.github.com", "github.com", "ghe.example"]))
+        equal(home.run("add", "github", "--host", "api.github.com", "--stdin", stdin="x").returncode, 0)
+        equal(home.broker.asked("AddSecret")[1][1]["provider"], "static")
+        for name in ("nonsense", "generic"):
+            done = home.run("add", "k", "--preset", name, "--stdin", stdin="x")
+            equal(done.returncode, 2)
+            holds(b"openai" in done.stderr and b"slack" in done.stderr, done)
 
 
 def test_secret_sources():
@@ -335,6 +368,28 @@ def test_open_prints_no_secret_unasked():
         home.broker.handlers["CloseSession"] = lambda p: {"sessions": 1, "credentials": [], "pending": False}
         equal(home.run("open", "p", "--lifetime", "--env-file", path).returncode, 1)
         equal(len(home.broker.asked("CloseSession")), 1)
+
+
+def test_open_says_how_the_proxy_is_reached():
+    proxy = {"proxy_socket": "/r/s/proxy.sock", "ca": "/r/s/ca.pem", "ca_bundle": "/r/s/ca-bundle.pem",
+             "hosts": ["api.example", "*.b.example:8443"]}
+    with Home({}) as home:
+        home.broker.handlers["OpenSession"] = lambda p: dict(open_reply(home), **proxy)
+        document = home.json("open", "p", "--lifetime", "--proxy", "127.0.0.1:3128", "--sandboxed")
+        equal({name: document[name] for name in proxy}, proxy)
+        parameters = home.broker.calls[-1][1]
+        equal((parameters["proxy"], parameters["sandboxed"]), ("127.0.0.1:3128", True))
+        words = home.run("open", "p", "--lifetime", "--proxy", "[::1]:3128").stdout.decode()
+        for text in ("/r/s/proxy.sock", "/r/s/ca.pem", "/r/s/ca-bundle.pem", "api.example", "*.b.example:8443"):
+            holds(text + "\n" in words, words)
+        holds("sandboxed" not in home.broker.calls[-1][1])
+        for bad in ("3128", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "::1:3128", "a b:1", "u@h:1", "[::1]",
+                    "h:1/x", "h:+1"):
+            equal(home.run("open", "p", "--lifetime", "--proxy", bad).returncode, 2, bad)
+        home.broker.handlers["OpenSession"] = lambda p: open_reply(home)
+        document = home.json("open", "p", "--lifetime")
+        equal((document["proxy_socket"], document["ca"], document["hosts"]), (None, None, []))
+        holds("proxy" not in home.broker.calls[-1][1])
 
 
 def test_token_from_outside_and_inside():

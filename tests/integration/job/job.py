@@ -145,6 +145,7 @@ class Case(unittest.TestCase):
     """Each test has an empty home and runtime directory, and a broker with the App's key in its store."""
 
     store = "memory"
+    configuration = CONFIGURATION
 
     @classmethod
     def setUpClass(cls):
@@ -158,14 +159,14 @@ class Case(unittest.TestCase):
         for directory in (RUNTIME, STATE, CONFIG):
             shutil.rmtree(directory, ignore_errors=True)
         CONFIG.mkdir(parents=True, mode=0o700)
-        (CONFIG / "mcpcred.conf").write_text(CONFIGURATION.format(store=self.store, ca=self.github.ca))
+        (CONFIG / "mcpcred.conf").write_text(self.configuration.format(store=self.store, ca=self.github.ca))
         if self.store == "secret-service":
             keyring = Keyring()
             self.addCleanup(keyring.close)
         self.addCleanup(self.stop_broker)
         self.start_broker()
         self.unlock(create=True)
-        self.add_github()
+        self.add_secrets()
 
     # -- the broker
 
@@ -209,6 +210,9 @@ class Case(unittest.TestCase):
         done = self.run_mcpcred(*arguments, **options)
         self.assertEqual(done.status, 0, done)
         return done.out
+
+    def add_secrets(self):
+        self.add_github()
 
     def add_github(self):
         """No base URL: it is the real one, which the stand-in has here."""
@@ -258,10 +262,10 @@ def _install():
             sys.exit(77)
 
 
-def enter_machine(program, modules=True):
+def enter_machine(program, modules=True, hosts=(), keep=()):
     """Does not return outside of a machine. Inside, nothing of what arranged for it is left."""
     if os.environ.pop(IN_MACHINE, None) is None:
-        keep = [ROOT, BUILD]
+        keep = [ROOT, BUILD, *keep]
         if modules:
             _install()
             keep.append(MODULES)
@@ -269,6 +273,7 @@ def enter_machine(program, modules=True):
         if not node.startswith("/usr/"):
             keep.append(os.path.dirname(os.path.dirname(node)))
         options = [word for path in keep for word in ("--keep", path)]
+        options += [word for name in hosts for word in ("--host", name)]
         script = os.path.join(HERE, "machine.sh")
         command = [script, *options, "--", "/usr/bin/python3", os.path.abspath(program), *sys.argv[1:]]
         os.execve(script, command, {**os.environ, IN_MACHINE: "1", "MCPCRED_NODE_MODULES": MODULES, "MCPCRED_BUILD": BUILD})

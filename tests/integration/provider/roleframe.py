@@ -64,6 +64,8 @@ def encode(field, value):
     if kind == "map":
         pairs = (_bytes(key) + _bytes(item) for key, item in value.items())
         return struct.pack("<I", len(value)) + b"".join(pairs)
+    if kind == "records":
+        return struct.pack("<I", len(value)) + b"".join(field[2].encode(item) for item in value)
     return field[2].encode(value)
 
 
@@ -94,12 +96,16 @@ def decode(field, reader):
         return bool(reader.take(1)[0])
     if kind == "u64":
         return reader.unpack("<Q")
+    if kind == "enum":
+        return reader.unpack("<I")
     if kind in ("text", "secret"):
         return reader.text()
     if kind == "texts":
         return [reader.text() for _ in range(reader.unpack("<I"))]
     if kind == "map":
         return {reader.text(): reader.text() for _ in range(reader.unpack("<I"))}
+    if kind == "records":
+        return [field[2].decode(reader) for _ in range(reader.unpack("<I"))]
     return field[2].decode(reader)
 
 
@@ -119,7 +125,7 @@ FAULT_BODY = Record(
     ("fault", "u64"), ("message", "text"), ("remedy", "text"), ("field", "text"),
     ("retry_after_usec", "u64"),
 )
-ATTACH = Record(("peer", "enum"), ("session", "text"))
+ATTACH = Record(("peer", "enum"), ("session", "text"), ("profile", "text"))
 LOG = Record(("level", "enum"), ("text", "text"))
 SCOPE = Record(("repositories", "texts"), ("permissions", "map"))
 UPSTREAM = Record(

@@ -11,6 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
 
+from connect_proxy import ConnectProxy  # noqa: E402
 from ghclient import app_jwt, sign_jwt  # noqa: E402
 from process import Fault, Gone, Provider  # noqa: E402
 from standin import Standin  # noqa: E402
@@ -272,6 +273,14 @@ class Unreachable(Case):
         }
         process = self.provider("--ca-file", self.github.ca, environment=environment)
         self.assertTrue(self.mint(process)["token"])
+
+
+    def test_upstream_proxy_is_gone_through(self):
+        with ConnectProxy() as proxy:
+            process = self.provider("--ca-file", self.github.ca, "--upstream-proxy", proxy.url)
+            self.assertTrue(self.mint(process)["token"])
+            self.assertEqual(proxy.asked, [f"localhost:{self.github.port}"] * len(proxy.asked))
+            self.assertGreater(len(proxy.asked), 0)
 
 
 class Verifying(Case):

@@ -7,7 +7,7 @@ import unittest
 
 from broker import MCPCREDD, BrokerTest, wait_for
 
-GOOD = "[profile one]\nsecret = github\n"
+GOOD = "[profile one]\nsecret = github\npreset = github\n"
 BAD = "[profile one]\nsecret = github\ntypo = 1\n[profile two]\nttl = never\n"
 
 
@@ -68,10 +68,10 @@ class Config(BrokerTest):
     def test_reload(self):
         broker = self.broker(GOOD)
         self.assertIn("ConfigureProfile one ttl=3600", broker.trace("vault"))
-        broker.write_config("[profile two]\nsecret = github\nttl = 30m\n", "conf.d/two.conf")
+        broker.write_config("[profile two]\nsecret = github\npreset = github\nttl = 30m\n", "conf.d/two.conf")
         self.assertEqual(broker.tell("vault", "reload")[0].strip(), "ok profiles=2 problems=0")
         self.assertIn("ConfigureProfile two ttl=1800", broker.trace("vault"))
-        broker.write_config("[profile three]\nsecret = github\n", "conf.d/three.conf")
+        broker.write_config("[profile three]\nsecret = github\npreset = github\n", "conf.d/three.conf")
         broker.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "ConfigureProfile three ttl=3600" in broker.trace("vault"))
 

@@ -84,6 +84,11 @@ class Verbs:
         tokens.form = tokens.form if token_format is None else token_format
         return {}
 
+    def add_personal_token(self, value, installation=42, permissions=None, repositories=None):
+        """As if a user had made one, fine-grained; without permissions it has the installation's."""
+        held = permissions or self._installation(installation).permissions
+        return {"id": self._state.tokens.adopt(value, installation, dict(held), repositories).id}
+
     def kill_token(self, id):
         """The upstream revokes a token by itself, as after a leak."""
         for token in self._state.tokens.all():
@@ -130,7 +135,7 @@ class Verbs:
 
 
 def run(state, verb, arguments):
-    verbs = Verbs(state)
+    verbs = state.verbs(state)
     method = None if verb.startswith("_") else getattr(verbs, verb, None)
     if method is None:
         raise ValueError(f"no such verb: {verb}")

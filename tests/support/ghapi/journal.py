@@ -9,16 +9,17 @@ count under the endpoint `connect`: `arrived` (accepted), `worked` (TLS is up),
 
 import threading
 
+from .credential import carries_handle, credentials
 from .message import digest
 
-HIDDEN = {"authorization", "proxy-authorization", "cookie"}
+HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token"}
 BODY_LIMIT = 4096
 
 
 def _credential(request):
     """The hash that a token's record has too, so that a test can match them."""
-    value = request.headers.get("Authorization", "").partition(" ")[2].strip()
-    return digest(value) if value else None
+    found = credentials(request.headers)
+    return digest(found[0][1]) if found else None
 
 
 class Journal:
@@ -66,6 +67,7 @@ class Journal:
                     for name, value in request.headers.items()
                 ],
                 "credential_sha256": _credential(request),
+                "handle": carries_handle(request.target, request.headers, request.body),
                 "body": request.body[:BODY_LIMIT].decode("utf-8", "replace"),
                 "phase": "arrived",
                 "status": None,

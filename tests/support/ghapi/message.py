@@ -63,6 +63,7 @@ class Reply:
     repeat: int = 1  # how many times body is sent: large replies cost no memory
     declared_length: typing.Optional[int] = None  # a Content-Length that lies
     close: bool = False
+    pieces: typing.Optional[typing.Iterable] = None  # the body as chunks, each sent when it is there
     on_delivered: typing.Optional[typing.Callable] = None  # the last byte was written
 
 

@@ -89,7 +89,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
             self._write(ApiError(400, str(error)).reply())
             return
         state, journal = self.state, self.state.journal
-        endpoint = state.router.endpoint(request)
+        endpoint = self.router().endpoint(request)
         with state.lock:
             record = journal.arrived(self.record, endpoint, request)
             fault = state.faults.take(endpoint)
@@ -109,6 +109,17 @@ class Connection(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
+    def router(self):
+        """Who answers the request at hand."""
+        return self.state.router
+
+    def own_headers(self):
+        return {
+            "Server": self.version_string(),
+            "X-GitHub-Request-Id": secrets.token_hex(10).upper(),
+            "X-GitHub-Media-Type": "github.v3; format=json",
+        }
+
     def _answer(self, request, record, fault):
         state = self.state
         if fault and fault.when == "before":
@@ -116,7 +127,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
             if reply is not None:
                 return reply
         with state.lock:
-            reply = state.router.dispatch(state, request)
+            reply = self.router().dispatch(state, request)
             state.journal.advance(record, "worked", reply.status)
         if fault and fault.when == "after":
             reply = fault.strike(state, self.connection, reply)
@@ -125,13 +136,13 @@ class Connection(http.server.BaseHTTPRequestHandler):
     def _head(self, reply):
         length = len(reply.body) * reply.repeat
         headers = {
-            "Server": self.version_string(),
+            **self.own_headers(),
             "Date": http_date(self.state.clock.now()),
-            "X-GitHub-Request-Id": secrets.token_hex(10).upper(),
-            "X-GitHub-Media-Type": "github.v3; format=json",
             **reply.headers,
         }
-        if reply.status != 204:
+        if reply.pieces is not None:
+            headers["Transfer-Encoding"] = "chunked"
+        elif reply.status != 204:
             headers["Content-Length"] = str(reply.declared_length or length)
         if self.close_connection:
             headers["Connection"] = "close"
@@ -145,9 +156,14 @@ class Connection(http.server.BaseHTTPRequestHandler):
         if not reply.raw and self.command != "HEAD":
             data += reply.body
         self.connection.sendall(data)
-        if self.command != "HEAD":
-            for _ in range(1, reply.repeat):
-                self.connection.sendall(reply.body)
+        if self.command == "HEAD":
+            return
+        for _ in range(1, reply.repeat):
+            self.connection.sendall(reply.body)
+        if reply.pieces is not None:
+            for piece in reply.pieces:
+                self.connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.connection.sendall(b"0\r\n\r\n")
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -155,16 +171,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    connection_class = Connection
+
     def __init__(self, address, state, certificate, key):
         self.state = state
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificate, key)
         self.tls.set_alpn_protocols(["http/1.1"])
-        super().__init__(address, Connection)
+        super().__init__(address, self.connection_class)
 
     def finish_request(self, request, client_address):
         """Runs one connection; its end is recorded whatever way it comes."""
-        connection = Connection.__new__(Connection)
+        connection = self.connection_class.__new__(self.connection_class)
         try:
             connection.__init__(request, client_address, self)
         except (Drop, OSError) as error:

@@ -2,7 +2,7 @@
 
 import threading
 
-from . import app_api, repository_api, static_api
+from . import admin, app_api, repository_api, static_api
 from .appjwt import AppKeys
 from .clock import Clock
 from .faults import Faults
@@ -14,6 +14,8 @@ from .world import World
 
 
 class State:
+    verbs = admin.Verbs
+
     def __init__(self, world=None, lifetime=3600, token_format="stateless"):
         self.lock = threading.RLock()
         self.clock = Clock()
@@ -27,3 +29,6 @@ class State:
         self.router = Router()
         for api in (app_api, repository_api, static_api):
             api.register(self.router)
+
+    def add_vendors(self, directory):
+        """For what has more hosts than this one; the directory is the stand-in's own."""

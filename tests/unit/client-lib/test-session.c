@@ -180,6 +180,61 @@ START_TEST(test_broken_answers)
 }
 END_TEST
 
+/* What a proxy needs is asked for and told of, and a socket goes to the session's own socket with its
+ * secret. */
+START_TEST(test_serve_at_the_socket)
+{
+        static const char *const services[] = { "proxy", "tls", "dns", "loopback" };
+        Server server;
+        mcpcred *client;
+        mcpcred_open *request;
+        mcpcred_session *session;
+        char reply[1024], service[32];
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        server_start(&server);
+        (void)snprintf(reply, sizeof(reply),
+                       "{\"parameters\":{\"session\":\"s\",\"expires\":\"2030-01-01T00:00:00Z\","
+                       "\"environment\":[{\"name\":\"MCPCRED_SESSION\",\"value\":\"sec\"}],"
+                       "\"grants\":[],\"socket\":\"%s/broker.sock\",\"directory\":\"/x\","
+                       "\"proxy_socket\":\"/x/proxy.sock\",\"ca\":\"/x/ca.pem\","
+                       "\"ca_bundle\":\"/x/ca-bundle.pem\",\"hosts\":[\"a.example\"]}}",
+                       server.directory);
+        server.reply = reply;
+        ck_assert_int_eq(mcpcred_new(&client), 0);
+        ck_assert_int_eq(mcpcred_set_runtime(client, server.directory), 0);
+        ck_assert_int_eq(mcpcred_open_new(&request), 0);
+        ck_assert_int_eq(mcpcred_open_grant(request, "p"), 0);
+        ck_assert_int_eq(mcpcred_open_proxy(request, "127.0.0.1:3128"), 0);
+        ck_assert_int_eq(mcpcred_open_sandboxed(request, 1), 0);
+        ck_assert_int_eq(mcpcred_session_open(client, request, &session), 0);
+        ck_assert_ptr_nonnull(strstr(server.last, "\"proxy\":\"127.0.0.1:3128\""));
+        ck_assert_ptr_nonnull(strstr(server.last, "\"sandboxed\":true"));
+        ck_assert_str_eq(mcpcred_session_proxy_socket(session), "/x/proxy.sock");
+        ck_assert_str_eq(mcpcred_session_ca(session), "/x/ca.pem");
+        ck_assert_str_eq(mcpcred_session_ca_bundle(session), "/x/ca-bundle.pem");
+        ck_assert_str_eq(mcpcred_session_host(session, 0), "a.example");
+        ck_assert_ptr_null(mcpcred_session_host(session, 1));
+        mcpcred_disconnect(client); /* the server takes one connection at a time */
+        server.reply = "{\"parameters\":{}}";
+        for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+                ck_assert_int_eq(mcpcred_session_serve(client, session, (mcpcred_service)i, fd), 0);
+                ck_assert_int_ge(server.last_fd, 0);
+                (void)snprintf(service, sizeof(service), "\"service\":\"%s\"", services[i]);
+                ck_assert_ptr_nonnull(strstr(server.last, "io.mcpcred.Session.Serve"));
+                ck_assert_ptr_nonnull(strstr(server.last, "\"session\":\"sec\""));
+                ck_assert_ptr_nonnull(strstr(server.last, service));
+        }
+        ck_assert_int_eq(mcpcred_session_serve(client, session, MCPCRED_SERVICE_TLS, -1),
+                         MCPCRED_E_MISUSE);
+        mcpcred_session_free(session);
+        mcpcred_open_free(request);
+        mcpcred_free(client);
+        server_stop(&server);
+        (void)fd_close(fd);
+}
+END_TEST
+
 START_TEST(test_error_is_whole)
 {
         Server server;
@@ -253,6 +308,7 @@ int main(void)
         tcase_set_timeout(test, 30);
         tcase_add_test(test, test_session);
         tcase_add_test(test, test_broken_answers);
+        tcase_add_test(test, test_serve_at_the_socket);
         tcase_add_test(test, test_error_is_whole);
         tcase_add_test(test, test_idle_connection_is_replaced);
         tcase_add_test(test, test_directory_of_others);

@@ -1,7 +1,7 @@
 #undef NDEBUG
 #include "providers/https.h"
 #include "providers/provider.h"
-#include "providers/wipe.h"
+#include "base/wipe.h"
 #include <check.h>
 
 static void url_is(const char *base_url, const char *path, const char *wanted)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include "base/fd.h"
+#include "wire/field.h"
 
 static const char *corpus;
 
@@ -87,7 +88,7 @@ END_TEST
 START_TEST(defaults)
 {
         Problems problems = PROBLEMS_NULL;
-        _cleanup_(config_freep) Config *config = load("[profile a]\nsecret=s\n", &problems);
+        _cleanup_(config_freep) Config *config = load("[profile a]\nsecret=s\npreset=openai\n", &problems);
 
         ck_assert_uint_eq(config->broker.store, STORE_AUTO);
         ck_assert_uint_eq(config->broker.max_sessions, CONFIG_MAX_SESSIONS_DEFAULT);
@@ -98,7 +99,199 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* ---- the way out ---- */
+
+static const EgressPolicy *policy(const Config *config, const char *name)
+{
+        for (size_t i = 0; config && i < config->n_profiles; i++)
+                if (strcmp(config->profiles[i].name, name) == 0)
+                        return config->profiles[i].egress;
+        ck_abort_msg("there is no profile %s", name);
+        return NULL;
+}
+
+static bool has(const TextList *list, const char *text)
+{
+        for (size_t i = 0; i < list->n; i++)
+                if (strcmp(list->items[i], text) == 0)
+                        return true;
+        return false;
+}
+
+START_TEST(every_key_of_the_way_out)
+{
+        static const char text[] = "[broker]\n"
+                                   "upstream_proxy = http://proxy.corp:3128\n"
+                                   "[profile a]\n"
+                                   "secret = s\n"
+                                   "allow = GET api.example.com /v1/** ; and no more\n"
+                                   "allow = POST api.example.com:8443 /v1/x\n"
+                                   "deny = * api.example.com /v1/keys/**\n"
+                                   "slot = header X-API-Key Token\n"
+                                   "rate = 60/min\n"
+                                   "max_uses = 100\n"
+                                   "max_body = 10M\n"
+                                   "concurrent = 4\n"
+                                   "scrub = strict\n"
+                                   "websocket = yes\n"
+                                   "cookies = yes\n"
+                                   "addresses = 10.1.2.0/24, FD00:1::/64\n"
+                                   "addresses = 127.0.0.1\n"
+                                   "env = API_KEY\n"
+                                   "set = HEADERS={\"a\":\"Bearer {handle}\"}\n"
+                                   "set = EMPTY=\n";
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(text, &problems);
+        const EgressPolicy *p = policy(config, "a");
+
+        ck_assert_str_eq(config->upstream_proxy, "http://proxy.corp:3128");
+        ck_assert_uint_eq(p->allow.n, 2);
+        ck_assert_str_eq(p->allow.items[0], "GET api.example.com /v1/**");
+        ck_assert_uint_eq(p->deny.n, 1);
+        ck_assert_uint_eq(p->slot, SLOT_HEADER);
+        ck_assert_str_eq(p->slot_name, "x-api-key");
+        ck_assert_str_eq(p->slot_prefix, "Token ");
+        ck_assert(p->rate == 60 && p->rate_seconds == 60 && p->max_uses == 100 && p->concurrent == 4);
+        ck_assert_uint_eq(p->max_body, 10U << 20);
+        ck_assert_uint_eq(p->scrub, SCRUB_STRICT);
+        ck_assert(p->websocket && p->cookies);
+        ck_assert_uint_eq(p->addresses.n, 3);
+        ck_assert_str_eq(p->addresses.items[1], "fd00:1::/64");
+        ck_assert_str_eq(p->addresses.items[2], "127.0.0.1/32");
+        ck_assert_str_eq(text_map_get(&config->profiles[0].variables, "HEADERS"), "{\"a\":\"Bearer {handle}\"}");
+        ck_assert_str_eq(text_map_get(&config->profiles[0].variables, "EMPTY"), "");
+        ck_assert_ptr_null(config->profiles[0].env_url);
+}
+END_TEST
+
+START_TEST(a_preset_is_enough)
+{
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load("[profile a]\npreset = openai\nsecret = s\n", &problems);
+        const EgressPolicy *p = policy(config, "a");
+
+        ck_assert_uint_eq(p->slot, SLOT_BEARER);
+        ck_assert(has(&p->allow, "* api.openai.com /v1/**"));
+        ck_assert(has(&p->deny, "* api.openai.com /v1/organization/**"));
+        ck_assert_str_eq(config->profiles[0].env, "OPENAI_API_KEY");
+        ck_assert_ptr_null(config->profiles[0].env_url);
+}
+END_TEST
+
+START_TEST(what_a_profile_says_goes_before_its_preset)
+{
+        static const char text[] = "[profile a]\nsecret = s\npreset = github\n"
+                                   "slot = bearer\n"
+                                   "allow = GET api.github.com /user\n"
+                                   "deny = GET api.github.com /user/emails\n"
+                                   "env = MY_TOKEN\n";
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(text, &problems);
+        const EgressPolicy *p = policy(config, "a");
+
+        ck_assert_uint_eq(p->slot, SLOT_BEARER);
+        ck_assert_uint_eq(p->allow.n, 1);
+        ck_assert(has(&p->deny, "GET api.github.com /user/emails"));
+        ck_assert(has(&p->deny, "* github.com /login/**"));
+        ck_assert_str_eq(config->profiles[0].env, "MY_TOKEN");
+        ck_assert_uint_eq(config->profiles[0].variables.n, 0);
+}
+END_TEST
+
+START_TEST(repositories_are_of_github)
+{
+        static const char text[] = "[profile a]\nsecret = s\nrepositories = octo/hello\nset = GH_TOKEN=x\n"
+                                   "[profile b]\nsecret = s\npermissions = contents:read\npreset = gitlab\n"
+                                   "[profile c]\nsecret = s\nrepositories = octo/hello\nslot = bearer\n"
+                                   "allow = GET ghe.example /api/v3/**\n"
+                                   "[profile d]\nsecret = s\nrepositories = octo/hello\n"
+                                   "allow = GET api.github.com /repos/octo/hello/**\n";
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(text, &problems);
+        const TextMap *variables = &config->profiles[0].variables;
+
+        ck_assert_uint_eq(policy(config, "a")->slot, SLOT_AUTHORIZATION);
+        ck_assert_str_eq(config->profiles[0].env, "GITHUB_PERSONAL_ACCESS_TOKEN");
+        ck_assert_str_eq(text_map_get(variables, "GITHUB_TOKEN"), "{handle}");
+        ck_assert_str_eq(text_map_get(variables, "GH_TOKEN"), "x");
+        ck_assert(has(&policy(config, "b")->allow, "* gitlab.com /api/v4/**"));
+        ck_assert_uint_eq(policy(config, "c")->deny.n, 0);
+        ck_assert_uint_eq(policy(config, "d")->allow.n, 1);
+        ck_assert(has(&policy(config, "d")->deny, "* github.com /login/**"));
+}
+END_TEST
+
+START_TEST(each_slot)
+{
+        static const struct {
+                const char *text;
+                SlotKind kind;
+                const char *name, *prefix;
+        } cases[] = {
+                { "bearer", SLOT_BEARER, NULL, NULL },
+                { "basic", SLOT_BASIC, NULL, NULL },
+                { "authorization", SLOT_AUTHORIZATION, NULL, NULL },
+                { "header X-Key", SLOT_HEADER, "x-key", NULL },
+                { "header  Authorization \t Bot", SLOT_HEADER, "authorization", "Bot " },
+                { "header Cookie \"session=\"", SLOT_HEADER, "cookie", "session=" },
+                { "header Authorization \"Token token=\"", SLOT_HEADER, "authorization", "Token token=" },
+                { "query api_key", SLOT_QUERY, "api_key", NULL },
+                { "path", SLOT_PATH, NULL, NULL },
+                { "path bot", SLOT_PATH, NULL, "bot" },
+                { "form token", SLOT_FORM, "token", NULL },
+                { "sigv4", SLOT_SIGV4, NULL, NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                Problems problems = PROBLEMS_NULL;
+                char text[256];
+
+                (void)snprintf(text, sizeof(text), "[profile a]\nsecret=s\nallow=GET a.b /\nslot = %s\n",
+                               cases[i].text);
+                {
+                        _cleanup_(config_freep) Config *config = load(text, &problems);
+                        const EgressPolicy *p = policy(config, "a");
+
+                        ck_assert_uint_eq(p->slot, cases[i].kind);
+                        ck_assert_pstr_eq(p->slot_name, cases[i].name);
+                        ck_assert_pstr_eq(p->slot_prefix, cases[i].prefix);
+                }
+        }
+}
+END_TEST
+
+START_TEST(an_endpoint_has_a_variable_and_stands_for_a_host)
+{
+        static const char text[] = "[profile a]\nsecret = s\npreset = openai\ndeliver = endpoint\n"
+                                   "[profile b]\nsecret = s\npreset = openai\ndeliver = endpoint\n"
+                                   "url_host = eu.api.openai.com:8443\nenv_url = BASE\n"
+                                   "[profile c]\nsecret = s\npreset = slack\ndeliver = endpoint\n"
+                                   "env_url = SLACK_URL\nurl_host = slack.com\nurl_path = /api\n";
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(text, &problems);
+        const ConfigProfile *a = &config->profiles[0], *b = a + 1, *c = a + 2;
+
+        ck_assert_str_eq(a->env_url, "OPENAI_BASE_URL");
+        ck_assert_str_eq(a->url_host, "api.openai.com");
+        ck_assert_str_eq(a->url_path, "/v1");
+        ck_assert_str_eq(b->env_url, "BASE");
+        ck_assert_str_eq(b->url_host, "eu.api.openai.com:8443");
+        ck_assert_ptr_null(b->url_path);
+        ck_assert_str_eq(c->url_path, "/api");
+}
+END_TEST
+
+START_TEST(other_deliveries_have_no_policy)
+{
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load("[profile a]\nsecret=s\ndeliver=file\n", &problems);
+
+        ck_assert_ptr_null(policy(config, "a"));
+}
+END_TEST
+
 #define P "[profile a]\nsecret=s\n"
+#define Q P "preset=openai\n"
 
 START_TEST(each_problem)
 {
@@ -128,9 +321,9 @@ START_TEST(each_problem)
                 { "[broker]\nca_file = ca.pem\n", "f:2: ca_file = ca.pem: is an absolute path" },
                 { "[broker]\nlandlock = no\n", "f:2: landlock = no: is" },
                 { "[broker]\ngroup = x\n", "f:2: group = x: has a meaning in system mode" },
-                { "[profile a]\nttl=1h\n", "f:1: profile \"a\" needs \"secret\"" },
-                { P P, "f:3: profile \"a\" is at f:1 already" },
-                { P "allow = GET x /\n", "f:3: unknown key \"allow\" in [profile]" },
+                { "[profile a]\npreset=openai\n", "f:1: profile \"a\" needs \"secret\"" },
+                { Q Q, "f:4: profile \"a\" is at f:1 already" },
+                { P "colour = red\n", "f:3: unknown key \"colour\" in [profile]" },
                 { "[profile a]\nsecret = A\n", "f:2: secret = A: is a name" },
                 { P "repositories = \n", "f:3: repositories = : is empty" },
                 { P "repositories = octo\n", "f:3: repositories = octo: is a list" },
@@ -160,9 +353,81 @@ START_TEST(each_problem)
                 { P "caller_uid = 4294967295\n", "f:3: caller_uid" },
                 { P "caller_unit = a/b.service\n", "f:3: caller_unit" },
                 { P "caller_unit = .service\n", "f:3: caller_unit" },
-                { P "ttl = 1h\x01\n", "f:3: has a control character" },
-                { P "; \xff\n", "f:3: is not UTF-8" },
-                { P "ttl = \xc3\x28\n", "f:3: is not UTF-8" },
+                { Q "ttl = 1h\x01\n", "f:4: has a control character" },
+                { Q "; \xff\n", "f:4: is not UTF-8" },
+                { Q "ttl = \xc3\x28\n", "f:4: is not UTF-8" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                refused(cases[i][0], cases[i][1]);
+}
+END_TEST
+
+START_TEST(each_problem_of_the_way_out)
+{
+        static const char *const cases[][2] = {
+                { "[broker]\nupstream_proxy = https://p:1\n",
+                  "f:2: upstream_proxy = https://p:1: is http://HOST:PORT" },
+                { "[broker]\nupstream_proxy = http://p\n", "f:2: upstream_proxy" },
+                { "[broker]\nupstream_proxy = http://p:0\n", "f:2: upstream_proxy" },
+                { "[broker]\nupstream_proxy = http://u:x@p:1\n", "f:2: upstream_proxy" },
+                { "[broker]\nupstream_proxy = http://p:1/\n", "f:2: upstream_proxy" },
+                { "[broker]\nupstream_proxy = http://[::1:1\n", "f:2: upstream_proxy" },
+                { P, "f:1: profile \"a\" is delivered by proxy and needs \"preset\"" },
+                { P "deliver = endpoint\npreset = slack\nenv_url = U\n",
+                  "f:1: profile \"a\" has deliver = endpoint and needs \"url_host\"" },
+                { P "deliver = endpoint\npreset = slack\nurl_host = slack.com\n",
+                  "f:1: profile \"a\" has deliver = endpoint and needs \"env_url\"" },
+                { P "preset = generic\n", "f:1: profile \"a\" needs \"allow\"" },
+                { P "slot = bearer\n", "f:1: profile \"a\" needs \"allow\"" },
+                { P "allow = GET a.b /\n", "f:1: profile \"a\" needs \"slot\"" },
+                { P "preset = gihub\n", "f:3: preset = gihub: is none" },
+                { P "preset = github\npreset = github\n", "f:4: \"preset\" is given twice" },
+                { Q "allow = GET a.b\n", "f:4: allow = GET a.b: a rule is METHODS" },
+                { Q "allow = GET 10.0.0.1 /\n", "f:4: allow = GET 10.0.0.1 /: its host" },
+                { Q "allow = GET a.b /../x\n", "f:4: allow = GET a.b /../x: no request has" },
+                { Q "allow = GET a.b /\nallow = GET a.b /\n", "f:5: allow = GET a.b /: names the same" },
+                { Q "deny = * * /\n", "f:4: deny" },
+                { Q "slot = cookie\n", "f:4: slot = cookie: is bearer, basic" },
+                { Q "slot = none\n", "f:4: slot" },
+                { Q "slot = bearer x\n", "f:4: slot = bearer x: takes nothing" },
+                { Q "slot = header\n", "f:4: slot = header: needs the name" },
+                { Q "slot = header a:b\n", "f:4: slot" },
+                { Q "slot = header Host\n", "f:4: slot = header Host: is a header that no key" },
+                { Q "slot = header x \"y\n", "f:4: slot = header x \"y: has a quotation mark" },
+                { Q "slot = query\n", "f:4: slot = query: needs one name" },
+                { Q "slot = query a b\n", "f:4: slot" },
+                { Q "slot = path a/b\n", "f:4: slot" },
+                { Q "rate = 60\n", "f:4: rate" },
+                { Q "rate = 0/s\n", "f:4: rate" },
+                { Q "rate = 60/week\n", "f:4: rate" },
+                { Q "max_uses = 0\n", "f:4: max_uses" },
+                { Q "max_body = M\n", "f:4: max_body" },
+                { Q "max_body = 0K\n", "f:4: max_body" },
+                { Q "max_body = 10T\n", "f:4: max_body" },
+                { Q "max_body = 18446744073709551615G\n", "f:4: max_body" },
+                { Q "concurrent = 1001\n", "f:4: concurrent" },
+                { Q "scrub = no\n", "f:4: scrub" },
+                { Q "websocket = maybe\n", "f:4: websocket" },
+                { Q "cookies = maybe\n", "f:4: cookies" },
+                { Q "addresses = 10.0.0.1/24\n", "f:4: addresses = 10.0.0.1/24: has a network with bits" },
+                { Q "addresses = 10.0.0/24\n", "f:4: addresses" },
+                { Q "addresses = 10.0.0.0/33\n", "f:4: addresses" },
+                { Q "addresses = localhost\n", "f:4: addresses" },
+                { Q "set = X\n", "f:4: set = X: is NAME=VALUE" },
+                { Q "set = 1X=y\n", "f:4: set" },
+                { Q "set = PATH=/x\n", "f:4: set = PATH=/x: is a variable that" },
+                { Q "set = https_proxy=x\n", "f:4: set" },
+                { Q "set = A=1\nset = A=2\n", "f:5: set = A=2: names the same" },
+                { Q "env_url = X\n", "f:1: profile \"a\": env_url is for deliver = endpoint" },
+                { Q "deliver = endpoint\nurl_host = *.a.b\n", "f:5: url_host" },
+                { Q "deliver = endpoint\nurl_host = https://a.b\n", "f:5: url_host" },
+                { Q "deliver = endpoint\nurl_path = /v1/\n", "f:5: url_path" },
+                { Q "deliver = endpoint\nurl_path = v1\n", "f:5: url_path" },
+                { P "deliver = file\nallow = GET a.b /\n",
+                  "f:1: profile \"a\": allow is for deliver = proxy or endpoint" },
+                { P "deliver = socket\nurl_path = /x\n", "f:1: profile \"a\": url_path is for deliver = endpoint" },
+                { P "deliver = endpoint\nexpose_secret = yes\n", "f:1: profile \"a\": expose_secret" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -186,13 +451,13 @@ END_TEST
 /* A long line is refused and never cut; the same list fits in several lines. */
 START_TEST(long_line)
 {
-        char text[4096] = P "repositories = ";
+        char text[4096] = Q "repositories = ";
         size_t head = strlen(text);
 
         for (int i = 0; i < 60; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d",
                                i > 0 ? "," : "", i);
-        refused(text, "f:3: the line is too long");
+        refused(text, "f:4: the line is too long");
         text[head] = '\0';
         for (int i = 0; i < 60; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%so/r%d\n",
@@ -205,7 +470,7 @@ START_TEST(long_line)
         }
         /* inih cuts section names at 49 bytes: two that differ later must stay two. */
         (void)snprintf(text, sizeof(text),
-                       "[profile %063d1]\nsecret=s\n[profile %063d2]\nsecret=s\n", 0, 0);
+                       "[profile %063d1]\nsecret=s\ndeliver=file\n[profile %063d2]\nsecret=s\npreset=slack\n", 0, 0);
         {
                 Problems problems = PROBLEMS_NULL;
                 _cleanup_(config_freep) Config *config = load(text, &problems);
@@ -224,8 +489,8 @@ START_TEST(too_many)
         text[0] = '\0';
         for (unsigned i = 0; i <= CONFIG_PROFILES_MAX; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                               "[profile p%u]\nsecret=s\n", i);
-        refused(text, "f:513: there are more than 256 profiles");
+                               "[profile p%u]\nsecret=s\npreset=github\n", i);
+        refused(text, "f:769: there are more than 256 profiles");
         text[0] = '\0';
         for (unsigned i = 0; i < 200; i++)
                 (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "[nonsense%u]\n",
@@ -234,6 +499,21 @@ START_TEST(too_many)
         ck_assert_uint_eq(problems.n, PROBLEMS_MAX);
         ck_assert_str_eq(problems.items[PROBLEMS_MAX - 1], "there are further problems");
         problems_deinit(&problems);
+}
+END_TEST
+
+/* Each list is within its limits, and all of them together are more than a message. */
+START_TEST(too_large_for_a_message)
+{
+        static char text[512 * 1024];
+        size_t n = (size_t)snprintf(text, sizeof(text), "%s", Q);
+
+        for (unsigned i = 0; i < LIMIT_REPOSITORIES; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "repositories = octo/%0170u\n", i);
+        for (unsigned i = 0; i < 100; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n,
+                                      "allow = GET a.b /%0160u\ndeny = GET a.b /%0160u\n", i, i);
+        refused(text, "f:1: profile \"a\" is too large");
 }
 END_TEST
 
@@ -305,10 +585,19 @@ int main(int argc, char **argv)
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, everything);
         tcase_add_test(tests, defaults);
+        tcase_add_test(tests, every_key_of_the_way_out);
+        tcase_add_test(tests, a_preset_is_enough);
+        tcase_add_test(tests, what_a_profile_says_goes_before_its_preset);
+        tcase_add_test(tests, repositories_are_of_github);
+        tcase_add_test(tests, each_slot);
+        tcase_add_test(tests, an_endpoint_has_a_variable_and_stands_for_a_host);
+        tcase_add_test(tests, other_deliveries_have_no_policy);
         tcase_add_test(tests, each_problem);
+        tcase_add_test(tests, each_problem_of_the_way_out);
         tcase_add_test(tests, nul_byte);
         tcase_add_test(tests, long_line);
         tcase_add_test(tests, too_many);
+        tcase_add_test(tests, too_large_for_a_message);
         tcase_add_test(tests, sweep);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);

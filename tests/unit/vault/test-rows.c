@@ -162,9 +162,9 @@ START_TEST(sessions_come_back)
         Fixture f;
 
         fixture_start(&f);
-        ck_assert_int_eq(rows_session_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), 0);
         ck_assert_uint_eq(record.sequence, 1);
-        ck_assert_int_eq(rows_session_insert(f.db, &record), DB_E_EXISTS);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), DB_E_EXISTS);
         ck_assert_int_eq(rows_session_get(f.db, record.id, &pool, &back), 0);
         ck_assert_mem_eq(back.secret_hash, record.secret_hash, sizeof(back.secret_hash));
         ck_assert_int_eq(back.lifeline, LIFELINE_DESCRIPTOR);
@@ -195,6 +195,193 @@ START_TEST(sessions_come_back)
 }
 END_TEST
 
+static const char *allow[] = { "GET api.example.com /v1/**", "POST api.example.com /v1/items" };
+static const char *addresses[] = { "127.0.0.0/8" };
+static TextPair variables[] = { { "API_TOKEN_AGAIN", "{handle}" } };
+
+/* A grant by proxy is kept as it was at the open: later changes of the configuration do not reach it. */
+static EgressPolicy example_egress(void)
+{
+        return (EgressPolicy){
+                .slot = SLOT_HEADER,
+                .slot_name = "x-api-key",
+                .slot_prefix = "Key ",
+                .allow = { allow, 2 },
+                .addresses = { addresses, 1 },
+                .rate = 60,
+                .rate_seconds = 60,
+                .max_uses = 7,
+                .scrub = SCRUB_STRICT,
+                .websocket = true,
+        };
+}
+
+static Secret *new_secret(const Fixture *f, const char *text)
+{
+        Secret *secret;
+
+        ck_assert_int_eq(secret_from_bytes(&secret, f->arena, slice_text(text)), 0);
+        return secret;
+}
+
+static SessionRecord insert_with_proxy(const Fixture *f)
+{
+        EgressPolicy egress = example_egress();
+        HandleRecord handle = { .profile = "triage", .handle = new_secret(f, "the-handle-canary") };
+        SessionProxy proxy = {
+                .handles = { &handle, 1 },
+                .certificate = slice_text("certificate"),
+                .key = new_secret(f, "the-key-canary"),
+        };
+        GrantRecord grant;
+        Scope scope;
+        SessionRecord record = example_session('1', &grant, &scope);
+
+        grant.deliver = DELIVER_ENDPOINT;
+        grant.egress = &egress;
+        grant.env_url = "API_URL";
+        grant.url_host = "api.example.com";
+        grant.url_path = "/v1";
+        grant.variables = (TextMap){ variables, 1 };
+        ck_assert_int_eq(rows_session_insert(f->db, &record, &proxy), 0);
+        secret_free(handle.handle);
+        secret_free(proxy.key);
+        return record;
+}
+
+START_TEST(proxy_grants_come_back)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SessionRecord record, back;
+        const GrantRecord *grant;
+        Fixture f;
+
+        fixture_start(&f);
+        record = insert_with_proxy(&f);
+        ck_assert_int_eq(rows_session_get(f.db, record.id, &pool, &back), 0);
+        grant = back.grants.items;
+        ck_assert_ptr_nonnull(grant->egress);
+        ck_assert_uint_eq(grant->egress->slot, SLOT_HEADER);
+        ck_assert_str_eq(grant->egress->slot_name, "x-api-key");
+        ck_assert_str_eq(grant->egress->slot_prefix, "Key ");
+        ck_assert_uint_eq(grant->egress->allow.n, 2);
+        ck_assert_str_eq(grant->egress->allow.items[1], allow[1]);
+        ck_assert_str_eq(grant->egress->addresses.items[0], addresses[0]);
+        ck_assert_uint_eq(grant->egress->max_uses, 7);
+        ck_assert_uint_eq(grant->egress->scrub, SCRUB_STRICT);
+        ck_assert(grant->egress->websocket);
+        ck_assert(!grant->egress->cookies);
+        ck_assert_str_eq(grant->env_url, "API_URL");
+        ck_assert_str_eq(grant->url_host, "api.example.com");
+        ck_assert_str_eq(grant->url_path, "/v1");
+        ck_assert_str_eq(text_map_get(&grant->variables, "API_TOKEN_AGAIN"), "{handle}");
+        fixture_stop(&f);
+}
+END_TEST
+
+/* A process that is started anew gets the same, so that the child does not notice; and with the session all of
+ * it is gone. */
+START_TEST(proxy_side_is_kept_as_long_as_the_session)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SessionProxy back = { 0 };
+        SessionRecord record;
+        GrantRecord grant;
+        Scope scope;
+        Fixture f;
+
+        fixture_start(&f);
+        record = insert_with_proxy(&f);
+        ck_assert_int_eq(rows_session_proxy(f.db, record.id, f.arena, &pool, &back), 0);
+        ck_assert(secret_equal(session_proxy_handle(&back, "triage"), slice_text("the-handle-canary")));
+        ck_assert_ptr_null(session_proxy_handle(&back, "other"));
+        ck_assert(secret_equal(back.key, slice_text("the-key-canary")));
+        ck_assert(slice_is_text(back.certificate, "certificate"));
+        session_proxy_clear(&back);
+        db_set_seal(f.db, NULL);
+        ck_assert_int_eq(rows_session_proxy(f.db, record.id, f.arena, &pool, &back), DB_E_SEALED);
+        db_set_seal(f.db, f.seal);
+        ck_assert_int_eq(rows_session_end(f.db, record.id, 1500, "closed"), 0);
+        ck_assert_int_eq(rows_session_proxy(f.db, record.id, f.arena, &pool, &back), DB_E_NOT_FOUND);
+        record = example_session('2', &grant, &scope);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), 0);
+        ck_assert_int_eq(rows_session_proxy(f.db, record.id, f.arena, &pool, &back), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(proxy_side_does_not_stand_in_the_file)
+{
+        _cleanup_(buf_deinit) Buf bytes = BUF_NULL(8U * 1024U * 1024U);
+        char path[128];
+        Fixture f;
+
+        fixture_start(&f);
+        (void)insert_with_proxy(&f);
+        read_file(fixture_path(&f, "state.db-wal", path, sizeof(path)), &bytes);
+        fixture_close(&f);
+        read_file(fixture_path(&f, "state.db", path, sizeof(path)), &bytes);
+        ck_assert_ptr_nonnull(memmem(bytes.data, bytes.size, "s-0000000000000001", 18));
+        ck_assert_ptr_null(memmem(bytes.data, bytes.size, "canary", 6));
+        ck_assert_ptr_null(memmem(bytes.data, bytes.size, "x-api-key", 9));
+        fixture_remove_directory(&f);
+}
+END_TEST
+
+/* The sealed form of one column does not open in the other's place. */
+START_TEST(proxy_side_is_bound_to_its_column)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SessionProxy proxy = { 0 };
+        SessionRecord record, back;
+        char path[128];
+        sqlite3 *sqlite;
+        Fixture f;
+
+        fixture_start(&f);
+        record = insert_with_proxy(&f);
+        fixture_close(&f);
+        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite, "UPDATE session SET grants = proxy, proxy = grants", NULL, NULL, NULL),
+                         SQLITE_OK);
+        ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+        fixture_open(&f);
+        ck_assert_int_eq(rows_session_get(f.db, record.id, &pool, &back), DB_E_DAMAGED);
+        ck_assert_int_eq(rows_session_proxy(f.db, record.id, f.arena, &pool, &proxy), DB_E_DAMAGED);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* What an earlier version has sealed cannot be read any more, and no listing may fail of it. */
+START_TEST(sessions_of_the_version_before_are_listed_without_grants)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        static const char back_to_1[] = "ALTER TABLE session DROP COLUMN proxy; ALTER TABLE lease DROP COLUMN kind;"
+                                        "UPDATE session SET grants = x'0102030405'; PRAGMA user_version = 1";
+        GrantRecord grant;
+        Scope scope;
+        SessionRecord record = example_session('1', &grant, &scope), *list;
+        char path[128];
+        sqlite3 *sqlite;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), 0);
+        fixture_close(&f);
+        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite, back_to_1, NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+        fixture_open(&f);
+        ck_assert_int_eq(rows_session_list(f.db, false, 0, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_str_eq(list[0].id, record.id);
+        ck_assert_uint_eq(list[0].grants.n, 0);
+        ck_assert_int_eq(rows_session_end(f.db, record.id, 5, "its lifeline is gone"), 0);
+        fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(sessions_without_the_key)
 {
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
@@ -206,10 +393,10 @@ START_TEST(sessions_without_the_key)
         Fixture f;
 
         fixture_start(&f);
-        ck_assert_int_eq(rows_session_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), 0);
         db_set_seal(f.db, NULL);
         record = example_session('2', &grant, &scope);
-        ck_assert_int_eq(rows_session_insert(f.db, &record), DB_E_SEALED);
+        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), DB_E_SEALED);
         ck_assert_int_eq(rows_session_get(f.db, "s-0000000000000001", &pool, &back), DB_E_SEALED);
         ck_assert_int_eq(rows_session_list(f.db, true, 0, 64, &pool, &list, &n_list), 0);
         ck_assert_uint_eq(n_list, 1);
@@ -665,6 +852,11 @@ int main(void)
         tcase_add_test(tests, rotation_steps_are_compare_and_set);
         tcase_add_test(tests, sessions_come_back);
         tcase_add_test(tests, sessions_without_the_key);
+        tcase_add_test(tests, proxy_grants_come_back);
+        tcase_add_test(tests, proxy_side_is_kept_as_long_as_the_session);
+        tcase_add_test(tests, proxy_side_does_not_stand_in_the_file);
+        tcase_add_test(tests, proxy_side_is_bound_to_its_column);
+        tcase_add_test(tests, sessions_of_the_version_before_are_listed_without_grants);
         tcase_add_test(tests, lease_lives_and_is_revoked);
         tcase_add_test(tests, lost_reply_stays_on_record);
         tcase_add_test(tests, values_are_bound_to_their_row);

@@ -1,0 +1,67 @@
+#include "vault/grant_check.h"
+#include "vault/egress_hosts.h"
+#include "wire/provider_info.h"
+
+/* A rule may let requests pass to other hosts too; but one that lets none pass with the credential is a mistake. */
+static void check_hosts(const ConfigProfile *profile, const SecretRecord *secret, const ProviderInfo *info,
+                        Failure *failure)
+{
+        Pool pool = POOL_NULL(2U * LIMIT_RULES * LIMIT_RULE);
+        const char *items[LIMIT_RULES];
+        TextList allowed = { items, 0 }, sealed = { 0 };
+        int r;
+
+        r = egress_hosts_allowed(profile->egress, false, LIMIT_RULES, &pool, &allowed);
+        if (r == 0)
+                r = egress_hosts_sealed(secret, info, &pool, &sealed);
+        if (r < 0)
+                failure_set(failure, FAULT_INTERNAL, NULL);
+        else if (!egress_hosts_meet(&allowed, &sealed))
+                failure_set(failure, FAULT_POLICY_DENIED,
+                            "Profile %s allows no request to a host that secret %s may be sent to (%.200s%s), which is "
+                            "sealed with the secret; change `allow`, or add the secret again with its hosts.",
+                            profile->name, profile->secret, sealed.n > 0 ? sealed.items[0] : "none",
+                            sealed.n > 1 ? ", ..." : "");
+        pool_deinit(&pool);
+}
+
+static void check_delivery(const ConfigProfile *profile, const SecretRecord *secret, const ProviderInfo *info,
+                           Failure *failure)
+{
+        if (grant_is_by_proxy(profile)) {
+                if (profile->egress)
+                        check_hosts(profile, secret, info, failure);
+                else
+                        failure_set(failure, FAULT_INTERNAL, "Profile %s has no rules.", profile->name);
+        } else if (!info->can_mint && !policy_exposes(profile)) {
+                failure_set(failure, FAULT_POLICY_DENIED,
+                            "Secret %s cannot be minted from. Set `deliver = proxy`, or, to hand it out raw, `deliver = "
+                            "env`, `expose_secret = yes` and a pinned `command`; profile %s does neither.",
+                            profile->secret, profile->name);
+        }
+}
+
+bool grant_check(Vault *vault, const ConfigProfile *profile, Pool *pool, SecretRecord *ret, Failure *failure)
+{
+        const ProviderInfo *info;
+        const char *problem, *field;
+        int r;
+
+        r = rows_secret_get(vault->db, profile->secret, pool, ret);
+        if (r == DB_E_NOT_FOUND) {
+                failure_set(failure, FAULT_NOT_FOUND,
+                            "Profile %s needs secret %s, and there is none; `mcpcred add %s` stores it.", profile->name,
+                            profile->secret, profile->secret);
+                return false;
+        }
+        if (vault_db_failed(vault, r, failure))
+                return false;
+        info = provider_info(ret->provider);
+        if (!info)
+                failure_set(failure, FAULT_UNSUPPORTED, "This build has no provider %s.", ret->provider);
+        else if (info->can_mint && (problem = provider_check_scope(info, profile->scope, &field)))
+                failure_set(failure, FAULT_POLICY_DENIED, "Profile %s: %s", profile->name, problem);
+        else
+                check_delivery(profile, ret, info, failure);
+        return !failed(failure);
+}

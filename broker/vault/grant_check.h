@@ -1,0 +1,16 @@
+#pragma once
+/* Whether a profile can be granted with the secret that it names. */
+#include "vault/rows_secret.h"
+#include "vault/vault.h"
+
+/*
+ * What its provider can do, what the profile asks for and where the secret may go have to fit. Fills `ret` (texts
+ * are the pool's) or `failure`: NOT_FOUND, UNSUPPORTED, POLICY_DENIED.
+ */
+bool grant_check(Vault *vault, const ConfigProfile *profile, Pool *pool, SecretRecord *ret, Failure *failure)
+        NONNULL(1, 2, 3, 4, 5);
+/* Does the profile's credential stay in the broker, and a handle stand for it? */
+static inline bool grant_is_by_proxy(const ConfigProfile *profile)
+{
+        return profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT;
+}
