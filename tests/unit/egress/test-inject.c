@@ -543,7 +543,7 @@ END_TEST
 /* Even one that the grant did not check ends no line. */
 START_TEST(no_credential_adds_a_header)
 {
-        static const char *const bad[] = { "line\r\nx-evil: 1", "line\nfeed", "carriage\rreturn", "nothing\x01" "else" };
+        static const char *const bad[] = { "line\r\nx-evil: 1", "line\nfeed", "carriage\rreturn", "nothing\001else" };
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 for (int slot = SLOT_BEARER; slot <= SLOT_HEADER; slot++) {
