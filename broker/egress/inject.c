@@ -525,8 +525,9 @@ InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request)
                 return INJECT_BODY_WHOLE;
         if (policy->slot != SLOT_FORM || !is_form(request))
                 return INJECT_BODY_AS_IS;
-        return request->body == BODY_LENGTH && request->length <= INJECT_FORM_MAX ? INJECT_BODY_WHOLE
-                                                                                  : INJECT_BODY_FORM;
+        if (request->body == BODY_STREAM)
+                return INJECT_BODY_FORM;
+        return request->length <= INJECT_FORM_MAX ? INJECT_BODY_WHOLE : INJECT_BODY_SCAN;
 }
 
 size_t inject_body_max(const EgressPolicy *policy)

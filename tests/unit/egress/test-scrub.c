@@ -354,7 +354,12 @@ START_TEST(line_streams_are_known)
         ck_assert(scrub_is_line_stream(slice_text("text/event-stream")));
         ck_assert(scrub_is_line_stream(slice_text("Text/Event-Stream; charset=utf-8")));
         ck_assert(scrub_is_line_stream(slice_text("application/x-ndjson;a=b")));
+        ck_assert(scrub_is_line_stream(slice_text("application/json;stream=watch")));
+        ck_assert(scrub_is_line_stream(slice_text("application/problem+JSON; a")));
         ck_assert(!scrub_is_line_stream(slice_text("text/event-streams")));
+        ck_assert(!scrub_is_line_stream(slice_text("application/x-json")));
+        ck_assert(!scrub_is_line_stream(slice_text("text/html; a=+json")));
+        ck_assert(!scrub_is_line_stream(slice_text("")));
         ck_assert(!scrub_is_line_stream(slice_text("text/plain")));
         ck_assert(!scrub_is_line_stream(SLICE_NULL));
 }
