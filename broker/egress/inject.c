@@ -508,13 +508,15 @@ static int inject_signature(const InjectInput *input, Slice credential, Injectio
 
 /* ---- the whole request ---- */
 
+/* One that can be read: compressed, it is bytes like any. */
 static bool is_form(const EgressRequest *request)
 {
-        size_t n;
+        size_t n, n_codings;
         const HeaderField *header = find(request, "content-type", &n);
         size_t type = strlen(form_type);
 
-        return header && strncasecmp(header->value, form_type, type) == 0 && strchr("; \t", header->value[type]);
+        (void)find(request, "content-encoding", &n_codings);
+        return header && n_codings == 0 && strncasecmp(header->value, form_type, type) == 0 && strchr("; \t", header->value[type]);
 }
 
 InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request)
