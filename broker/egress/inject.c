@@ -496,7 +496,8 @@ static int inject_signature(const InjectInput *input, Slice credential, Injectio
         if (r == 0)
                 r = find_slot(input->request, "authorization", &header) ? SIGV4_E_AUTHORIZATION : 0;
         if (r == 0)
-                r = sigv4_sign(input->request, &parsed, input->now, input->whole ? &input->body : NULL, &signed_request);
+                r = sigv4_sign(input->request, &parsed, input->now, input->whole ? &input->body : NULL,
+                               &signed_request);
         if (r)
                 return from_sigv4(r);
         for (size_t i = 0; i < ret->n_headers; i++)
@@ -516,7 +517,8 @@ static bool is_form(const EgressRequest *request)
         size_t type = strlen(form_type);
 
         (void)find(request, "content-encoding", &n_codings);
-        return header && n_codings == 0 && strncasecmp(header->value, form_type, type) == 0 && strchr("; \t", header->value[type]);
+        return header && n_codings == 0 && strncasecmp(header->value, form_type, type) == 0 &&
+                strchr("; \t", header->value[type]);
 }
 
 InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request)
