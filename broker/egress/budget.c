@@ -2,10 +2,12 @@
 
 /* Longer than any rate is configured for; keeps the sums below from overflowing. */
 #define RATE_USEC_MAX (UINT64_C(366) * 24 * 3600 * 1000000)
+#define RATE_MAX      UINT64_C(1000000000)
 
 void budget_set_limits(Budget *budget, const BudgetLimits *limits)
 {
         budget->limits = *limits;
+        budget->limits.rate = MIN(limits->rate, RATE_MAX);
         budget->limits.rate_usec = MIN(limits->rate_usec, RATE_USEC_MAX);
         if (limits->concurrent == 0 || limits->concurrent > BUDGET_CONCURRENT_MAX)
                 budget->limits.concurrent = BUDGET_CONCURRENT_MAX;

@@ -124,7 +124,7 @@ static int grant(EgressProcess *process, Request *request)
         }
         limits = (BudgetLimits){
                 .rate = new->policy->rate,
-                .rate_usec = new->policy->rate_seconds * USEC_PER_SEC,
+                .rate_usec = MIN(new->policy->rate_seconds, UINT32_MAX) * USEC_PER_SEC,
                 .max_uses = new->policy->max_uses,
                 .concurrent = new->policy->concurrent,
         };

@@ -213,7 +213,7 @@ int upload_flush(Lane *lane)
                         return download_run(lane);
                 }
                 lane->out_sent += n;
-                if (lane->upload != UPLOAD_NONE)
+                if (lane->upload == UPLOAD_BODY)
                         lane_set_deadline(lane, lane->process->timeouts.stall_usec);
         }
         /* The head alone is kept: it may have to be sent once more. */

@@ -23,7 +23,7 @@ const HardenProfile *const *probe_roles(void)
 {
         static const HardenProfile *const roles[] = {
                 &harden_profile_gate,    &harden_profile_session,  &harden_profile_vault,
-                &harden_profile_keyring, &harden_profile_provider, NULL,
+                &harden_profile_keyring, &harden_profile_provider, &harden_profile_egress, NULL,
         };
 
         return roles;

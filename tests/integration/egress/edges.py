@@ -6,7 +6,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "provider"))
@@ -226,16 +225,19 @@ class Egress:
         if os.environ.get("MCPCRED_NO_LANDLOCK"):
             command.append("--allow-no-landlock")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors = tempfile.TemporaryFile()
+        self._errors, errors = os.pipe()  # not a file: it may not write to any
+        os.set_blocking(self._errors, False)
+        self._said = b""
         high = os.dup2(theirs.fileno(), 50)  # not 3 yet: it may be in use here
 
         def place():
             os.dup2(high, 3)
 
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, preexec_fn=place,
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=place,
             close_fds=False, env=environment or {"PATH": os.environ["PATH"]})
         os.close(high)
+        os.close(errors)
         theirs.close()
         self.supervisor = Edge(ours)
         self.edges = [self.supervisor]
@@ -257,8 +259,10 @@ class Egress:
         return self.attach(Session, ROLE_SESSION, session=session)
 
     def errors(self):
-        self._errors.seek(0)
-        return self._errors.read().decode()
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._errors, 65536):
+                self._said += data
+        return self._said.decode()
 
     def stop(self):
         """The supervisor goes away; the exit status."""

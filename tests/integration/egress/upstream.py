@@ -88,7 +88,7 @@ class Peer:
 
     def answer(self, body=b"", status="200 OK", headers=()):
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
-        self.send("\r\n".join(lines).encode() + body)
+        self.send("\r\n".join(lines).encode("latin-1") + body)
 
     def chunk(self, data):
         self.send(b"%x\r\n%s\r\n" % (len(data), data))
@@ -148,18 +148,23 @@ class Upstream:
 
     def _serve(self, number, sock):
         how = "closed"
+        raw = sock.dup()
         try:
             sock.settimeout(WAIT)
+            # Or an answer still waits for an acknowledgement when the connection is closed over it.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock = self.context.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
             peer = Peer(number, sock)
             self.peers.append(peer)
             while True:
                 self.handle(peer)
-        except ConnectionResetError:
-            how = "reset"
         except (EOFError, OSError, ssl.SSLError) as error:
             how = f"closed: {error}"
         finally:
+            # What TLS makes of it says too little. TCP_CLOSE, before we close: the peer has reset it.
+            if raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 7:
+                how = "reset"
+            raw.close()
             sock.close()
             with self.changed:
                 self.ended[number] = how
@@ -284,7 +289,6 @@ class Upstream:
     def do_early(self, peer, request):
         """Answers and closes without having read the body."""
         peer.answer(b"too much", "413 Content Too Large", ("Connection: close",))
-        self.release.wait(WAIT)
         raise EOFError
 
     do_early.early = True
