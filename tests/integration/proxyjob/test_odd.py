@@ -165,7 +165,7 @@ class Isolation(Case):
         os.close(pidfd)
         child.stdin.write("\n")
         child.stdin.flush()
-        self.assertEqual(child.stdout.readline(), "200\n")
+        self.assertEqual(child.stdout.readline(), "200\n", "\n".join(self.log.lines))
         self.assertEqual(child.wait(60), 0)
 
     def test_a_session_process_comes_back(self):
