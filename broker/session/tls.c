@@ -29,6 +29,7 @@ struct TlsServer {
         mbedtls_x509_crt certificate;
         mbedtls_pk_context key;
         mbedtls_ssl_ticket_context tickets;
+        const char *protocols[2]; /* the library keeps the pointer */
 };
 
 struct Tls {
@@ -69,9 +70,6 @@ static const mbedtls_ecp_group_id groups[] = {
         MBEDTLS_ECP_DP_NONE,
 };
 #endif
-
-/* The library keeps the pointer, and wants it mutable. */
-static const char *protocols[] = { "http/1.1", NULL };
 
 static int random_bytes(UNUSED void *userdata, unsigned char *out, size_t size)
 {
@@ -139,7 +137,8 @@ static int configure(TlsServer *server)
         mbedtls_ssl_conf_renegotiation(config, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
 #endif
         mbedtls_ssl_conf_sni(config, on_name, server);
-        r = mbedtls_ssl_conf_alpn_protocols(config, protocols);
+        server->protocols[0] = "http/1.1";
+        r = mbedtls_ssl_conf_alpn_protocols(config, server->protocols);
         if (r == 0)
                 r = mbedtls_ssl_ticket_setup(&server->tickets, random_bytes, NULL, MBEDTLS_CIPHER_AES_256_GCM,
                                              TLS_TICKET_SECONDS);

@@ -55,7 +55,7 @@ def new_namespace():
 
 
 class Playground:
-    def __init__(self, grants=GRANTS):
+    def __init__(self, grants=GRANTS, enter=True):
         self.temporary = tempfile.TemporaryDirectory()
         self.directory = self.temporary.name
         self.authority = certs.make_authority()
@@ -68,7 +68,7 @@ class Playground:
         self.outside = [tcp() for _ in range(2)]  # of the broker's own namespace
         self.process = subprocess.Popen([os.environ["PROXY_DRIVER"], os.environ["MCPCRED_ROLE"], self.directory],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.inside = new_namespace()
+        self.inside = enter and new_namespace()
         self.events, self.queue, self.handles = [], queue.Queue(), {}
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

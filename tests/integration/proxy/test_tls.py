@@ -2,7 +2,9 @@
 import os
 import socket
 import ssl
+import subprocess
 import unittest
+import warnings
 
 from playground import Client, Playground
 
@@ -86,6 +88,7 @@ class Tls(unittest.TestCase):
     def test_old_versions_refused(self):
         context = self.play.context()
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
         self.refused(context)
@@ -118,8 +121,8 @@ class Tls(unittest.TestCase):
 
     def test_malformed_hellos_refused(self):
         hello = self.hello()
-        for i in range(5, len(hello)):
-            self.garbage(hello[:i] + bytes([hello[i] ^ 0xff]) + hello[i + 1:] + b"\x00" * 600) if i % 7 == 0 else None
+        for i in range(5, len(hello), 7):
+            self.garbage(hello[:i] + bytes([hello[i] ^ 0xff]) + hello[i + 1:] + b"\x00" * 600)
         self.still_serves()
 
     def hello(self):
@@ -163,9 +166,8 @@ class Tls(unittest.TestCase):
 
     def test_renegotiation_refused(self):
         openssl = ["openssl", "s_client", "-connect", f"127.0.0.1:{self.play.ports['tls']}", "-servername", HOST,
-                   "-tls1_2", "-CAfile", self.play.path("ca.pem"), "-quiet", "-no_ign_eof"]
-        import subprocess
-        process = subprocess.Popen(openssl[:-2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                   "-tls1_2", "-CAfile", self.play.path("ca.pem")]
+        process = subprocess.Popen(openssl, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         process.stdin.write(b"R\n")
         process.stdin.flush()
         try:

@@ -9,7 +9,7 @@ GET  /reflect?as=FORM             the credential, as reflection.FORMS has it; be
         coding=gzip|deflate|raw-deflate|br   split=N: in pieces of N bytes   framing=length|chunked|close
         where=header|sse|206      in a header, in a line of an event stream, as a part of a range
 GET  /bytes?size=N                N bytes; chunked=1
-POST /upload                      JSON: how many bytes came, and their SHA-256
+POST /upload                      JSON: how many bytes came, and their SHA-256; timed=1: the record says when
 POST /duplex                      each piece of the body comes back as a chunk, while it still comes
 GET  /lie?kind=KIND               long, short, both, two, negative, chunk, garbage, http09, old, bare-lf, fold
 GET  /close?at=head|body|start    closes in the middle
@@ -180,6 +180,7 @@ class Echo:
 
     def do_upload(self, exchange, _found):
         digest = hashlib.sha256()
+        exchange.timed = bool(exchange.flag("timed"))
         for piece in exchange.body():
             digest.update(piece)
         self._json(exchange, {"size": exchange.record["received"], "sha256": digest.hexdigest()})

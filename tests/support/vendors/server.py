@@ -1,6 +1,9 @@
 """The HTTPS side: one address for all hosts, told apart by name."""
 
 import http.client
+import os
+import socket
+import struct
 import time
 
 import ghapi.server
@@ -9,6 +12,7 @@ from ghapi.message import Request
 from ghapi.routing import split_target
 
 PIECE = 65536
+SO_TIMESTAMPNS = 35
 MAX_LINE = 1024
 GITHUB = ("api.github.com", "localhost", "127.0.0.1")
 
@@ -18,7 +22,9 @@ class BadFraming(Exception):
 
 
 class Exchange:
-    """One request whose bytes its handler reads and writes itself; the record says when it last did."""
+    """One request whose bytes its handler reads and writes itself; the record says when the last came and went."""
+
+    timed = False  # whether the times of arrival are wanted
 
     def __init__(self, connection, endpoint):
         self.connection = connection
@@ -31,6 +37,7 @@ class Exchange:
         self.record = journal.arrived(connection.record, endpoint, request)
         self.record.update(received=0, sent=0, last_received=None, last_sent=None, key=None)
         self._tail = b""
+        self._below = None
 
     def flag(self, name, default=0):
         """A number out of the query."""
@@ -67,13 +74,29 @@ class Exchange:
 
     def note(self, data):
         self.record["received"] += len(data)
-        self.record["last_received"] = time.monotonic()
         if HANDLE.search(self._tail + data):
             self.record["handle"] = True
         self._tail = data[-16:]
         return data
 
+    def _arrival(self):
+        """When the kernel got what will be read next, in wall time; it may be a while since. None: it was read already."""
+        plain = self.connection.connection
+        if self._below is None:
+            plain.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            self._below = socket.socket(fileno=os.dup(plain.fileno()))
+        if plain.pending():
+            return None
+        _, extra, _, _ = self._below.recvmsg(PIECE, 64, socket.MSG_PEEK)
+        if not extra:
+            return None
+        seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
+        return seconds + nanoseconds / 1e9
+
     def _some(self, size):
+        arrived = self._arrival() if self.timed else None
+        if arrived is not None:
+            self.record["last_received"] = arrived
         data = self.connection.rfile.read1(min(size, PIECE))
         if not data:
             raise ConnectionResetError("the client left in the middle of its body")

@@ -2,104 +2,132 @@
 
 usage: streams.py DOWNLOADS UPLOADS TICKS
 
-Standard library alone; TLS as any client does it. Prints "open" when each of them has had TICKS events (a
-download) or pieces (an upload that comes back), goes on until all have ended, and prints one line of JSON.
-Times are of the monotonic clock, which is the same in every process here.
+Standard library alone; TLS as any client does it. Prints "open" when TICKS events of each download have come
+and TICKS pieces of each upload have gone, goes on until all have ended, and prints one line of JSON. A byte's
+time is the kernel's, of when it arrived (SO_TIMESTAMPNS), and not of when this process came to read it.
 """
 
-import asyncio
 import json
 import os
+import re
+import selectors
+import socket
 import ssl
+import struct
 import sys
 import time
 
 HOST = "echo.example.test"
 DOWNLOADS, UPLOADS, TICKS = map(int, sys.argv[1:4])
 INTERVAL = 0.05
+SO_TIMESTAMPNS = 35
+PIECE = 65536
 
 
-class Streams:
-    def __init__(self):
-        self.ready = 0
-        self.last = 0.0
-        self.failed = []
-        self.all_open = asyncio.Event()
+class Stream:
+    def __init__(self, context, upload):
+        self.upload = upload
+        self.ticks = 0
+        self.arrived = 0.0
+        self.head = b""
+        self.ended = False
+        self.socket = socket.create_connection((HOST, 443), 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=HOST)
+        self.handshake()
+        self.socket.settimeout(0)
+        method, path = ("POST", "/upload?timed=1") if upload else ("GET", f"/stream?interval={int(INTERVAL * 1000)}")
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {os.environ['ECHO_KEY']}"]
+        if upload:
+            lines.append("Transfer-Encoding: chunked")
+        self.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def handshake(self):
+        while True:
+            try:
+                self.tls.do_handshake()
+                self.flush()
+                return
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.socket.recv(PIECE)
+                if not data:
+                    raise OSError("closed in the handshake") from None
+                self.incoming.write(data)
+
+    def flush(self):
+        data = self.outgoing.read()
+        if data:
+            self.socket.sendall(data)
+
+    def write(self, data):
+        """Small enough for the socket's buffer; where it is not, the stream is over."""
+        if self.ended:
+            return
+        try:
+            self.tls.write(data)
+            self.flush()
+        except OSError:
+            self.ended = True
 
     def tick(self):
-        self.last = time.monotonic()
+        if self.upload and not self.ended:
+            self.write(b"4\r\ntick\r\n")
+            self.ticks += 1
 
-    def opened(self):
-        self.ready += 1
-        if self.ready == DOWNLOADS + UPLOADS:
-            print("open", flush=True)
-            self.all_open.set()
-
-
-async def connect(context, method, path):
-    proxy = os.environ.get("STREAMS_PROXY")
-    if proxy:
-        host, _, port = proxy.removeprefix("http://").rstrip("/").rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in head.split(b"\r\n")[0]:
-            raise OSError(head.decode())
-        await writer.start_tls(context, server_hostname=HOST)
-    else:
-        reader, writer = await asyncio.open_connection(HOST, 443, ssl=context)
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {os.environ['ECHO_KEY']}"]
-    if method == "POST":
-        lines.append("Transfer-Encoding: chunked")
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    return reader, writer
-
-
-async def read_ticks(streams, reader):
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise OSError(head.decode("latin-1"))
-    count = 0
-    while True:
-        data = await reader.read(65536)
-        if not data:
-            return
-        streams.tick()
-        count += 1
-        if count == TICKS:
-            streams.opened()
-
-
-async def write_ticks(writer):
-    while True:
-        writer.write(b"4\r\ntick\r\n")
-        await writer.drain()
-        await asyncio.sleep(INTERVAL)
-
-
-async def one(streams, context, upload):
-    try:
-        method, path = ("POST", "/duplex") if upload else ("GET", f"/stream?interval={int(INTERVAL * 1000)}")
-        reader, writer = await connect(context, method, path)
-        sender = asyncio.ensure_future(write_ticks(writer)) if upload else None
+    def read(self):
+        """What is there; application data alone counts as received."""
         try:
-            await read_ticks(streams, reader)
-        finally:
-            if sender:
-                sender.cancel()
-            writer.transport.abort()
-    except (OSError, asyncio.IncompleteReadError, ssl.SSLError) as error:
-        if not streams.all_open.is_set():
-            streams.failed.append(f"{type(error).__name__}: {error}")
-            streams.opened()
+            data, extra, _, _ = self.socket.recvmsg(PIECE, 64)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.ended = True
+            return
+        self.incoming.write(data)
+        try:
+            while text := self.tls.read(PIECE):
+                seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
+                self.arrived = seconds + nanoseconds / 1e9
+                self.head = self.head or text[:500]
+                self.ticks += not self.upload
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError:
+            pass
+        self.ended = True
 
 
-async def main():
-    streams = Streams()
+def reason(head):
+    """Of an answer by the proxy itself."""
+    found = re.search(rb"\r\nx-mcpcred-reason: *(\S+)", head)
+    return (found[1] if found else head.split(b"\r\n")[0]).decode("latin-1")
+
+
+def main():
     context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
-    tasks = [one(streams, context, False) for _ in range(DOWNLOADS)] + [one(streams, context, True) for _ in range(UPLOADS)]
-    await asyncio.gather(*tasks)
-    print(json.dumps({"last": streams.last, "ended": time.monotonic(), "failed": streams.failed[:3]}), flush=True)
+    streams = [Stream(context, number < UPLOADS) for number in range(DOWNLOADS + UPLOADS)]
+    selector = selectors.DefaultSelector()
+    for stream in streams:
+        selector.register(stream.socket, selectors.EVENT_READ, stream)
+    said, next_tick = False, time.monotonic()
+    while not all(stream.ended for stream in streams):
+        for key, _ in selector.select(max(0, next_tick - time.monotonic())):
+            key.data.read()
+            if key.data.ended:
+                selector.unregister(key.fileobj)
+        if time.monotonic() >= next_tick:
+            next_tick += INTERVAL
+            for stream in streams:
+                stream.tick()
+        if not said and all(stream.ticks >= TICKS for stream in streams):
+            said = True
+            print("open", flush=True)
+    reasons = {reason(stream.head) for stream in streams if stream.upload or b" 200 " not in stream.head}
+    print(json.dumps({"last": max(stream.arrived for stream in streams), "answers": sorted(reasons - {""})}), flush=True)
 
 
-asyncio.run(main())
+main()
