@@ -352,7 +352,7 @@ class Responses(Case):
 
     def test_head(self):
         response = self.ask("HEAD", path="/head")
-        self.assertEqual((response.status, response.kind), (200, "none"))
+        self.assertEqual((response.status, response.kind, response.length, response.body), (200, "length", 5000, b""))
         self.ask("HEAD", path="/head")
         self.assertEqual(self.upstream.connections, 1)
 
