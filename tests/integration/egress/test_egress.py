@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -1060,6 +1061,56 @@ class Process(Case):
         self.assertEqual(egress.process.wait(WAIT), 2)
         egress.stop()
         self.assertIn("usage", egress.errors())
+
+
+class Resolver(Case):
+    """The files of name resolution are replaced while it runs, by rename as everybody does that."""
+
+    NAMES = ("localhost", "one.test", "two.test")
+
+    def setUp(self):
+        self.etc = tempfile.TemporaryDirectory()
+        self.addCleanup(self.etc.cleanup)
+        os.chmod(self.etc.name, 0o755)
+        self.write("nsswitch.conf", "hosts: files\n")
+        self.write("resolv.conf", "")
+        self.write("hosts", "127.0.0.1 localhost one.test\n")
+        self.upstream = Upstream(self.NAMES)
+        self.addCleanup(self.upstream.stop)
+        os.chmod(self.upstream.directory.name, 0o755)
+        self.egress = self.start(command=self.command())
+        try:
+            self.vault = self.egress.vault()
+        except (EOFError, OSError):
+            self.skipTest("no namespaces here, or the build is not for everybody to run: " + self.egress.errors())
+        self.session = self.egress.session()
+
+    def command(self):
+        """An /etc of its own, and the rights of an ordinary user."""
+        root = os.geteuid() == 0
+        unshare = ["unshare", "--mount", "--propagation", "private"]
+        drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if root else []
+        if not root:
+            unshare += ["--user", "--map-current-user", "--keep-caps"]
+        return [*unshare, "--", "sh", "-c", f'mount --bind {self.etc.name} /etc && exec "$@"', "sh", *drop]
+
+    def stop(self, egress):
+        egress.stop()
+
+    def write(self, name, text):
+        path = os.path.join(self.etc.name, name)
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
+
+    def test_files_that_are_replaced_are_seen(self):
+        port = self.upstream.port
+        self.grant(hosts=[f"{name}:{port}" for name in self.NAMES], allow=[f"* {name}:{port} /**" for name in self.NAMES])
+        self.assertEqual(self.ask(host="one.test").status, 200)
+        self.refused(502, "name", host="two.test")
+        self.write("hosts", "127.0.0.1 localhost two.test\n")
+        self.assertEqual(self.ask(host="two.test").status, 200)
 
 
 class ConnectProxy(threading.Thread):
