@@ -496,7 +496,8 @@ static int inject_signature(const InjectInput *input, Slice credential, Injectio
         if (r == 0)
                 r = find_slot(input->request, "authorization", &header) ? SIGV4_E_AUTHORIZATION : 0;
         if (r == 0)
-                r = sigv4_sign(input->request, &parsed, input->now, input->whole ? &input->body : NULL, &signed_request);
+                r = sigv4_sign(input->request, &parsed, input->now, input->whole ? &input->body : NULL,
+                               &signed_request);
         if (r)
                 return from_sigv4(r);
         for (size_t i = 0; i < ret->n_headers; i++)
@@ -508,13 +509,16 @@ static int inject_signature(const InjectInput *input, Slice credential, Injectio
 
 /* ---- the whole request ---- */
 
+/* One that can be read: compressed, it is bytes like any. */
 static bool is_form(const EgressRequest *request)
 {
-        size_t n;
+        size_t n, n_codings;
         const HeaderField *header = find(request, "content-type", &n);
         size_t type = strlen(form_type);
 
-        return header && strncasecmp(header->value, form_type, type) == 0 && strchr("; \t", header->value[type]);
+        (void)find(request, "content-encoding", &n_codings);
+        return header && n_codings == 0 && strncasecmp(header->value, form_type, type) == 0 &&
+                strchr("; \t", header->value[type]);
 }
 
 InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request)
@@ -525,8 +529,9 @@ InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request)
                 return INJECT_BODY_WHOLE;
         if (policy->slot != SLOT_FORM || !is_form(request))
                 return INJECT_BODY_AS_IS;
-        return request->body == BODY_LENGTH && request->length <= INJECT_FORM_MAX ? INJECT_BODY_WHOLE
-                                                                                  : INJECT_BODY_FORM;
+        if (request->body == BODY_STREAM)
+                return INJECT_BODY_FORM;
+        return request->length <= INJECT_FORM_MAX ? INJECT_BODY_WHOLE : INJECT_BODY_SCAN;
 }
 
 size_t inject_body_max(const EgressPolicy *policy)

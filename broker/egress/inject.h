@@ -73,6 +73,8 @@ typedef enum InjectBody {
         INJECT_BODY_AS_IS, /* passes, streamed */
         INJECT_BODY_WHOLE, /* to be buffered for inject_request(), which checks, hashes or replaces it */
         INJECT_BODY_FORM,  /* of unknown length: streamed through an InjectForm, sent chunked */
+        INJECT_BODY_SCAN,  /* a form too long for the session to have put a marker in: streamed through an
+                              InjectForm without a credential, so that its length stays */
 } InjectBody;
 InjectBody inject_body(const EgressPolicy *policy, const EgressRequest *request) NONNULL(1, 2);
 /* How many bytes of it at most; more is INJECT_E_BODY. */

@@ -22,7 +22,8 @@
  * `lines` is for streams of which each line matters as it comes (scrub_is_line_stream()). A credential has no
  * line break (inject.h sees to it), so none of the forms but wrapped Base64 goes beyond a line, and a complete
  * line need not be waited with. The price: in such a stream Base64 that is wrapped is not seen as a whole.
- * No one wraps there: the lines of an event are JSON, and each of SSE's has "data:" before it.
+ * No one wraps there: each line of an event has "data:" before it, and in JSON no string has a line break
+ * but as "\n", which is seen.
  *
  * A secret of less than SCRUB_SECRET_MIN bytes is refused: it is found in innocent text, and what is masked
  * then tells it.
@@ -67,7 +68,7 @@ size_t scrub_hold(const Scrub *scrub) NONNULL(1);
  */
 int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found) NODISCARD NONNULL(1, 3, 4);
 
-/* text/event-stream, and JSON by lines. Parameters are ignored. */
+/* text/event-stream and all that is JSON, which some send line by line. Parameters are ignored. */
 bool scrub_is_line_stream(Slice content_type);
 
 /* Takes a reference. With SCRUB_OFF bytes pass. -ENOMEM. */

@@ -508,6 +508,8 @@ static bool is_unsignable(const char *name)
 
 static int collect_headers(const EgressRequest *request, const Scope *scope, SignedList *list)
 {
+        static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+
         if (request->headers.n > LIMIT_HEADERS)
                 return SIGV4_E_TOO_LONG;
         for (size_t i = 0; i < request->headers.n; i++) {
@@ -516,8 +518,12 @@ static int collect_headers(const EgressRequest *request, const Scope *scope, Sig
                 if (is_replaced(header->name) || is_unsignable(header->name))
                         continue;
                 if (strncmp(header->name, "x-amz-", 6) == 0 || strcmp(header->name, "content-type") == 0 ||
-                    strcmp(header->name, "content-md5") == 0 || is_listed(scope->signed_headers, slice_text(header->name)))
+                    strcmp(header->name, "content-md5") == 0 ||
+                    is_listed(scope->signed_headers, slice_text(header->name))) {
+                        if (!is_of(slice_text(header->name), token, 1, LIMIT_HEADER_NAME))
+                                return SIGV4_E_AUTHORIZATION;
                         signed_add(list, slice_text(header->name), slice_text(header->value));
+                }
         }
         return 0;
 }

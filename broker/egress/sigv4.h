@@ -24,7 +24,8 @@
 enum {
         _SIGV4_E_SUCCESS,
         SIGV4_E_CREDENTIAL,    /* not "AKID:SECRET" or "AKID:SECRET:SESSION-TOKEN" */
-        SIGV4_E_AUTHORIZATION, /* not AWS4-HMAC-SHA256 with marker, scope and signed headers */
+        SIGV4_E_AUTHORIZATION, /* not AWS4-HMAC-SHA256 with marker, scope and signed headers; or
+                              a header to be signed has a name that is none */
         SIGV4_E_SCOPE,         /* date, region or service is not of its form, or the date is another one */
         SIGV4_E_DATE,          /* X-Amz-Date is malformed, or too far from now */
         SIGV4_E_PRESIGNED,     /* there is a signature in the query */

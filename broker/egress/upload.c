@@ -60,7 +60,7 @@ static int write_framing(Lane *lane, const Injection *injection)
 {
         const EgressRequest *request = &lane->request;
 
-        lane->chunked = !injection->has_body && (request->body == BODY_STREAM || lane->has_form);
+        lane->chunked = !injection->has_body && request->body == BODY_STREAM;
         if (injection->has_body)
                 return http_write_framing(&lane->out, HTTP_BODY_LENGTH, injection->body.size);
         if (lane->chunked)
@@ -124,8 +124,8 @@ int upload_head(Lane *lane, Slice whole)
         int r;
 
         r = inject_request(&input, &injection);
-        if (r == 0 && body == INJECT_BODY_FORM) {
-                inject_form_init(&lane->form, policy->slot_name, credential);
+        if (r == 0 && (body == INJECT_BODY_FORM || body == INJECT_BODY_SCAN)) {
+                inject_form_init(&lane->form, policy->slot_name, body == INJECT_BODY_FORM ? credential : NULL);
                 lane->has_form = true;
         }
         if (r == 0)
@@ -159,7 +159,7 @@ static int append_form(Lane *lane, Slice data)
         r = inject_form_feed(&lane->form, data, out);
         lane->credential_used = lane->form.used;
         if (r == 0)
-                r = append_chunk(lane, buf_slice(out));
+                r = lane->chunked ? append_chunk(lane, buf_slice(out)) : buf_append(&lane->out, out->data, out->size);
         buf_clear(out);
         return r;
 }

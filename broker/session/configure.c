@@ -1,5 +1,6 @@
 #include "session/configure.h"
 #include "session/client.h"
+#include "session/listener.h"
 
 /* A leaf that cannot be used leaves the session without TLS, and says so. */
 static int take_leaf(SessionProcess *session, const SessionConfigureReply *reply)
@@ -32,7 +33,7 @@ static int take_reply(SessionProcess *session, SessionConfigureReply *reply)
         session->grants = grants;
         r = take_leaf(session, reply);
         client_wake_all(session);
-        return r;
+        return r < 0 ? r : listener_wake_all(session);
 }
 
 static void try_again(SessionProcess *session)

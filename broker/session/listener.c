@@ -207,6 +207,10 @@ static int on_queries(void *userdata, UNUSED uint32_t events)
 {
         Listener *listener = userdata;
 
+        /* Before the grants are known there is no answer: the queries wait in the socket. A client that had to
+         * ask again would lose a second by it, and one attempt is all that some have. */
+        if (!listener->session->grants)
+                return source_set_events(listener->source, 0);
         for (int i = 0; i < ROUND_MAX; i++) {
                 uint8_t query[DNS_QUERY_MAX + 1];
                 Address peer;
@@ -215,8 +219,7 @@ static int on_queries(void *userdata, UNUSED uint32_t events)
 
                 if (n < 0 && errno == EAGAIN)
                         break;
-                /* Before the grants are known there is no answer: who asks does so again. */
-                if (n > 0 && listener->session->grants)
+                if (n > 0)
                         answer(listener, slice(query, (size_t)n), &peer, size);
         }
         return 0;
@@ -263,6 +266,19 @@ int listener_add(SessionProcess *session, int fd, Service service)
                 return r;
         }
         return configure_want(session);
+}
+
+int listener_wake_all(SessionProcess *session)
+{
+        int r = 0;
+
+        LIST_FOREACH(node, &session->listeners) {
+                Listener *listener = container_of(node, Listener, link);
+
+                if (r == 0 && listener->service == SERVICE_DNS)
+                        r = source_set_events(listener->source, EPOLLIN);
+        }
+        return r;
 }
 
 void listener_free_all(SessionProcess *session)

@@ -18,4 +18,6 @@ int listener_check(const SessionProcess *session, int fd, Service service, const
         NONNULL(1, 4);
 /* Serves from now on. `fd` is taken over, also on failure. LISTENER_E_FULL, -errno. */
 int listener_add(SessionProcess *session, int fd, Service service) NODISCARD NONNULL(1);
+/* The grants are known: what waited for them goes on. */
+int listener_wake_all(SessionProcess *session) NODISCARD NONNULL(1);
 void listener_free_all(SessionProcess *session) NONNULL(1);

@@ -2,18 +2,57 @@
 #include "session/session.h"
 #include "wire/field.h"
 #include <stdio.h>
+#include <string.h>
 
-/* Whether one more may be sent in this second. */
-static bool may_send(SessionProcess *session)
+static int on_second(void *userdata)
+{
+        SessionProcess *session = userdata;
+        Reporter *reporter = &session->reporter;
+        int r = 0;
+
+        for (uint32_t kind = 0; r == 0 && session->vault && kind < _REPORT_KIND_N; kind++) {
+                EgressReport report = {
+                        .session = session->id,
+                        .kind = kind,
+                        .reason = "More of the kind, which are not told one by one.",
+                        .count = reporter->untold[kind],
+                };
+
+                if (report.count == 0)
+                        continue;
+                reporter->untold[kind] = 0;
+                r = channel_notify(session->vault, SESSION_VAULT_REPORT, &report);
+        }
+        return r;
+}
+
+int reporter_init(SessionProcess *session)
+{
+        return timer_new(&session->reporter.timer, session->role.loop, on_second, session);
+}
+
+void reporter_deinit(SessionProcess *session)
+{
+        session->reporter.timer = timer_free(session->reporter.timer);
+}
+
+/* Whether one more of the kind may be sent in this second; if not, it is counted. */
+static bool may_send(SessionProcess *session, uint32_t kind)
 {
         Reporter *reporter = &session->reporter;
         uint64_t now = clock_boot(loop_clock(session->role.loop));
 
         if (now >= reporter->second) {
                 reporter->second = now + USEC_PER_SEC;
-                reporter->n = 0;
+                memset(reporter->n, 0, sizeof(reporter->n));
         }
-        return session->vault && reporter->n++ < REPORTS_PER_SECOND;
+        if (session->vault && reporter->n[kind] < REPORTS_PER_SECOND) {
+                reporter->n[kind]++;
+                return true;
+        }
+        reporter->untold[kind]++;
+        timer_arm(reporter->timer, reporter->second);
+        return false;
 }
 
 int report_refusal(SessionProcess *session, const Refusal *refusal, const EgressRequest *request)
@@ -29,10 +68,8 @@ int report_refusal(SessionProcess *session, const Refusal *refusal, const Egress
 
         if (!refusal->audited)
                 return 0;
-        if (!may_send(session)) {
-                (*untold)++;
+        if (!may_send(session, refusal->kind))
                 return 0;
-        }
         *untold = 0;
         if (request) {
                 report.method = request->method;
@@ -53,7 +90,7 @@ int report_misuse(SessionProcess *session, Slice token, const char *host, const 
         int r;
 
         role_log(&session->role, LOG_LEVEL_WARNING, "a handle that is not this session's was used");
-        if (!may_send(session))
+        if (!may_send(session, REPORT_MISUSE))
                 return 0; /* one is evidence enough */
         r = secret_from_bytes(&notice.handle, session->role.arena, token);
         if (r)

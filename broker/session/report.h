@@ -1,5 +1,9 @@
 #pragma once
-/* What the vault is told for the audit log: a handful a second, and how many more there were. */
+/*
+ * What the vault is told for the audit log: a handful of each kind a second, and how many more there were.
+ * Each kind has its own, so that nobody can hide a handle's misuse behind refusals that cost nothing.
+ */
+#include "loop/loop.h"
 #include "session/refusal.h"
 
 typedef struct SessionProcess SessionProcess;
@@ -7,10 +11,14 @@ typedef struct SessionProcess SessionProcess;
 #define REPORTS_PER_SECOND 5U
 
 typedef struct Reporter {
-        uint64_t second; /* boot clock: when a new second begins */
-        unsigned n;      /* reports in this one */
+        Timer *timer;    /* tells what is untold when a new second begins */
+        uint64_t second; /* boot clock: when that is */
+        unsigned n[_REPORT_KIND_N];      /* reports in this one */
         uint64_t untold[_REPORT_KIND_N]; /* beyond the limit, since the last one of the kind */
 } Reporter;
+
+int reporter_init(SessionProcess *session) NODISCARD NONNULL(1);
+void reporter_deinit(SessionProcess *session) NONNULL(1);
 
 /* `request` may be NULL, or be filled in part: it was refused before it was one. */
 int report_refusal(SessionProcess *session, const Refusal *refusal, const EgressRequest *request) NODISCARD

@@ -279,6 +279,9 @@ int request_choose_form(const Grants *grants, const RequestRoute *route, Slice b
                 choice->credential = true;
                 *ret_token = token;
         }
+        /* Written by the client itself, egress would take it for a handle that was found here. */
+        if (ret_token->size == 0 && body.size > 0 && memchr(body.data, SLOT_MARKER, body.size))
+                return REFUSAL_HANDLE_PLACE;
         /* Before the one in the slot, and behind it. */
         stray = slot_next_handle(body);
         if (stray.size > 0 && stray.data == ret_token->data) {

@@ -93,6 +93,8 @@ int session_start(RoleProcess *role, void *userdata)
         r = admissions_init(&session->admissions, role->loop);
         if (r == 0)
                 r = configure_init(session);
+        if (r == 0)
+                r = reporter_init(session);
         return r < 0 ? r : varlink_server_new(&session->server, &config);
 }
 
@@ -111,6 +113,7 @@ void session_stop(UNUSED RoleProcess *role, void *userdata)
         client_free_all(session);
         egress_free_all(session);
         configure_deinit(session);
+        reporter_deinit(session);
         session->vault = channel_free(session->vault);
         session->server = varlink_server_free(session->server);
         if (session->admissions.loop)

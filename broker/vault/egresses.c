@@ -46,6 +46,7 @@ typedef struct EgressLink {
 typedef struct User {
         List link;
         char session[IDENT_ID_SIZE + 1];
+        uint64_t joined; /* the session's process that is connected; 0: none */
 } User;
 
 /* A grant that is being put in force. */
@@ -55,7 +56,7 @@ typedef struct Job {
         char session[IDENT_ID_SIZE + 1];
         EgressGrantRequest *body; /* while the process is being started; then NULL */
         Pool memory;
-        bool join;
+        uint64_t join; /* 0: no */
         bool cut; /* the session's credentials were taken away meanwhile */
         Call *call;
         EgressDone done;
@@ -186,9 +187,12 @@ static int fail_waiting(EgressLink *egress, const Failure *failure)
 static int on_joined(void *userdata, const Reply *reply)
 {
         Job *job = userdata;
+        User *user = user_find(job->egress, job->session);
         Failure failure = { 0 };
 
         job->call = NULL;
+        if (reply->fault == FAULT_NONE && user)
+                user->joined = job->join;
         if (reply->fault != FAULT_NONE)
                 failure_set(&failure, FAULT_UNAVAILABLE, "The session's process could not be connected with its egress.");
         return job_finish(job, &failure);
@@ -275,7 +279,7 @@ static int job_keep(Job *job, const EgressGrantRequest *grant)
         return r;
 }
 
-static int job_new(EgressLink *egress, const char *session, bool join, EgressDone done, void *userdata, Job **ret)
+static int job_new(EgressLink *egress, const char *session, uint64_t join, EgressDone done, void *userdata, Job **ret)
 {
         Job *job = calloc(1, sizeof(*job));
 
@@ -666,7 +670,7 @@ Egresses *egresses_free(Egresses *egresses)
         return NULL;
 }
 
-int egresses_grant(Egresses *egresses, const char *profile, const EgressGrantRequest *grant, bool join,
+int egresses_grant(Egresses *egresses, const char *profile, const EgressGrantRequest *grant, uint64_t join,
                    EgressDone done, void *userdata)
 {
         EgressLink *egress = link_find(egresses, profile);
@@ -698,6 +702,14 @@ bool egresses_hold(const Egresses *egresses, const char *session, const char *pr
         const EgressLink *egress = link_find(egresses, profile);
 
         return egress && egress->state == LINK_UP && user_find(egress, session);
+}
+
+bool egresses_joined(const Egresses *egresses, const char *session, const char *profile, uint64_t join)
+{
+        const EgressLink *egress = link_find(egresses, profile);
+        const User *user = egress && egress->state == LINK_UP ? user_find(egress, session) : NULL;
+
+        return user && user->joined == join;
 }
 
 size_t egresses_count(const Egresses *egresses)

@@ -33,13 +33,17 @@ int egresses_new(Egresses **ret, const EgressesConfig *config) NODISCARD NONNULL
 Egresses *egresses_free(Egresses *egresses);
 
 /*
- * Puts a grant in force at the profile's egress, which is started where none runs, and, with `join`, connects
- * the session's process with it. Everything is copied. `done` may be called from within.
+ * Puts a grant in force at the profile's egress, which is started where none runs, and connects the session's
+ * process with it; `join` says which process that is (0: not this time). Everything is copied. `done` may be
+ * called from within.
  */
-int egresses_grant(Egresses *egresses, const char *profile, const EgressGrantRequest *grant, bool join,
+int egresses_grant(Egresses *egresses, const char *profile, const EgressGrantRequest *grant, uint64_t join,
                    EgressDone done, void *userdata) NODISCARD NONNULL(1, 2, 3, 5);
 /* Has the profile's egress something of this session? */
 bool egresses_hold(const Egresses *egresses, const char *session, const char *profile) NONNULL(1, 2, 3);
+/* Has it, and is the session's process `join` connected with it? */
+bool egresses_joined(const Egresses *egresses, const char *session, const char *profile, uint64_t join)
+        NONNULL(1, 2, 3);
 /*
  * Has each egress that has something of this session (with `profile` only that one) forget it, all at once. One
  * that does not answer in time is killed. What is still being granted to the session is dropped. `done` is

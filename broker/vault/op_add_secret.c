@@ -53,12 +53,13 @@ static int refuse(AddOp *op, const Failure *failure)
 
 /* ---- what was sent ---- */
 
-/* Lower-case LDH labels, as TLS and the URL will have it. */
+/* Lower-case LDH labels, as TLS and the URL will have it; and, if it is not 443, a port. */
 static bool is_host(const char *host)
 {
         size_t label = 0;
+        uint64_t port;
 
-        for (; *host; host++) {
+        for (; *host && *host != ':'; host++) {
                 bool alnum = (*host >= 'a' && *host <= 'z') || (*host >= '0' && *host <= '9');
 
                 if (*host == '.') {
@@ -71,7 +72,9 @@ static bool is_host(const char *host)
                         return false;
                 }
         }
-        return label > 0;
+        if (label == 0 || !*host)
+                return label > 0;
+        return host[1] != '0' && text_parse_u64(host + 1, &port) == 0 && port <= UINT16_MAX && port != 443;
 }
 
 static void invalid(Failure *failure, const char *field, const char *what)
@@ -100,7 +103,7 @@ static void check_request(AddOp *op, Failure *failure)
                 invalid(failure, "hosts", "A stored key needs the hosts that it may be sent to.");
         for (size_t i = 0; !failed(failure) && i < body->hosts.n; i++)
                 if (!is_host(body->hosts.items[i]))
-                        invalid(failure, "hosts", "A host is lower-case letters, digits, '-' and '.'.");
+                        invalid(failure, "hosts", "A host is lower-case letters, digits, '-' and '.', and ':' with a port if it is not 443.");
         if (failed(failure))
                 return;
         op->binding = (SecretBinding){

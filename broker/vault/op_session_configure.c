@@ -15,6 +15,7 @@ typedef struct ConfigureOp {
         Pool pool;
         SessionRecord session;
         SessionProxy proxy;
+        uint64_t process;
         Timer *timer;
         unsigned waiting; /* for grants, and for the loop that asks for them */
 } ConfigureOp;
@@ -162,21 +163,37 @@ static void load(ConfigureOp *op, const char *session, Failure *failure)
                 (void)vault_db_failed(vault, r, failure);
 }
 
-static int supply_all(ConfigureOp *op)
+static bool is_by_proxy(const ConfigureOp *op, const GrantRecord *grant)
+{
+        return grant->egress && session_proxy_handle(&op->proxy, grant->profile);
+}
+
+static bool stands(const ConfigureOp *op, const GrantRecord *grant)
+{
+        return proxy_grants_stands(op->vault->proxy_grants, op->session.id, grant->profile, op->process);
+}
+
+/* What stands is left alone, since connecting it anew would break what is under way there. Where all of it seems
+ * to stand the session knows better. */
+static int supply(ConfigureOp *op)
 {
         const GrantRecord *grants = op->session.grants.items;
+        bool all = true;
         int r = 0;
 
+        for (size_t i = 0; i < op->session.grants.n; i++)
+                all = all && (!is_by_proxy(op, &grants[i]) || stands(op, &grants[i]));
         for (size_t i = 0; r >= 0 && i < op->session.grants.n; i++) {
-                if (!grants[i].egress || !session_proxy_handle(&op->proxy, grants[i].profile))
+                if (!is_by_proxy(op, &grants[i]) || (!all && stands(op, &grants[i])))
                         continue;
                 op->waiting++;
-                r = proxy_grants_supply(op->vault->proxy_grants, op->session.id, grants[i].profile, on_supplied, op);
+                r = proxy_grants_supply(op->vault->proxy_grants, op->session.id, grants[i].profile, op->process,
+                                        on_supplied, op);
         }
         return r;
 }
 
-int op_session_configure(Vault *vault, const char *session, Request *request)
+int op_session_configure(Vault *vault, const char *session, uint64_t process, Request *request)
 {
         ConfigureOp *op = calloc(1, sizeof(*op));
         Failure failure = { 0 };
@@ -186,6 +203,7 @@ int op_session_configure(Vault *vault, const char *session, Request *request)
                 return -ENOMEM;
         op->vault = vault;
         op->request = request;
+        op->process = process;
         op->pool = POOL_NULL(2 * SESSION_POOL_MAX);
         op->waiting = 1; /* this function itself */
         r = timer_new(&op->timer, vault->role.loop, on_deadline, op);
@@ -201,7 +219,7 @@ int op_session_configure(Vault *vault, const char *session, Request *request)
                 return r;
         }
         timer_arm_after(op->timer, SETTLE_USEC);
-        r = supply_all(op);
+        r = supply(op);
         return r < 0 ? r : step(op);
 }
 

@@ -12,8 +12,6 @@
 #define RETRY_MOST_USEC  (60 * USEC_PER_SEC)
 /* An upstream that refuses what it has just given is not asked for more at once. */
 #define HURRY_USEC (60 * USEC_PER_SEC)
-/* What was taken away under a replacement is replaced again, but not for ever. */
-#define REPLACE_MAX 5U
 /* The wall clock may be set; nothing here is looked at less often. */
 #define LOOK_USEC (60 * USEC_PER_SEC)
 
@@ -28,7 +26,8 @@ typedef struct Entry {
         uint64_t due;   /* wall time: when it is to be supplied anew; UINT64_MAX: as it is now, never */
         uint64_t since; /* wall time: when it was last put in force */
         unsigned failures; /* in a row */
-        bool wanted;   /* the egress has forgotten it, and its session goes on */
+        bool wanted;   /* the egress has nothing of it, and its session goes on */
+        uint64_t join; /* the session's process that is still to be connected; 0: none */
         bool running;  /* it is being supplied anew */
         bool gone;     /* its session has ended while it was */
 } Entry;
@@ -45,6 +44,7 @@ typedef struct Supplying {
         ProxyGrants *grants;
         char session[IDENT_ID_SIZE + 1];
         char profile[LIMIT_NAME + 1];
+        uint64_t join;
         ProxyGrantDone done;
         void *userdata;
 } Supplying;
@@ -145,56 +145,12 @@ static int entry_update(Entry *entry, const Supplied *supplied)
         entry->since = vault_now(entry->grants->vault);
         entry->failures = 0;
         entry->wanted = false;
+        entry->join = 0;
         note_due(entry->grants, entry->due);
         return r;
 }
 
 /* ---- supplying ---- */
-
-static int on_supplied(void *userdata, const Supplied *supplied, const Failure *failure)
-{
-        Supplying *supplying = userdata;
-        ProxyGrants *grants = supplying->grants;
-        Supplying copy = *supplying;
-        Entry *entry;
-        int r = 0, q;
-
-        free(supplying);
-        if (!failed(failure)) {
-                entry = find(grants, copy.session, copy.profile);
-                if (!entry)
-                        entry = entry_new(grants, copy.session, copy.profile);
-                r = entry ? entry_update(entry, supplied) : -ENOMEM;
-        }
-        q = copy.done(copy.userdata, failure);
-        return r < 0 ? r : q;
-}
-
-int proxy_grants_supply(ProxyGrants *grants, const char *session, const char *profile, ProxyGrantDone done,
-                        void *userdata)
-{
-        SupplyAsk ask = { .session = session, .profile = profile, .join = true };
-        Supplying *supplying = calloc(1, sizeof(*supplying));
-
-        if (!supplying)
-                return -ENOMEM;
-        supplying->grants = grants;
-        supplying->done = done;
-        supplying->userdata = userdata;
-        (void)snprintf(supplying->session, sizeof(supplying->session), "%s", session);
-        (void)snprintf(supplying->profile, sizeof(supplying->profile), "%s", profile);
-        return proxy_supply(grants->vault, &ask, on_supplied, supplying);
-}
-
-/* ---- renewing ---- */
-
-/* Is there nobody left that it would be of use to? */
-static bool is_final(const Entry *entry, Fault fault)
-{
-        if (fault == FAULT_REVOKED)
-                return !entry->wanted || entry->failures >= REPLACE_MAX;
-        return fault == FAULT_EXPIRED || fault == FAULT_NOT_FOUND || fault == FAULT_POLICY_DENIED;
-}
 
 static uint64_t retry_after(const Entry *entry, const Failure *failure)
 {
@@ -205,30 +161,94 @@ static uint64_t retry_after(const Entry *entry, const Failure *failure)
         return MAX(MIN(wait, RETRY_MOST_USEC), failure->retry_after_usec);
 }
 
-static int on_renewed(void *userdata, const Supplied *supplied, const Failure *failure)
+/* What was tried for it has come to this. The entry may be gone afterwards. */
+static int entry_settle(Entry *entry, const Supplied *supplied, const Failure *failure)
 {
-        Entry *entry = userdata;
         ProxyGrants *grants = entry->grants;
         int r = 0;
 
-        entry->running = false;
-        if (entry->gone || (failed(failure) && is_final(entry, failure->fault))) {
+        if (!failed(failure)) {
+                r = entry_update(entry, supplied);
+        } else if (supplied->final) {
                 entry_free(entry);
-        } else if (failed(failure)) {
+        } else {
                 entry->failures++;
                 entry->due = vault_now(grants->vault) + retry_after(entry, failure);
                 note_due(grants, entry->due);
-        } else {
-                r = entry_update(entry, supplied);
         }
         return r;
+}
+
+static int on_supplied(void *userdata, const Supplied *supplied, const Failure *failure)
+{
+        Supplying *supplying = userdata;
+        ProxyGrants *grants = supplying->grants;
+        Supplying copy = *supplying;
+        Entry *entry = find(grants, copy.session, copy.profile);
+        int r = 0, q;
+
+        free(supplying);
+        if (!entry && !supplied->final)
+                entry = entry_new(grants, copy.session, copy.profile);
+        if (!entry && !supplied->final)
+                return -ENOMEM;
+        if (entry && failed(failure)) {
+                entry->wanted = true;
+                entry->join = copy.join;
+        }
+        if (entry && !entry->running) /* else what runs will settle it */
+                r = entry_settle(entry, supplied, failure);
+        q = copy.done(copy.userdata, failure);
+        return r < 0 ? r : q;
+}
+
+int proxy_grants_supply(ProxyGrants *grants, const char *session, const char *profile, uint64_t join,
+                        ProxyGrantDone done, void *userdata)
+{
+        SupplyAsk ask = { .session = session, .profile = profile, .join = join };
+        Supplying *supplying = calloc(1, sizeof(*supplying));
+
+        if (!supplying)
+                return -ENOMEM;
+        supplying->grants = grants;
+        supplying->join = join;
+        supplying->done = done;
+        supplying->userdata = userdata;
+        (void)snprintf(supplying->session, sizeof(supplying->session), "%s", session);
+        (void)snprintf(supplying->profile, sizeof(supplying->profile), "%s", profile);
+        return proxy_supply(grants->vault, &ask, on_supplied, supplying);
+}
+
+bool proxy_grants_stands(const ProxyGrants *grants, const char *session, const char *profile, uint64_t join)
+{
+        const Entry *entry = find(grants, session, profile);
+
+        return entry && !entry->wanted && egresses_joined(grants->vault->egresses, session, profile, join);
+}
+
+/* ---- renewing ---- */
+
+static int on_renewed(void *userdata, const Supplied *supplied, const Failure *failure)
+{
+        Entry *entry = userdata;
+
+        entry->running = false;
+        if (!entry->gone)
+                return entry_settle(entry, supplied, failure);
+        entry_free(entry);
+        return 0;
 }
 
 /* Where its egress is gone, the session will ask for all of it again. */
 static int renew(Entry *entry)
 {
         ProxyGrants *grants = entry->grants;
-        SupplyAsk ask = { .session = entry->session, .profile = entry->profile, .fresh = entry->minted };
+        SupplyAsk ask = {
+                .session = entry->session,
+                .profile = entry->profile,
+                .join = entry->join,
+                .fresh = entry->minted && !entry->wanted,
+        };
 
         if (!entry->wanted && !egresses_hold(grants->vault->egresses, entry->session, entry->profile)) {
                 entry_free(entry);

@@ -14,10 +14,16 @@ int proxy_grants_new(ProxyGrants **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 /* Calls nobody back. Accepts NULL. */
 ProxyGrants *proxy_grants_free(ProxyGrants *grants);
 
-/* Puts a grant of the session in force and connects its process with the egress. `done` may be called from
- * within, and after the session has ended. */
-int proxy_grants_supply(ProxyGrants *grants, const char *session, const char *profile, ProxyGrantDone done,
-                        void *userdata) NODISCARD NONNULL(1, 2, 3, 4);
+/*
+ * Puts a grant of the session in force and connects its process, which is `join`, with the egress. `done` may be
+ * called from within, and after the session has ended. What fails is tried again until it succeeds, for as long as
+ * session and handle live; `done` hears of the first attempt alone.
+ */
+int proxy_grants_supply(ProxyGrants *grants, const char *session, const char *profile, uint64_t join,
+                        ProxyGrantDone done, void *userdata) NODISCARD NONNULL(1, 2, 3, 5);
+/* Is it in force, and that process of the session's connected? Then there is nothing to do. */
+bool proxy_grants_stands(const ProxyGrants *grants, const char *session, const char *profile, uint64_t join)
+        NONNULL(1, 2, 3);
 /* The session has ended. */
 void proxy_grants_forget(ProxyGrants *grants, const char *session) NONNULL(1, 2);
 /* The upstream refuses what is in force: a minted credential is renewed, unless it is quite new. Harmless where

@@ -18,7 +18,7 @@ typedef struct Supply {
         Vault *vault;
         char session_id[IDENT_ID_SIZE + 1];
         char profile[LIMIT_NAME + 1];
-        bool join;
+        uint64_t join;
         bool fresh;
         Pool pool; /* of the two below; filled anew by each look */
         SessionRecord session;
@@ -56,7 +56,7 @@ static int fail(Supply *op, const Failure *failure)
         event.detail = failure->message;
         r = vault_audit_refusal(vault, &event);
         if (r == 0)
-                r = op->done(op->userdata, NULL, failure);
+                r = op->done(op->userdata, &op->supplied, failure);
         op_free(op);
         return r;
 }
@@ -83,6 +83,7 @@ static bool look(Supply *op, Failure *failure)
         pool_deinit(&op->pool);
         op->grant = NULL;
         op->session = (SessionRecord){ .sequence = 0 };
+        op->supplied.final = false;
         if (!vault_may_issue(vault, failure))
                 return false;
         r = rows_session_get(vault->db, op->session_id, &op->pool, &op->session);
@@ -90,13 +91,14 @@ static bool look(Supply *op, Failure *failure)
                 failure_set(failure, FAULT_NOT_FOUND, "There is no such session.");
         else if (!vault_db_failed(vault, r, failure) && session_is_usable(vault, &op->session, failure))
                 op->grant = find_grant(&op->session, op->profile);
-        if (failed(failure))
-                return false;
         if (!op->grant) {
-                failure_set(failure, FAULT_POLICY_DENIED, "The session was not given that profile.");
+                op->supplied.final = r == 0 || r == DB_E_NOT_FOUND;
+                if (!failed(failure))
+                        failure_set(failure, FAULT_POLICY_DENIED, "The session was not given that profile.");
                 return false;
         }
         r = rows_lease_get_live(vault->db, op->session_id, op->profile, LEASE_HANDLE, &handle);
+        op->supplied.final = r == DB_E_NOT_FOUND;
         if (r == DB_E_NOT_FOUND)
                 failure_set(failure, FAULT_REVOKED, "The handle was revoked.");
         else

@@ -9,12 +9,13 @@
 typedef struct SupplyAsk {
         const char *session;
         const char *profile;
-        bool join;  /* connect the session's process with the egress too */
+        uint64_t join; /* the session's process that is to be connected with the egress; 0: not this time */
         bool fresh; /* a minted credential that is there already will not do */
 } SupplyAsk;
 
-/* What is in force. */
+/* What is in force; or, after a failure, whether there is any use in trying again. */
 typedef struct Supplied {
+        bool final; /* session or handle are over */
         const char *secret;
         bool minted;
         char lease[IDENT_ID_SIZE + 1];
@@ -22,8 +23,8 @@ typedef struct Supplied {
         uint64_t renew;   /* wall time at which a minted one should be renewed; UINT64_MAX: it lasts as long as the session */
 } Supplied;
 
-/* `supplied` is valid during the call, NULL with a failure, which has been written to the audit log: EXPIRED or
- * NOT_FOUND (of the session), REVOKED, and what loading, minting and egresses_grant() say. */
+/* `supplied` is valid during the call. A failure has been written to the audit log: EXPIRED or NOT_FOUND (of the
+ * session), REVOKED, and what loading, minting and egresses_grant() say. */
 typedef int (*SupplyDone)(void *userdata, const Supplied *supplied, const Failure *failure);
 
 /* Everything in `ask` is copied. `done` may be called from within. */

@@ -13,6 +13,7 @@ typedef struct SessionEdge {
         Vault *vault;
         Channel *channel;
         char session[IDENT_ID_SIZE + 1];
+        uint64_t process;    /* counts from 1 */
         uint64_t configured; /* boot clock: when it last asked; 0: never */
 } SessionEdge;
 
@@ -24,7 +25,7 @@ static int run(void *userdata, Request *request)
         case SESSION_VAULT_GET_TOKEN:
                 return op_session_token(edge->vault, edge->session, request);
         case SESSION_VAULT_CONFIGURE:
-                return op_session_configure(edge->vault, edge->session, request);
+                return op_session_configure(edge->vault, edge->session, edge->process, request);
         case SESSION_VAULT_PROVE:
                 return op_session_prove(edge->vault, edge->session, request);
         default:
@@ -101,6 +102,7 @@ int session_edge_attach(Vault *vault, int fd, const char *session)
         }
         list_init(&edge->link);
         edge->vault = vault;
+        edge->process = ++vault->n_session_edges;
         (void)snprintf(edge->session, sizeof(edge->session), "%s", session);
         config.userdata = edge;
         r = channel_new(&edge->channel, &config);

@@ -77,6 +77,7 @@ struct Vault {
         WaitingRoom *waiting_room;
         Channel *gate;
         List session_edges; /* SessionEdge (session_edge.c) */
+        uint64_t n_session_edges; /* so far */
         Timer *expiry;         /* sessions and leases */
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
@@ -178,7 +179,8 @@ int op_close_session(Vault *vault, Request *request) NODISCARD;
 int op_get_token(Vault *vault, Request *request) NODISCARD;
 int op_session_token(Vault *vault, const char *session, Request *request) NODISCARD;
 int op_session_prove(Vault *vault, const char *session, Request *request) NODISCARD;
-int op_session_configure(Vault *vault, const char *session, Request *request) NODISCARD;
+/* `process` tells the session's processes apart. */
+int op_session_configure(Vault *vault, const char *session, uint64_t process, Request *request) NODISCARD;
 int op_add_secret(Vault *vault, Request *request) NODISCARD;
 int op_remove_secret(Vault *vault, Request *request) NODISCARD;
 int op_list_secrets(Vault *vault, Request *request) NODISCARD;

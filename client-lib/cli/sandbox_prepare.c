@@ -146,7 +146,7 @@ static int make_files(Sandbox *sandbox)
 
         hosts_text(hosts, sizeof(hosts));
         files->resolv =
-                file_of("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+                file_of("resolv.conf", "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n");
         files->hosts = file_of("hosts", hosts);
         files->self = raise_number(open("/proc/self/exe", O_PATH | O_CLOEXEC));
         if (files->resolv < 0 || files->hosts < 0 || files->self < 0)

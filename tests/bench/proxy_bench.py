@@ -24,6 +24,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -45,6 +46,7 @@ SRT = ["node", f"{MODULES}/node_modules/@anthropic-ai/sandbox-runtime/dist/cli.j
 BWRAP = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run"]
 BWRAP += ["--unshare-all", "--die-with-parent", "--"]
 MITM_PORT = 8899
+RUN_MAX = 120  # seconds of one variant's measurements
 
 NGINX = """
 daemon off; master_process off; pid {top}/pid; error_log {top}/error.log; worker_rlimit_nofile 4096;
@@ -207,6 +209,8 @@ class Bench:
         command, environment = self.variant(name)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         results = {}
+        limit = threading.Timer(RUN_MAX, process.kill)
+        limit.start()
         for line in process.stdout:
             if line.startswith("ready "):
                 measure = line.split()[1]
@@ -221,9 +225,10 @@ class Bench:
                 results[measure]["cpu"] = spent
                 if name == "mcpcred" and measure == "up" and os.geteuid() == 0:
                     self.memory("a session that was used, and its egress")
+        limit.cancel()
         error = process.stderr.read()
         if process.wait() != 0:
-            print(f"  {name}: {error.strip()[-600:]}", flush=True)
+            print(f"  {name}: ended in the middle, behind {list(results)}: {error.strip()[-600:]}", flush=True)
         return results
 
     # -- what is printed

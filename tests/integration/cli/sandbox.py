@@ -248,7 +248,7 @@ def test_root_is_read_only_and_tmp_private():
 def test_names_are_asked_of_the_session():
     with Sandbox() as home:
         done = home.inside("cat", "/etc/resolv.conf", "/etc/hosts")
-        equal(done.stdout.decode().splitlines()[:2], ["nameserver 127.0.0.1", "options timeout:1 attempts:1"])
+        equal(done.stdout.decode().splitlines()[:2], ["nameserver 127.0.0.1", "options timeout:5 attempts:2"])
         holds(b"\n::1 localhost" in done.stdout, done)
 
 

@@ -86,6 +86,10 @@ class Handles(unittest.TestCase):
                     headers="Content-Type: application/x-www-form-urlencoded\r\n")
         self.assertEqual(self.play.body()["text"], "a=1")
 
+    def test_marker_in_a_form_is_no_handle(self):
+        self.refused("handle-place", "form.example.test", path="/f", method="POST", body=f"token={MARK}",
+                     headers="Content-Type: application/x-www-form-urlencoded\r\n")
+
     def test_form_too_large(self):
         response = self.ask("form.example.test", path="/f", method="POST", body="a=" + "1" * 70000,
                             headers="Content-Type: application/x-www-form-urlencoded\r\n")

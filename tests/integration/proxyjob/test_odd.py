@@ -90,11 +90,11 @@ class Upstream(Case):
         self.assertEqual(done.returncode, 28)
         wait_until(lambda: {item["phase"] for item in self.arrived("echo.never")} == {"abandoned"}, "it stays open")
 
-    def test_much_unpacked_from_little(self):
-        """Goes through in pieces, and nobody holds a gigabyte."""
-        script = f'curl -sN -H "Authorization: Bearer $ECHO_KEY" {BASE}/inflate?size=268435456 | wc -c'
+    def test_a_bomb(self):
+        """Is cut at some point, and nobody holds it."""
+        script = f'curl -sN -H "Authorization: Bearer $ECHO_KEY" {BASE}/inflate?size=1073741824 | wc -c'
         done = self.run_client(["/bin/sh", "-c", script], "echo")
-        self.assertEqual(done.out.strip(), str(268435456))
+        self.assertLess(int(done.out), 64 << 20)
         for pid, name in children_of(self.broker.pid).items():
             with open(f"/proc/{pid}/status", encoding="utf-8") as file:
                 peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
@@ -165,7 +165,7 @@ class Isolation(Case):
         os.close(pidfd)
         child.stdin.write("\n")
         child.stdin.flush()
-        self.assertEqual(child.stdout.readline(), "200\n")
+        self.assertEqual(child.stdout.readline(), "200\n", "\n".join(self.log.lines))
         self.assertEqual(child.wait(60), 0)
 
     def test_a_session_process_comes_back(self):

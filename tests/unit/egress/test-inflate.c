@@ -49,7 +49,8 @@ static int unpack(InflateCoding coding, Slice bytes, size_t portion, Buf *out)
                         r = inflate_feed(stream, slice(bytes.data, n), &used, out);
                         if (r)
                                 return r;
-                        if (out->size - before > INFLATE_CHUNK || used > n || (used == 0 && out->size == before && n > 0))
+                        if (out->size - before > INFLATE_CHUNK || used > n ||
+                            (used == 0 && out->size == before && n > 0))
                                 abort(); /* too much, or no progress */
                         bytes = slice(bytes.data + used, bytes.size - used);
                 }
@@ -228,7 +229,8 @@ START_TEST(output_without_room_can_be_tried_again)
                 ck_assert_int_eq(inflate_feed(stream, buf_slice(&packed), &used, &none), -ENOBUFS);
                 ck_assert_uint_eq(used, 0);
                 for (size_t at = 0; at < packed.size; at += used)
-                        ck_assert_int_eq(inflate_feed(stream, slice(packed.data + at, packed.size - at), &used, &out), 0);
+                        ck_assert_int_eq(inflate_feed(stream, slice(packed.data + at, packed.size - at), &used,
+                                                      &out), 0);
                 ck_assert_int_eq(inflate_end(stream), 0);
                 ck_assert(slice_is_text(buf_slice(&out), "some text"));
                 inflate_free(stream);

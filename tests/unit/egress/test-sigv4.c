@@ -33,10 +33,10 @@ typedef struct Vector {
 } Vector;
 
 static const char sts_token[] =
-        "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUu"
-        "wthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcH"
-        "NVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLx"
-        "BA==";
+        "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeo"
+        "IYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5V"
+        "SXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yj"
+        "c8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
 
 static const Vector suite[] = {
         { "get-vanilla", "GET", "/", NULL, { { 0 } }, "host;x-amz-date", NULL, NULL,
@@ -60,15 +60,18 @@ static const Vector suite[] = {
           "host;my-header1;x-amz-date", NULL, NULL,
           "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea" },
         { "get-header-value-order", "GET", "/", NULL,
-          { { "my-header1", "value4" }, { "my-header1", "value1" }, { "my-header1", "value3" }, { "my-header1", "value2" } },
+          { { "my-header1", "value4" }, { "my-header1", "value1" }, { "my-header1", "value3" },
+            { "my-header1", "value2" } },
           "host;my-header1;x-amz-date", NULL, NULL,
           "08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01" },
-        { "get-header-value-trim", "GET", "/", NULL, { { "my-header1", " value1" }, { "my-header2", " \"a   b   c\"" } },
+        { "get-header-value-trim", "GET", "/", NULL, { { "my-header1", " value1" },
+                                                       { "my-header2", " \"a   b   c\"" } },
           "host;my-header1;my-header2;x-amz-date", NULL, NULL,
           "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
         { "get-relative-normalized", "GET", "/example/..", NULL, { { 0 } }, "host;x-amz-date", NULL, NULL,
           "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
-        { "get-relative-relative-normalized", "GET", "/example1/example2/../..", NULL, { { 0 } }, "host;x-amz-date", NULL,
+        { "get-relative-relative-normalized", "GET", "/example1/example2/../..", NULL, { { 0 } },
+          "host;x-amz-date", NULL,
           NULL, "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
         { "get-slash-normalized", "GET", "//", NULL, { { 0 } }, "host;x-amz-date", NULL, NULL,
           "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
@@ -89,9 +92,11 @@ static const Vector suite[] = {
           "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11" },
         { "post-header-key-sort", "POST", "/", NULL, { { "my-header1", "value1" } }, "host;my-header1;x-amz-date", NULL,
           NULL, "c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c" },
-        { "post-header-value-case", "POST", "/", NULL, { { "my-header1", "VALUE1" } }, "host;my-header1;x-amz-date", NULL,
+        { "post-header-value-case", "POST", "/", NULL, { { "my-header1", "VALUE1" } },
+          "host;my-header1;x-amz-date", NULL,
           NULL, "cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d" },
-        { "post-sts-header-before", "POST", "/", NULL, { { 0 } }, "host;x-amz-date;x-amz-security-token", sts_token, NULL,
+        { "post-sts-header-before", "POST", "/", NULL, { { 0 } }, "host;x-amz-date;x-amz-security-token",
+          sts_token, NULL,
           "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead" },
         { "post-x-www-form-urlencoded", "POST", "/", NULL,
           { { "content-type", "application/x-www-form-urlencoded" },
@@ -122,7 +127,8 @@ static const Vector s3[] = {
         { "get-bucket-lifecycle", "GET", "/", "lifecycle", { { "x-amz-content-sha256", EMPTY_HASH } },
           "host;x-amz-content-sha256;x-amz-date", NULL, NULL,
           "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543" },
-        { "get-bucket", "GET", "/", "max-keys=2&prefix=J", { { 0 } }, "host;x-amz-content-sha256;x-amz-date", NULL, NULL,
+        { "get-bucket", "GET", "/", "max-keys=2&prefix=J", { { 0 } }, "host;x-amz-content-sha256;x-amz-date",
+          NULL, NULL,
           "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7" },
 };
 
@@ -147,13 +153,15 @@ static void add_header(Case *c, const char *name, const char *value)
 static void set_authorization(Case *c, const char *scope, const char *signed_headers)
 {
         snprintf(c->authorization, sizeof(c->authorization),
-                 "AWS4-HMAC-SHA256 Credential=\x01/%s, SignedHeaders=%s, Signature=" NOTHING_SIGNED, scope, signed_headers);
+                 "AWS4-HMAC-SHA256 Credential=\x01/%s, SignedHeaders=%s, Signature=" NOTHING_SIGNED, scope,
+                         signed_headers);
 }
 
 /* Put together here, so that no scanner takes it for one. */
 static void set_credential(Case *c, const char *id, bool s3_form, const char *token)
 {
-        snprintf(c->credential, sizeof(c->credential), "AKI%s:%s%c%s%s%s", id, "wJalrXUtnFEMI/K7MDENG", s3_form ? '/' : '+',
+        snprintf(c->credential, sizeof(c->credential), "AKI%s:%s%c%s%s%s", id, "wJalrXUtnFEMI/K7MDENG",
+                 s3_form ? '/' : '+',
                  "bPxRfiCYEXAMPLEKEY", token ? ":" : "", token ? token : "");
 }
 
@@ -211,10 +219,12 @@ static void check_vectors(const Vector *vectors, size_t n, bool is_s3)
 
                 case_start(&c, &vectors[i], is_s3);
                 ck_assert_msg(case_sign(&c) == 0, "%s", vectors[i].name);
-                snprintf(expected, sizeof(expected), "AWS4-HMAC-SHA256 Credential=AKI%s/%s, SignedHeaders=%s, Signature=%s",
+                snprintf(expected, sizeof(expected),
+                         "AWS4-HMAC-SHA256 Credential=AKI%s/%s, SignedHeaders=%s, Signature=%s",
                          is_s3 ? "AIOSFODNN7EXAMPLE" : "DEXAMPLE", is_s3 ? S3_SCOPE : SUITE_SCOPE,
                          vectors[i].signed_headers, vectors[i].signature);
-                ck_assert_msg(slice_is_text(buf_slice(&c.out.authorization), expected), "%s: %.*s\n%.*s", vectors[i].name,
+                ck_assert_msg(slice_is_text(buf_slice(&c.out.authorization), expected), "%s: %.*s\n%.*s",
+                              vectors[i].name,
                               (int)c.out.authorization.size, (const char *)c.out.authorization.data,
                               (int)c.out.canonical.size, (const char *)c.out.canonical.data);
                 ck_assert(slice_is_text(c.out.token, vectors[i].token ? vectors[i].token : ""));
@@ -284,7 +294,8 @@ START_TEST(authorization_of_another_form_is_refused)
                 "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", SignedHeaders=Host, Signature=" NOTHING_SIGNED,
                 "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", SignedHeaders=, Signature=" NOTHING_SIGNED,
                 "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", SignedHeaders=host, Signature=" NOTHING_SIGNED "0",
-                "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", SignedHeaders=host, Signature=" NOTHING_SIGNED ", More=1",
+                "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", SignedHeaders=host, Signature=" NOTHING_SIGNED
+                ", More=1",
                 "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ", Credential=\x01/" SUITE_SCOPE
                 ", SignedHeaders=host, Signature=" NOTHING_SIGNED,
         };
@@ -304,7 +315,8 @@ START_TEST(authorization_without_spaces_is_taken)
         Case c;
 
         plain_start(&c);
-        c.headers[0].value = "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE ",SignedHeaders=host;x-amz-date,Signature=" NOTHING_SIGNED;
+        c.headers[0].value = "AWS4-HMAC-SHA256 Credential=\x01/" SUITE_SCOPE
+                             ",SignedHeaders=host;x-amz-date,Signature=" NOTHING_SIGNED;
         expect_plain("no spaces", &c, 0);
 }
 END_TEST
@@ -325,7 +337,8 @@ START_TEST(every_cut_and_flip_of_the_authorization_is_refused_or_harmless)
                         r = case_sign(&c);
                         ck_assert_int_ge(r, 0);
                         if (r == 0) /* whatever the client's scope was, it has its form */
-                                ck_assert(memchr(c.out.authorization.data, SLOT_MARKER, c.out.authorization.size) == NULL);
+                                ck_assert(memchr(c.out.authorization.data, SLOT_MARKER,
+                                                 c.out.authorization.size) == NULL);
                         sigv4_deinit(&c.out);
                 }
         for (size_t i = 0; text[i]; i++) {
@@ -520,7 +533,8 @@ START_TEST(path_is_encoded_twice_but_for_s3)
                 set_authorization(&c, rows[i].scope, "host");
                 c.request.path = rows[i].path;
                 ck_assert_int_eq(case_sign(&c), 0);
-                ck_assert_msg(memmem(c.out.canonical.data, c.out.canonical.size, rows[i].line, strlen(rows[i].line)) != NULL,
+                ck_assert_msg(memmem(c.out.canonical.data, c.out.canonical.size, rows[i].line,
+                                     strlen(rows[i].line)) != NULL,
                               "%.*s", (int)c.out.canonical.size, (const char *)c.out.canonical.data);
                 sigv4_deinit(&c.out);
         }
@@ -543,7 +557,8 @@ START_TEST(credential_has_two_parts_or_three)
         Sigv4Credential credential;
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-                ck_assert_msg(sigv4_parse_credential(slice_text(bad[i]), &credential) == SIGV4_E_CREDENTIAL, "%s", bad[i]);
+                ck_assert_msg(sigv4_parse_credential(slice_text(bad[i]), &credential) == SIGV4_E_CREDENTIAL,
+                              "%s", bad[i]);
         ck_assert_int_eq(sigv4_parse_credential(slice_text("AKIDEXAMPLE:secretsecret:token/en:=="), &credential), 0);
         ck_assert(slice_is_text(credential.id, "AKIDEXAMPLE"));
         ck_assert(slice_is_text(credential.secret, "secretsecret"));

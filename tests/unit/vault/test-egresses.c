@@ -184,7 +184,7 @@ static void teardown(void)
         edge_stop(&edge);
 }
 
-static void grant(const char *profile, const char *session, const char *value, bool join, Result *result)
+static void grant(const char *profile, const char *session, const char *value, uint64_t join, Result *result)
 {
         const char *host = "api.example.com";
         EgressPolicy policy = { .slot = SLOT_BEARER };
@@ -200,7 +200,7 @@ static void grant_now(const char *profile, const char *session)
 {
         Result result;
 
-        grant(profile, session, "value", true, &result);
+        grant(profile, session, "value", 1, &result);
         edge_run(&edge);
         ck_assert_uint_eq(result.done, 1);
         ck_assert_int_eq(result.fault, FAULT_NONE);
@@ -215,8 +215,8 @@ START_TEST(one_process_serves_all_sessions_of_a_profile)
 {
         Result a, b, c;
 
-        grant("p", SESSION_A, "one", true, &a);
-        grant("p", SESSION_B, "two", true, &b);
+        grant("p", SESSION_A, "one", 1, &a);
+        grant("p", SESSION_B, "two", 1, &b);
         ck_assert_uint_eq(a.done, 0);
         edge_run(&edge);
         ck_assert_uint_eq(a.done + b.done, 2);
@@ -227,7 +227,9 @@ START_TEST(one_process_serves_all_sessions_of_a_profile)
         ck_assert_str_eq(processes[0].order, "GG");
         ck_assert_str_eq(processes[0].value, "two");
         ck_assert(egresses_hold(egresses, SESSION_A, "p"));
-        grant("q", SESSION_A, "three", true, &c);
+        ck_assert(egresses_joined(egresses, SESSION_A, "p", 1));
+        ck_assert(!egresses_joined(egresses, SESSION_A, "p", 2));
+        grant("q", SESSION_A, "three", 1, &c);
         edge_run(&edge);
         ck_assert_uint_eq(n_started, 2);
         ck_assert_uint_eq(egresses_count(egresses), 2);
@@ -240,7 +242,7 @@ START_TEST(renewal_joins_nothing)
         Result result;
 
         grant_now("p", SESSION_A);
-        grant("p", SESSION_A, "renewed", false, &result);
+        grant("p", SESSION_A, "renewed", 0, &result);
         edge_run(&edge);
         ck_assert_int_eq(result.fault, FAULT_NONE);
         ck_assert_uint_eq(result.done, 1);
@@ -255,7 +257,7 @@ START_TEST(join_comes_after_the_grant_is_in_force)
         Result result;
 
         mute = true;
-        grant("p", SESSION_A, "value", true, &result);
+        grant("p", SESSION_A, "value", 1, &result);
         edge_run(&edge);
         ck_assert_uint_eq(processes[0].n_grants, 1);
         ck_assert_uint_eq(n_joined, 0);
@@ -271,7 +273,7 @@ START_TEST(what_cannot_be_joined_is_said)
         Result result;
 
         refuse_join = true;
-        grant("p", SESSION_A, "value", true, &result);
+        grant("p", SESSION_A, "value", 1, &result);
         edge_run(&edge);
         ck_assert_uint_eq(result.done, 1);
         ck_assert_int_eq(result.fault, FAULT_UNAVAILABLE);
@@ -285,7 +287,7 @@ START_TEST(process_that_cannot_be_started_is_tried_less_and_less_often)
 
         refuse_start = true;
         for (int i = 0; i < 10; i++) {
-                grant("p", SESSION_A, "value", true, &result);
+                grant("p", SESSION_A, "value", 1, &result);
                 edge_run(&edge);
                 ck_assert_uint_eq(result.done, 1);
                 ck_assert_int_eq(result.fault, FAULT_UNAVAILABLE);
@@ -415,7 +417,8 @@ START_TEST(process_that_dies_is_started_anew_after_a_pause)
         kill_process(&processes[0]);
         edge_run(&edge);
         ck_assert_uint_eq(egresses_count(egresses), 0);
-        grant("p", SESSION_A, "value", true, &result);
+        ck_assert(!egresses_joined(egresses, SESSION_A, "p", 1));
+        grant("p", SESSION_A, "value", 1, &result);
         ck_assert_uint_eq(result.done, 1);
         ck_assert_int_eq(result.fault, FAULT_UNAVAILABLE);
         ck_assert_uint_eq(result.retry, 250 * USEC_PER_MSEC);
@@ -431,8 +434,8 @@ START_TEST(grant_that_is_cut_while_the_process_starts_is_never_sent)
         Result a, b;
 
         hold_start = true;
-        grant("p", SESSION_A, "value", true, &a);
-        grant("p", SESSION_B, "value", true, &b);
+        grant("p", SESSION_A, "value", 1, &a);
+        grant("p", SESSION_B, "value", 1, &b);
         edge_run(&edge);
         cut(SESSION_A, NULL);
         ck_assert_uint_eq(n_cut_done, 1);
@@ -453,7 +456,7 @@ START_TEST(grant_that_is_under_way_is_cut_behind_it)
         Result result;
 
         mute = true;
-        grant("p", SESSION_A, "value", true, &result);
+        grant("p", SESSION_A, "value", 1, &result);
         edge_run(&edge);
         processes[0].answers_cuts = true;
         cut(SESSION_A, NULL);
@@ -474,7 +477,7 @@ START_TEST(process_that_does_not_take_a_grant_is_killed)
         Result result;
 
         mute = true;
-        grant("p", SESSION_A, "value", true, &result);
+        grant("p", SESSION_A, "value", 1, &result);
         edge_run(&edge);
         edge_pass(&edge, 6 * USEC_PER_SEC);
         ck_assert_uint_eq(result.done, 1);
@@ -536,7 +539,7 @@ START_TEST(grant_that_comes_while_it_is_stopped_starts_another)
         hold_stop = true;
         cut(SESSION_A, NULL);
         edge_pass(&edge, 300 * USEC_PER_MSEC);
-        grant("p", SESSION_B, "value", true, &result);
+        grant("p", SESSION_B, "value", 1, &result);
         edge_run(&edge);
         ck_assert_uint_eq(n_started, 1);
         answer_stop(take_ptr(held_stop));
@@ -556,11 +559,11 @@ START_TEST(freed_in_the_middle_of_everything)
 
         grant_now("up", SESSION_A);
         processes[0].answers_cuts = processes[0].answers_grants = false;
-        grant("up", SESSION_B, "value", true, &results[0]);
+        grant("up", SESSION_B, "value", 1, &results[0]);
         cut(SESSION_A, NULL);
         edge_run(&edge);
         hold_start = true;
-        grant("starting", SESSION_A, "value", true, &results[1]);
+        grant("starting", SESSION_A, "value", 1, &results[1]);
         edge_run(&edge);
         egresses = egresses_free(egresses);
         ck_assert_uint_eq(results[0].done + results[1].done, 0);
@@ -574,7 +577,7 @@ START_TEST(supervisor_that_is_gone_leaves_nobody_waiting)
 
         grant_now("p", SESSION_A);
         hold_start = true;
-        grant("q", SESSION_A, "value", true, &a);
+        grant("q", SESSION_A, "value", 1, &a);
         edge_run(&edge);
         processes[0].answers_cuts = false;
         cut(SESSION_A, "p");
@@ -586,7 +589,7 @@ START_TEST(supervisor_that_is_gone_leaves_nobody_waiting)
         edge_pass(&edge, 300 * USEC_PER_MSEC);
         ck_assert_uint_eq(n_cut_done, 1);
         edge_pass(&edge, USEC_PER_SEC);
-        grant("p", SESSION_A, "value", true, &b);
+        grant("p", SESSION_A, "value", 1, &b);
         ck_assert_uint_eq(b.done, 1);
         ck_assert_int_eq(b.fault, FAULT_UNAVAILABLE);
 }
