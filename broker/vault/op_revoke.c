@@ -1,4 +1,5 @@
 #include "vault/epoch.h"
+#include "vault/proxy_grants.h"
 #include "vault/revoke_op.h"
 #include <stdio.h>
 
@@ -270,18 +271,12 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
         return session_end(op->vault, session, op->reason, revoke_step, op);
 }
 
-static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
+/* Nothing of it leaves any more; what is left is to end who had it, and to ask the upstreams. */
+static int end_many(RevokeOp *op, const RevokeRequest *selector)
 {
-        CutoffKind kind = selector->profile ? CUTOFF_PROFILE : selector->secret ? CUTOFF_SECRET : CUTOFF_ALL;
-        LeaseFilter filter = { .profile = selector->profile, .secret = selector->secret };
-        const char *value = selector->profile ? selector->profile : selector->secret;
         int r;
 
-        if (vault_db_failed(op->vault, list_leases(op, filter), failure))
-                return 0;
-        if (!op->dry_run)
-                try_cutoff(op, kind, value, failure);
-        r = end_holders(op, selector, failure);
+        r = end_holders(op, selector, &op->failure);
         if (r < 0 || op->dry_run)
                 return r;
         op->ending++;
@@ -289,16 +284,41 @@ static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         return r < 0 ? r : revoker_wake(op->vault->revoker);
 }
 
+static int on_many_cut(void *userdata)
+{
+        RevokeOp *op = userdata;
+        int r = end_many(op, op->request->body);
+
+        return r < 0 ? r : revoke_step(op);
+}
+
+/* The egresses first: to write down the end of a thousand sessions takes longer than to cut them. */
+static int revoke_many(RevokeOp *op, const RevokeRequest *selector)
+{
+        CutoffKind kind = selector->profile ? CUTOFF_PROFILE : selector->secret ? CUTOFF_SECRET : CUTOFF_ALL;
+        LeaseFilter filter = { .profile = selector->profile, .secret = selector->secret };
+        const char *value = selector->profile ? selector->profile : selector->secret;
+
+        if (vault_db_failed(op->vault, list_leases(op, filter), &op->failure))
+                return 0;
+        if (op->dry_run)
+                return end_many(op, selector);
+        try_cutoff(op, kind, value, &op->failure);
+        op->ending++;
+        return proxy_grants_cut(op->vault->proxy_grants, selector->profile, selector->secret, on_many_cut, op);
+}
+
 static int op_start(Vault *vault, Request *request, const RevokeRequest *selector, bool close)
 {
         RevokeOp *op = calloc(1, sizeof(*op));
-        Failure failure = { 0 };
+        Failure *failure;
         unsigned n = (selector->session != NULL) + (selector->profile != NULL) + (selector->secret != NULL) +
                      (selector->token_hash != NULL) + selector->all;
         int r;
 
         if (!op)
                 return -ENOMEM;
+        failure = &op->failure;
         op->vault = vault;
         op->request = request;
         op->operation = close ? "session.close" : "revoke";
@@ -316,20 +336,19 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 return r;
         }
         if (!vault->recovered)
-                failure_set(&failure, FAULT_UNAVAILABLE, "The broker is still starting.");
+                failure_set(failure, FAULT_UNAVAILABLE, "The broker is still starting.");
         else if (n != 1)
-                failure_set(&failure, FAULT_INVALID_PARAMETER,
+                failure_set(failure, FAULT_INVALID_PARAMETER,
                             "Say what to revoke by exactly one of session, profile, secret, token_hash and all.");
         else if (selector->session)
-                r = revoke_session(op, selector->session, &failure);
+                r = revoke_session(op, selector->session, failure);
         else if (selector->token_hash)
-                r = revoke_token(op, selector->token_hash, &failure);
+                r = revoke_token(op, selector->token_hash, failure);
         else
-                r = revoke_many(op, selector, &failure);
+                r = revoke_many(op, selector);
         if (r < 0)
                 return r;
         /* What was begun here goes on even when the answer is a failure. */
-        op->failure = failure;
         return revoke_step(op);
 }
 
