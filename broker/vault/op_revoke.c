@@ -208,8 +208,9 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         return r;
 }
 
-/* Durable before anything is cut: it also covers intents whose answer is still to come. */
-static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
+/* Durable before anything is cut: it also covers intents whose answer is still to come. In a transaction that is
+ * open. */
+static int write_cutoff_in(RevokeOp *op, CutoffKind kind, const char *value)
 {
         CutoffRecord cutoff = { .kind = kind, .time = vault_now(op->vault), .reason = "revoked" };
         AuditEvent event = vault_event(&op->caller, op->operation);
@@ -222,18 +223,38 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
         event.profile = kind == CUTOFF_PROFILE ? value : NULL;
         event.secret = kind == CUTOFF_SECRET ? value : NULL;
         event.reason = cutoff_kind_names[kind];
-        r = db_begin(op->vault->db);
-        if (r == 0)
-                r = rows_cutoff_insert(op->vault->db, &cutoff);
+        r = rows_cutoff_insert(op->vault->db, &cutoff);
         if (r == 0 && kind != CUTOFF_SESSION) {
                 while (r == 0 && n == LIMIT_PAGE)
                         r = rows_lease_apply_cutoff(op->vault->db, &cutoff, cutoff.time, LIMIT_PAGE, &n);
                 if (r == 0)
                         r = rows_cutoff_set_applied(op->vault->db, cutoff.id);
         }
+        return r == 0 ? vault_audit_revocation(op->vault, &event) : r;
+}
+
+static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
+{
+        int r = db_begin(op->vault->db);
+
         if (r == 0)
-                r = vault_audit_revocation(op->vault, &event);
+                r = write_cutoff_in(op, kind, value);
         return r == 0 ? vault_commit(op->vault) : r;
+}
+
+static int write_cutoff_of_session(void *userdata)
+{
+        RevokeOp *op = userdata;
+
+        return write_cutoff_in(op, CUTOFF_SESSION, op->session);
+}
+
+static void explain(Failure *failure)
+{
+        if (failed(failure))
+                failure_set(failure, failure->fault,
+                            "The sessions are ended here, but the state cannot be written; their credentials are revoked "
+                            "when it can.");
 }
 
 /* Written, or said that it was not: what is here is ended all the same, and made up for in the state
@@ -241,9 +262,7 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
 static void try_cutoff(RevokeOp *op, CutoffKind kind, const char *value, Failure *failure)
 {
         if (vault_db_failed(op->vault, write_cutoff(op, kind, value), failure))
-                failure_set(failure, failure->fault,
-                            "The sessions are ended here, but the state cannot be written; their credentials are revoked "
-                            "when it can.");
+                explain(failure);
 }
 
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
@@ -266,9 +285,15 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
         op->sessions = record.state == SESSION_ENDED ? 0 : 1;
         if (vault_db_failed(op->vault, list_leases(op, (LeaseFilter){ .session = session }), failure) || op->dry_run)
                 return 0;
-        try_cutoff(op, CUTOFF_SESSION, session, failure);
         op->ending++;
-        return session_end(op->vault, session, op->reason, revoke_step, op);
+        if (op->sessions == 0) {
+                try_cutoff(op, CUTOFF_SESSION, session, failure);
+                return session_end(op->vault, session, op->reason, revoke_step, op);
+        }
+        (void)snprintf(op->session, sizeof(op->session), "%s", session);
+        r = session_end_also(op->vault, session, op->reason, write_cutoff_of_session, revoke_step, op, failure);
+        explain(failure);
+        return r;
 }
 
 /* Nothing of it leaves any more; what is left is to end who had it, and to ask the upstreams. */
