@@ -273,7 +273,8 @@ MCPCRED_API int mcpcred_session_fd(const mcpcred_session *session);
 MCPCRED_API int mcpcred_session_lifeline_fd(const mcpcred_session *session);
 /* The Unix socket of the session's HTTP proxy. NULL: none of its profiles goes by a proxy. */
 MCPCRED_API const char *mcpcred_session_proxy_socket(const mcpcred_session *session);
-/* Files with the session's CA: alone, and with the system's behind it; NULL: there is none. */
+/* Files with the session's CA: alone, and with the system's behind it; NULL: there is none. A session that was
+ * asked for as sandboxed has the former alone. */
 MCPCRED_API const char *mcpcred_session_ca(const mcpcred_session *session);
 MCPCRED_API const char *mcpcred_session_ca_bundle(const mcpcred_session *session);
 /* The hosts that can be reached by the proxy, "host", "host:port" or "*.suffix", for launchers that

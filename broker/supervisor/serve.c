@@ -129,6 +129,16 @@ static int create_session(Supervisor *supervisor, Request *request)
         return request_reply(request, &reply, &descriptor, descriptor >= 0 ? 1 : 0);
 }
 
+static void start_session(Supervisor *supervisor, Request *request)
+{
+        const SessionNotice *body = request->body;
+        Session *session = sessions_find(supervisor->sessions, body->session);
+
+        if (session)
+                session_start(session);
+        request_done(request);
+}
+
 static int on_ended(void *userdata)
 {
         static const Empty nothing = { 0 };
@@ -150,7 +160,7 @@ static int write_file(Supervisor *supervisor, Request *request)
         WriteFileReply reply;
         int r;
 
-        if (body->bundle)
+        if (body->certificate)
                 r = sessions_write_certificate(supervisor->sessions, body->session, body->name, body->bundle,
                                                secret_slice(body->content), &path);
         else
@@ -228,6 +238,9 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
                 return stop_egress(supervisor, request);
         case VAULT_JOIN_EGRESS:
                 return join_egress(supervisor, request);
+        case VAULT_START_SESSION:
+                start_session(supervisor, request);
+                return 0;
         case VAULT_LOG: /* child.c has it */
         default:
                 return request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);

@@ -83,18 +83,11 @@ static bool is_dead(const SessionSocket *used)
                poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
-static int on_use(void *userdata, UNUSED uint32_t events)
+void session_start(Session *session)
 {
-        SessionSocket *used = userdata;
-        Session *session = used->session;
         const ChildContext *context = session->sessions->config.context;
         int r;
 
-        if (is_dead(used)) {
-                used->source = source_free(used->source);
-                used->fd = fd_close(used->fd);
-                return 0; /* its place stays, empty */
-        }
         session_unwatch(session);
         r = child_start(session->child);
         if (r < 0) {
@@ -104,6 +97,18 @@ static int on_use(void *userdata, UNUSED uint32_t events)
                         session->timer,
                         backoff_next(&session->backoff, clock_boot(loop_clock(context->loop))));
         }
+}
+
+static int on_use(void *userdata, UNUSED uint32_t events)
+{
+        SessionSocket *used = userdata;
+
+        if (is_dead(used)) {
+                used->source = source_free(used->source);
+                used->fd = fd_close(used->fd);
+                return 0; /* its place stays, empty */
+        }
+        session_start(used->session);
         return 0;
 }
 

@@ -380,21 +380,28 @@ int sessions_write_file(Sessions *sessions, const char *id, const char *name, Sl
         return 0;
 }
 
+/* With the roots of this host behind. */
+static int write_bundle(const Session *session, const char *name, Slice content)
+{
+        _cleanup_(buf_deinit) Buf all = BUF_NULL(HOST_ROOTS_MAX);
+        int r = buf_append(&all, content.data, content.size);
+
+        if (r == 0)
+                r = host_roots_append(&all, (*session->sessions->config.settings)->ca_file);
+        return r == 0 ? write_file(session, name, buf_slice(&all), 0444) : r;
+}
+
 int sessions_write_certificate(Sessions *sessions, const char *id, const char *name, const char *bundle,
                                Slice content, char **ret_path)
 {
         _cleanup_(freep) char *path = NULL;
-        _cleanup_(buf_deinit) Buf all = BUF_NULL(HOST_ROOTS_MAX);
         Session *session;
-        int r = is_file_name(bundle) ? file_path(sessions, id, name, &session, &path) : SESSIONS_E_NAME;
+        int r = !bundle || is_file_name(bundle) ? file_path(sessions, id, name, &session, &path) : SESSIONS_E_NAME;
 
         if (r)
                 return r;
-        r = buf_append(&all, content.data, content.size);
-        if (r == 0)
-                r = host_roots_append(&all, (*sessions->config.settings)->ca_file);
-        if (r == 0)
-                r = write_file(session, bundle, buf_slice(&all), 0444);
+        if (bundle)
+                r = write_bundle(session, bundle, content);
         if (r == 0)
                 r = write_file(session, name, content, 0444);
         if (r < 0)

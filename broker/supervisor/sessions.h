@@ -64,10 +64,10 @@ int sessions_end(Sessions *sessions, const char *id, int (*done)(void *userdata)
 /* Mode 0400, of the session's user. The path is the caller's to free. SESSIONS_E_*. */
 int sessions_write_file(Sessions *sessions, const char *id, const char *name, Slice content,
                         char **ret_path) NODISCARD NONNULL(1, 2, 3, 5);
-/* A certificate, which is no secret: mode 0444, and once more as `bundle` with the roots of this host
+/* A certificate, which is no secret: mode 0444, and once more as `bundle` (may be NULL) with the roots of this host
  * and of the configuration behind it. SESSIONS_E_*. */
 int sessions_write_certificate(Sessions *sessions, const char *id, const char *name, const char *bundle,
-                               Slice content, char **ret_path) NODISCARD NONNULL(1, 2, 3, 4, 6);
+                               Slice content, char **ret_path) NODISCARD NONNULL(1, 2, 3, 6);
 Session *sessions_find(Sessions *sessions, const char *id) NONNULL(1, 2);
 
 /* Calls `each` for every session that is not being ended; nothing may be added or ended meanwhile.
@@ -80,7 +80,9 @@ const char *session_directory(const Session *session) NONNULL(1);
 const char *session_socket(const Session *session) NONNULL(1);
 /* NULL: it has none. */
 const char *session_proxy_socket(const Session *session) NONNULL(1);
-/* Its process; not running until first use. */
+/* Starts its process before first use, since that is near; where it cannot be, first use tries again. */
+void session_start(Session *session) NONNULL(1);
+/* Its process; not running until first use, or session_start(). */
 Child *session_child(const Session *session) NONNULL(1);
 /* Whether the lifeline is still there. */
 bool session_is_held(const Session *session) NONNULL(1);

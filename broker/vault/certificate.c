@@ -59,6 +59,39 @@ static int set_serial(mbedtls_x509write_cert *certificate, uint8_t serial[SERIAL
 }
 #endif
 
+/*
+ * Multiples of the curve's base point come from a table. 2.28 makes one for each group that is loaded and at first
+ * use, which takes longer than the use of it; 3.x has it ready. So all is done in the one group of the CA's key: the
+ * leaf's key is made there too, and signing goes by a view of type ECDSA, as that of type ECKEY signs in a copy.
+ */
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+static int fill_key(mbedtls_pk_context *key, UNUSED mbedtls_pk_context *group)
+{
+        return mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(*key), random_bytes, NULL);
+}
+
+static mbedtls_pk_context *signer_of(mbedtls_pk_context *key, UNUSED mbedtls_pk_context *view)
+{
+        return key;
+}
+#else
+static int fill_key(mbedtls_pk_context *key, mbedtls_pk_context *group)
+{
+        mbedtls_ecp_keypair *pair = mbedtls_pk_ec(*key);
+        int r = mbedtls_ecp_group_load(&pair->grp, MBEDTLS_ECP_DP_SECP256R1);
+
+        return r == 0 ? mbedtls_ecp_gen_keypair(&mbedtls_pk_ec(*group)->grp, &pair->d, &pair->Q, random_bytes, NULL) : r;
+}
+
+/* The view is not freed. */
+static mbedtls_pk_context *signer_of(mbedtls_pk_context *key, mbedtls_pk_context *view)
+{
+        view->pk_info = mbedtls_pk_info_from_type(MBEDTLS_PK_ECDSA);
+        view->pk_ctx = key->pk_ctx;
+        return view;
+}
+#endif
+
 /* ---- names ---- */
 
 static bool is_ldh(char c)
@@ -165,13 +198,12 @@ static int from_mbedtls(int r)
                                                                                                : CERTIFICATE_E_CRYPTO;
 }
 
-static int make_key(mbedtls_pk_context *key)
+/* `group` is the key in whose group it is made, which may be itself. */
+static int make_key(mbedtls_pk_context *key, mbedtls_pk_context *group)
 {
         int r = mbedtls_pk_setup(key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY));
 
-        if (r == 0)
-                r = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(*key), random_bytes, NULL);
-        return from_mbedtls(r);
+        return from_mbedtls(r == 0 ? fill_key(key, group) : r);
 }
 
 static void format_date(uint64_t wall_usec, char out[DATE_SIZE])
@@ -225,13 +257,15 @@ static int set_extension(mbedtls_x509write_cert *certificate, const char *oid, s
 }
 
 /* Signs, and appends the DER form. */
-static int finish(mbedtls_x509write_cert *certificate, Buf *out)
+static int finish(mbedtls_x509write_cert *certificate, mbedtls_pk_context *issuer, Buf *out)
 {
+        mbedtls_pk_context view;
         _cleanup_(freep) uint8_t *room = malloc(CERTIFICATE_SIZE_MAX);
         int n;
 
         if (!room)
                 return -ENOMEM;
+        mbedtls_x509write_crt_set_issuer_key(certificate, signer_of(issuer, &view));
         /* Written from the end of the buffer backwards. */
         n = mbedtls_x509write_crt_der(certificate, room, CERTIFICATE_SIZE_MAX, random_bytes, NULL);
         if (n <= 0)
@@ -256,7 +290,7 @@ static int write_ca(const CertificateAsk *ask, mbedtls_pk_context *key, Buf *der
         if (r == 0)
                 r = set_extension(&certificate, MBEDTLS_OID_NAME_CONSTRAINTS,
                                   MBEDTLS_OID_SIZE(MBEDTLS_OID_NAME_CONSTRAINTS), true, buf_slice(&constraints));
-        return r == 0 ? finish(&certificate, der) : r;
+        return r == 0 ? finish(&certificate, key, der) : r;
 }
 
 /* Its subject is empty, so that its names are critical. */
@@ -279,7 +313,7 @@ static int write_leaf(const CertificateAsk *ask, mbedtls_pk_context *key, mbedtl
         if (r == 0)
                 r = set_extension(&certificate, MBEDTLS_OID_SUBJECT_ALT_NAME,
                                   MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_ALT_NAME), true, buf_slice(&names));
-        return r == 0 ? finish(&certificate, der) : r;
+        return r == 0 ? finish(&certificate, ca, der) : r;
 }
 
 static int write_key(mbedtls_pk_context *key, Arena *arena, Secret **ret)
@@ -333,9 +367,9 @@ int certificate_make(const CertificateAsk *ask, Arena *arena, Certificate *ret)
         mbedtls_pk_init(&key);
         r = ident_is_valid(ask->session, 's') ? check_hosts(&ask->hosts) : -EINVAL;
         if (r == 0)
-                r = make_key(&ca);
+                r = make_key(&ca, &ca);
         if (r == 0)
-                r = make_key(&key);
+                r = make_key(&key, &ca);
         if (r == 0)
                 r = write_ca(ask, &ca, &der);
         if (r == 0)

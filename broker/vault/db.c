@@ -299,6 +299,11 @@ bool db_in_transaction(const Db *db)
         return sqlite3_get_autocommit(db->sqlite) == 0;
 }
 
+uint64_t db_changes(const Db *db)
+{
+        return (uint64_t)sqlite3_total_changes64(db->sqlite);
+}
+
 int db_begin(Db *db)
 {
         return db_in_transaction(db) ? -EALREADY : db_run(db, "BEGIN IMMEDIATE", NULL, 0, NULL);

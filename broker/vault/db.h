@@ -53,6 +53,8 @@ int db_commit(Db *db) NODISCARD NONNULL(1);
 /* Harmless without a transaction. */
 void db_rollback(Db *db) NONNULL(1);
 bool db_in_transaction(const Db *db) NONNULL(1);
+/* Rows that were changed since the database was opened: as long as it stays, nothing has been written. */
+uint64_t db_changes(const Db *db) NONNULL(1);
 /* `_cleanup_(db_rollbackp) Db *open = db;` after db_begin() rolls back on every way out but the one
  * behind db_commit(). */
 static inline void db_rollbackp(Db **db)

@@ -11,6 +11,10 @@
 #define JOIN_USEC  (5 * USEC_PER_SEC)
 /* One that has not forgotten a credential by then is killed: a revocation waits for nobody. */
 #define CUT_USEC (250 * USEC_PER_MSEC)
+/* When the time is up, answers that are here already are read first: it may be us who were busy. */
+#define CUT_LATE_USEC (20 * USEC_PER_MSEC)
+/* The call itself must not end before that. */
+#define CUT_CALL_USEC (60 * USEC_PER_SEC)
 /* What nobody uses is stopped. */
 #define IDLE_USEC (300 * USEC_PER_SEC)
 #define LOOK_USEC (30 * USEC_PER_SEC)
@@ -74,6 +78,9 @@ typedef struct CutStep {
         List link;
         EgressLink *egress;
         Cut *cut;
+        Call *call;
+        Timer *timer;
+        bool late; /* the time was up once */
         char session[IDENT_ID_SIZE + 1];
 } CutStep;
 
@@ -82,7 +89,6 @@ struct Egresses {
         List links;
         List cutting; /* CutStep: that wait for a process's answer */
         Timer *timer;
-        bool ending;
 };
 
 static int link_start(EgressLink *egress);
@@ -310,31 +316,59 @@ static int cut_step(Cut *cut)
         return done(userdata);
 }
 
+static void step_free(CutStep *step)
+{
+        list_remove(&step->link);
+        if (step->call)
+                call_cancel(step->call);
+        timer_free(step->timer);
+        free(step);
+}
+
 static int step_finish(CutStep *step)
 {
         Cut *cut = step->cut;
 
-        list_remove(&step->link);
-        free(step);
+        step_free(step);
         return cut_step(cut);
+}
+
+/* It has not done as it was told; the step is over when it has been reaped. */
+static int step_kill(CutStep *step)
+{
+        EgressLink *egress = step->egress;
+
+        timer_disarm(step->timer);
+        list_remove(&step->link);
+        if (egress->state != LINK_UP && egress->state != LINK_STOPPING) /* it was stopped meanwhile */
+                return step_finish(step);
+        list_append(&egress->cuts, &step->link);
+        return link_stop(egress);
 }
 
 static int on_cut(void *userdata, const Reply *reply)
 {
         CutStep *step = userdata;
-        EgressLink *egress = step->egress;
 
-        if (egress->egresses->ending)
+        step->call = NULL;
+        if (reply->fault != FAULT_NONE)
+                return step_kill(step);
+        user_free(step->egress, user_find(step->egress, step->session));
+        return step_finish(step);
+}
+
+static int on_cut_late(void *userdata)
+{
+        CutStep *step = userdata;
+
+        if (!step->late) {
+                step->late = true;
+                timer_arm_after(step->timer, CUT_LATE_USEC);
                 return 0;
-        list_remove(&step->link);
-        if (reply->fault == FAULT_NONE) {
-                user_free(egress, user_find(egress, step->session));
-                return step_finish(step);
         }
-        if (egress->state != LINK_UP && egress->state != LINK_STOPPING) /* it was stopped meanwhile */
-                return step_finish(step);
-        list_append(&egress->cuts, &step->link);
-        return link_stop(egress);
+        call_cancel(step->call);
+        step->call = NULL;
+        return step_kill(step);
 }
 
 /* Asks one process. It is down only where nothing of it lives. */
@@ -342,6 +376,7 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
 {
         EgressCutRequest request = { .session = session };
         CutStep *step;
+        int r;
 
         if (!user_find(egress, session))
                 return 0;
@@ -349,6 +384,11 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
         if (!step)
                 return -ENOMEM;
         list_init(&step->link);
+        r = timer_new(&step->timer, egress->egresses->config.loop, on_cut_late, step);
+        if (r < 0) {
+                free(step);
+                return r;
+        }
         step->egress = egress;
         step->cut = cut;
         (void)snprintf(step->session, sizeof(step->session), "%s", session);
@@ -358,7 +398,8 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
                 return 0;
         }
         list_append(&egress->egresses->cutting, &step->link);
-        return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_USEC, on_cut, step, NULL);
+        timer_arm_after(step->timer, CUT_USEC);
+        return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_CALL_USEC, on_cut, step, &step->call);
 }
 
 /* What is on its way there comes too late; what waits does not begin. */
@@ -599,10 +640,9 @@ static void link_free(EgressLink *egress)
         while (!list_empty(&egress->cuts)) {
                 CutStep *step = container_of(egress->cuts.next, CutStep, link);
 
-                list_remove(&step->link);
                 if (--step->cut->waiting == 0)
                         free(step->cut);
-                free(step);
+                step_free(step);
         }
         users_clear(egress);
         free(egress);
@@ -654,17 +694,15 @@ Egresses *egresses_free(Egresses *egresses)
 {
         if (!egresses)
                 return NULL;
-        egresses->ending = true;
-        while (!list_empty(&egresses->links))
-                link_free(container_of(egresses->links.next, EgressLink, link));
         while (!list_empty(&egresses->cutting)) {
                 CutStep *step = container_of(egresses->cutting.next, CutStep, link);
 
-                list_remove(&step->link);
                 if (--step->cut->waiting == 0)
                         free(step->cut);
-                free(step);
+                step_free(step);
         }
+        while (!list_empty(&egresses->links))
+                link_free(container_of(egresses->links.next, EgressLink, link));
         timer_free(egresses->timer);
         free(egresses);
         return NULL;

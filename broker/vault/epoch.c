@@ -18,6 +18,8 @@ struct Epoch {
         char in_file[65]; /* what the file is known to hold */
         char moving_to[65];
         bool moving;
+        bool written;     /* moving_to is in the state already, */
+        uint64_t changes; /* which had so many changes then */
         List this_move; /* Waiter: served when the move under way ends */
         List next_move; /* Waiter: asked for meanwhile */
 };
@@ -116,11 +118,39 @@ static int on_written(void *userdata, const Reply *reply)
         return r;
 }
 
+/* The state's part, in a transaction that is open. */
+static int write_rows(Epoch *epoch)
+{
+        Vault *vault = epoch->vault;
+        uint8_t random[EPOCH_BYTES];
+        int r;
+
+        randombytes_buf(random, sizeof(random));
+        text_hex(slice(random, sizeof(random)), epoch->moving_to);
+        r = rows_meta_set_text(vault->db, META_EPOCH, epoch->moving_to);
+        if (r == 0)
+                r = rows_meta_set_text(vault->db, META_PREVIOUS_EPOCH, epoch->in_file);
+        return r == 0 ? rows_meta_set_text(vault->db, META_BOOT_ID, vault->start.boot_id) : r;
+}
+
+/* A word that is older than something in the state would not tell a copy without it. */
+static int write_state(Epoch *epoch)
+{
+        Db *db = epoch->vault->db;
+        int r;
+
+        if (epoch->written && db_changes(db) == epoch->changes)
+                return 0;
+        r = db_begin(db);
+        if (r == 0)
+                r = write_rows(epoch);
+        return r == 0 ? db_commit(db) : r;
+}
+
 /* Writes the state and asks the supervisor to write the file. */
 static int begin(Epoch *epoch)
 {
         Vault *vault = epoch->vault;
-        uint8_t random[EPOCH_BYTES];
         SetEpochRequest request = { .epoch = epoch->moving_to };
         int r;
 
@@ -128,18 +158,9 @@ static int begin(Epoch *epoch)
                 list_remove(node);
                 list_append(&epoch->this_move, node);
         }
-        randombytes_buf(random, sizeof(random));
-        text_hex(slice(random, sizeof(random)), epoch->moving_to);
         epoch->moving = true;
-        r = db_begin(vault->db);
-        if (r == 0)
-                r = rows_meta_set_text(vault->db, META_EPOCH, epoch->moving_to);
-        if (r == 0)
-                r = rows_meta_set_text(vault->db, META_PREVIOUS_EPOCH, epoch->in_file);
-        if (r == 0)
-                r = rows_meta_set_text(vault->db, META_BOOT_ID, vault->start.boot_id);
-        if (r == 0)
-                r = db_commit(vault->db);
+        r = write_state(epoch);
+        epoch->written = false;
         if (r) {
                 /* The disk is full: revocation goes on, and only a restored copy would show. */
                 Failure failure;
@@ -150,6 +171,22 @@ static int begin(Epoch *epoch)
         }
         return channel_call(vault->role.supervisor, VAULT_SET_EPOCH, &request, NULL, 0, WRITE_USEC, on_written, epoch,
                             NULL);
+}
+
+int epoch_commit(Epoch *epoch)
+{
+        Vault *vault = epoch->vault;
+        int r;
+
+        if (epoch->moving) /* the next one has a word of its own */
+                return vault_commit(vault);
+        epoch->written = false;
+        r = write_rows(epoch);
+        if (r == 0)
+                r = vault_commit(vault);
+        epoch->written = r == 0;
+        epoch->changes = db_changes(vault->db);
+        return r;
 }
 
 int epoch_move(Epoch *epoch, EpochDone done, void *userdata)

@@ -15,6 +15,9 @@ int epoch_new(Epoch **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 Epoch *epoch_free(Epoch *epoch);
 /* Whether the state is the one that the runtime directory last saw. Looks at vault->start. DB_E_*. */
 int epoch_matches(Epoch *epoch, bool *ret) NODISCARD NONNULL(1, 2);
+/* vault_commit(), with the state's part of the move that is to follow in the same transaction, so that a revocation
+ * is one commit. The move sees for itself whether anything was written since. */
+int epoch_commit(Epoch *epoch) NODISCARD NONNULL(1);
 /* Moves on. `done` when the new word is in the state and in the file; the moves that are asked for
  * while one is under way share the next. `done` may be NULL. */
 int epoch_move(Epoch *epoch, EpochDone done, void *userdata) NODISCARD NONNULL(1);

@@ -93,7 +93,8 @@ static int reply(OpenOp *op)
         return r;
 }
 
-static int make_live(OpenOp *op)
+/* One transaction with the line about it. DB_E_NOT_FOUND: it is not being opened any more. */
+static int set_live(OpenOp *op)
 {
         AuditEvent event = event_of(op);
         int r;
@@ -105,8 +106,26 @@ static int make_live(OpenOp *op)
                 r = rows_session_set_live(op->vault->db, op->session.id);
         if (r == 0)
                 r = audit_append(op->vault->audit, &event);
-        if (r == 0)
-                r = vault_commit(op->vault);
+        return r == 0 ? vault_commit(op->vault) : r;
+}
+
+/* One that was live from the start may have been ended since. */
+static int check_live(OpenOp *op)
+{
+        Pool pool = POOL_NULL(SESSION_POOL_MAX);
+        SessionRecord now;
+        int r = rows_session_get(op->vault->db, op->session.id, &pool, &now);
+
+        if (r == 0 && (now.state != SESSION_LIVE || session_is_unended(op->vault, op->session.id)))
+                r = DB_E_NOT_FOUND;
+        pool_deinit(&pool);
+        return r;
+}
+
+static int make_live(OpenOp *op)
+{
+        int r = op->at_once ? check_live(op) : set_live(op);
+
         if (r == DB_E_NOT_FOUND) {
                 db_rollback(op->vault->db);
                 failure_set(&op->failure, FAULT_REVOKED, "The session was revoked while it was being opened.");
@@ -206,46 +225,11 @@ static int on_written(void *userdata, const Reply *answer)
         return advance_files(op);
 }
 
-static int on_ca_written(void *userdata, const Reply *answer)
-{
-        OpenOp *op = userdata;
-
-        if (answer->fault != FAULT_NONE) {
-                if (!failed(&op->failure))
-                        failure_from_reply(&op->failure, answer);
-                return advance_files(op);
-        }
-        (void)snprintf(op->ca, sizeof(op->ca), "%s", ((WriteFileReply *)answer->body)->path);
-        if (snprintf(op->ca_bundle, sizeof(op->ca_bundle), "%s/" CA_BUNDLE, op->directory) >=
-            (int)sizeof(op->ca_bundle))
-                failure_set(&op->failure, FAULT_INTERNAL, NULL);
-        return advance_files(op);
-}
-
-/* The CA is no secret; files are written of one all the same. */
-static int write_ca(OpenOp *op)
-{
-        _cleanup_(secret_freep) Secret *content = NULL;
-        WriteFileRequest request = { .session = op->session.id, .name = CA_FILE, .bundle = CA_BUNDLE };
-
-        if (!op->by_proxy)
-                return 0;
-        if (secret_from_bytes(&content, op->vault->role.arena, buf_slice(&op->certificate.ca))) {
-                failure_set(&op->failure, FAULT_BUSY, "The broker's memory for secrets is full.");
-                return 0;
-        }
-        request.content = content;
-        op->waiting++;
-        return channel_call(op->vault->role.supervisor, VAULT_WRITE_FILE, &request, NULL, 0, CREATE_USEC, on_ca_written,
-                            op, NULL);
-}
-
 static int write_files(OpenOp *op)
 {
-        int r;
+        int r = 0;
 
         op->waiting = 1; /* this function itself */
-        r = write_ca(op);
         for (size_t i = 0; r >= 0 && i < op->n_grants; i++) {
                 WriteFileRequest request = {
                         .session = op->session.id,
@@ -282,6 +266,49 @@ static int on_created(void *userdata, const Reply *answer)
         return advance(op);
 }
 
+static int on_ca_written(void *userdata, const Reply *answer)
+{
+        OpenOp *op = userdata;
+
+        if (answer->fault != FAULT_NONE) {
+                if (!failed(&op->failure))
+                        failure_from_reply(&op->failure, answer);
+                return advance(op);
+        }
+        (void)snprintf(op->ca, sizeof(op->ca), "%s", ((WriteFileReply *)answer->body)->path);
+        if (((OpenSessionRequest *)op->request->body)->sandboxed)
+                return advance(op);
+        if (snprintf(op->ca_bundle, sizeof(op->ca_bundle), "%s/" CA_BUNDLE, op->directory) >=
+            (int)sizeof(op->ca_bundle))
+                failure_set(&op->failure, FAULT_INTERNAL, NULL);
+        return advance(op);
+}
+
+/* The CA is no secret; files are written of one all the same. Where the child trusts nothing else, the host's roots
+ * are of no use. */
+static int write_ca(OpenOp *op)
+{
+        _cleanup_(secret_freep) Secret *content = NULL;
+        const OpenSessionRequest *body = op->request->body;
+        WriteFileRequest request = {
+                .session = op->session.id,
+                .name = CA_FILE,
+                .certificate = true,
+                .bundle = body->sandboxed ? NULL : CA_BUNDLE,
+        };
+
+        if (!op->by_proxy)
+                return 0;
+        if (secret_from_bytes(&content, op->vault->role.arena, buf_slice(&op->certificate.ca))) {
+                failure_set(&op->failure, FAULT_BUSY, "The broker's memory for secrets is full.");
+                return 0;
+        }
+        request.content = content;
+        op->waiting++;
+        return channel_call(op->vault->role.supervisor, VAULT_WRITE_FILE, &request, NULL, 0, CREATE_USEC, on_ca_written,
+                            op, NULL);
+}
+
 static int on_token(void *userdata, Secret *token, uint64_t expires, UNUSED const char *lease, const Failure *failure)
 {
         OpenGrant *grant = userdata;
@@ -291,6 +318,18 @@ static int on_token(void *userdata, Secret *token, uint64_t expires, UNUSED cons
         if (failed(failure) && !failed(&grant->op->failure))
                 grant->op->failure = *failure;
         return advance(grant->op);
+}
+
+/* The launcher is about to hand over its port; while it makes its child, the process comes up and asks for its
+ * grants. Behind what the answer waits for, since making a process takes the supervisor a while. */
+static int start_process(OpenOp *op)
+{
+        const OpenSessionRequest *body = op->request->body;
+        SessionNotice notice = { .session = op->session.id };
+
+        if (!op->at_once || !body->want_descriptor || !body->proxy)
+                return 0;
+        return channel_notify(op->vault->role.supervisor, VAULT_START_SESSION, &notice);
 }
 
 static int start(OpenOp *op)
@@ -308,6 +347,10 @@ static int start(OpenOp *op)
         op->waiting = 2; /* the supervisor, and this function itself */
         r = channel_call(op->vault->role.supervisor, VAULT_CREATE_SESSION, &create, op->request->fds, op->request->n_fds,
                          CREATE_USEC, on_created, op, NULL);
+        if (r >= 0)
+                r = write_ca(op); /* answered after the other */
+        if (r >= 0)
+                r = start_process(op);
         for (size_t i = 0; r >= 0 && i < op->n_grants; i++) {
                 MintAsk ask = {
                         .session = op->session.id,
@@ -335,7 +378,7 @@ static int insert(OpenOp *op)
         int r;
 
         event.verdict = AUDIT_ALLOW;
-        event.reason = "opening";
+        event.reason = op->at_once ? "live" : "opening";
         event.session = op->session.id;
         event.profile = op->grants[0].record->profile;
         event.detail = body->label;
@@ -358,6 +401,18 @@ static int insert(OpenOp *op)
         return 0;
 }
 
+/*
+ * With handles alone there is nothing to wait for between two commits. What a vault that dies in the middle leaves
+ * is held by the client's lifeline; where a client has none, it is left as one that was being opened.
+ */
+static bool is_at_once(const OpenOp *op)
+{
+        for (size_t i = 0; i < op->n_grants; i++)
+                if (op->grants[i].record->deliver == DELIVER_ENV || op->grants[i].record->deliver == DELIVER_FILE)
+                        return false;
+        return op->by_proxy && op->session.lifeline != LIFELINE_LIFETIME;
+}
+
 int op_open_session(Vault *vault, Request *request)
 {
         const OpenSessionRequest *body = request->body;
@@ -375,7 +430,6 @@ int op_open_session(Vault *vault, Request *request)
         (void)snprintf(op->session.id, sizeof(op->session.id), "%s", ident_new('s').text);
         (void)snprintf(op->session.label, sizeof(op->session.label), "%s", body->label ? body->label : "");
         op->session.uid = body->caller->uid;
-        op->session.state = SESSION_OPENING;
         op->session.lifeline = body->lifeline;
         if (body->label && !text_is_printable(body->label))
                 failure_set(&op->failure, FAULT_INVALID_PARAMETER, "The label has control characters.");
@@ -386,6 +440,8 @@ int op_open_session(Vault *vault, Request *request)
                 failure_set(&op->failure, FAULT_INVALID_PARAMETER, "The proxy's address is a host and a port.");
         else if (vault_may_issue(vault, &op->failure) && vault_config_fits(vault, &op->failure))
                 r = open_decide(op);
+        op->at_once = is_at_once(op);
+        op->session.state = op->at_once ? SESSION_LIVE : SESSION_OPENING;
         if (r == 0 && !failed(&op->failure))
                 r = open_proxy_make(op);
         if (r == 0 && !failed(&op->failure))

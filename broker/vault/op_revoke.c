@@ -1,4 +1,5 @@
 #include "vault/epoch.h"
+#include "vault/proxy_grants.h"
 #include "vault/revoke_op.h"
 #include <stdio.h>
 
@@ -207,8 +208,9 @@ static int end_holders(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         return r;
 }
 
-/* Durable before anything is cut: it also covers intents whose answer is still to come. */
-static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
+/* Durable before anything is cut: it also covers intents whose answer is still to come. In a transaction that is
+ * open. */
+static int write_cutoff_in(RevokeOp *op, CutoffKind kind, const char *value)
 {
         CutoffRecord cutoff = { .kind = kind, .time = vault_now(op->vault), .reason = "revoked" };
         AuditEvent event = vault_event(&op->caller, op->operation);
@@ -221,18 +223,38 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
         event.profile = kind == CUTOFF_PROFILE ? value : NULL;
         event.secret = kind == CUTOFF_SECRET ? value : NULL;
         event.reason = cutoff_kind_names[kind];
-        r = db_begin(op->vault->db);
-        if (r == 0)
-                r = rows_cutoff_insert(op->vault->db, &cutoff);
+        r = rows_cutoff_insert(op->vault->db, &cutoff);
         if (r == 0 && kind != CUTOFF_SESSION) {
                 while (r == 0 && n == LIMIT_PAGE)
                         r = rows_lease_apply_cutoff(op->vault->db, &cutoff, cutoff.time, LIMIT_PAGE, &n);
                 if (r == 0)
                         r = rows_cutoff_set_applied(op->vault->db, cutoff.id);
         }
+        return r == 0 ? vault_audit_revocation(op->vault, &event) : r;
+}
+
+static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
+{
+        int r = db_begin(op->vault->db);
+
         if (r == 0)
-                r = vault_audit_revocation(op->vault, &event);
+                r = write_cutoff_in(op, kind, value);
         return r == 0 ? vault_commit(op->vault) : r;
+}
+
+static int write_cutoff_of_session(void *userdata)
+{
+        RevokeOp *op = userdata;
+
+        return write_cutoff_in(op, CUTOFF_SESSION, op->session);
+}
+
+static void explain(Failure *failure)
+{
+        if (failed(failure))
+                failure_set(failure, failure->fault,
+                            "The sessions are ended here, but the state cannot be written; their credentials are revoked "
+                            "when it can.");
 }
 
 /* Written, or said that it was not: what is here is ended all the same, and made up for in the state
@@ -240,9 +262,7 @@ static int write_cutoff(RevokeOp *op, CutoffKind kind, const char *value)
 static void try_cutoff(RevokeOp *op, CutoffKind kind, const char *value, Failure *failure)
 {
         if (vault_db_failed(op->vault, write_cutoff(op, kind, value), failure))
-                failure_set(failure, failure->fault,
-                            "The sessions are ended here, but the state cannot be written; their credentials are revoked "
-                            "when it can.");
+                explain(failure);
 }
 
 static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
@@ -265,23 +285,23 @@ static int revoke_session(RevokeOp *op, const char *session, Failure *failure)
         op->sessions = record.state == SESSION_ENDED ? 0 : 1;
         if (vault_db_failed(op->vault, list_leases(op, (LeaseFilter){ .session = session }), failure) || op->dry_run)
                 return 0;
-        try_cutoff(op, CUTOFF_SESSION, session, failure);
         op->ending++;
-        return session_end(op->vault, session, op->reason, revoke_step, op);
+        if (op->sessions == 0) {
+                try_cutoff(op, CUTOFF_SESSION, session, failure);
+                return session_end(op->vault, session, op->reason, revoke_step, op);
+        }
+        (void)snprintf(op->session, sizeof(op->session), "%s", session);
+        r = session_end_also(op->vault, session, op->reason, write_cutoff_of_session, revoke_step, op, failure);
+        explain(failure);
+        return r;
 }
 
-static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *failure)
+/* Nothing of it leaves any more; what is left is to end who had it, and to ask the upstreams. */
+static int end_many(RevokeOp *op, const RevokeRequest *selector)
 {
-        CutoffKind kind = selector->profile ? CUTOFF_PROFILE : selector->secret ? CUTOFF_SECRET : CUTOFF_ALL;
-        LeaseFilter filter = { .profile = selector->profile, .secret = selector->secret };
-        const char *value = selector->profile ? selector->profile : selector->secret;
         int r;
 
-        if (vault_db_failed(op->vault, list_leases(op, filter), failure))
-                return 0;
-        if (!op->dry_run)
-                try_cutoff(op, kind, value, failure);
-        r = end_holders(op, selector, failure);
+        r = end_holders(op, selector, &op->failure);
         if (r < 0 || op->dry_run)
                 return r;
         op->ending++;
@@ -289,16 +309,41 @@ static int revoke_many(RevokeOp *op, const RevokeRequest *selector, Failure *fai
         return r < 0 ? r : revoker_wake(op->vault->revoker);
 }
 
+static int on_many_cut(void *userdata)
+{
+        RevokeOp *op = userdata;
+        int r = end_many(op, op->request->body);
+
+        return r < 0 ? r : revoke_step(op);
+}
+
+/* The egresses first: to write down the end of a thousand sessions takes longer than to cut them. */
+static int revoke_many(RevokeOp *op, const RevokeRequest *selector)
+{
+        CutoffKind kind = selector->profile ? CUTOFF_PROFILE : selector->secret ? CUTOFF_SECRET : CUTOFF_ALL;
+        LeaseFilter filter = { .profile = selector->profile, .secret = selector->secret };
+        const char *value = selector->profile ? selector->profile : selector->secret;
+
+        if (vault_db_failed(op->vault, list_leases(op, filter), &op->failure))
+                return 0;
+        if (op->dry_run)
+                return end_many(op, selector);
+        try_cutoff(op, kind, value, &op->failure);
+        op->ending++;
+        return proxy_grants_cut(op->vault->proxy_grants, selector->profile, selector->secret, on_many_cut, op);
+}
+
 static int op_start(Vault *vault, Request *request, const RevokeRequest *selector, bool close)
 {
         RevokeOp *op = calloc(1, sizeof(*op));
-        Failure failure = { 0 };
+        Failure *failure;
         unsigned n = (selector->session != NULL) + (selector->profile != NULL) + (selector->secret != NULL) +
                      (selector->token_hash != NULL) + selector->all;
         int r;
 
         if (!op)
                 return -ENOMEM;
+        failure = &op->failure;
         op->vault = vault;
         op->request = request;
         op->operation = close ? "session.close" : "revoke";
@@ -316,20 +361,19 @@ static int op_start(Vault *vault, Request *request, const RevokeRequest *selecto
                 return r;
         }
         if (!vault->recovered)
-                failure_set(&failure, FAULT_UNAVAILABLE, "The broker is still starting.");
+                failure_set(failure, FAULT_UNAVAILABLE, "The broker is still starting.");
         else if (n != 1)
-                failure_set(&failure, FAULT_INVALID_PARAMETER,
+                failure_set(failure, FAULT_INVALID_PARAMETER,
                             "Say what to revoke by exactly one of session, profile, secret, token_hash and all.");
         else if (selector->session)
-                r = revoke_session(op, selector->session, &failure);
+                r = revoke_session(op, selector->session, failure);
         else if (selector->token_hash)
-                r = revoke_token(op, selector->token_hash, &failure);
+                r = revoke_token(op, selector->token_hash, failure);
         else
-                r = revoke_many(op, selector, &failure);
+                r = revoke_many(op, selector);
         if (r < 0)
                 return r;
         /* What was begun here goes on even when the answer is a failure. */
-        op->failure = failure;
         return revoke_step(op);
 }
 

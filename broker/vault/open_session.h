@@ -31,6 +31,7 @@ typedef struct OpenOp {
         OpenGrant grants[LIMIT_GRANTS];
         size_t n_grants;
         bool by_proxy; /* some of the grants are */
+        bool at_once;  /* nothing is asked of an upstream, so it is live when it is in the state */
         const char *host_items[OPEN_HOSTS_MAX];
         TextList hosts; /* names that the proxy lets pass; the pool's */
         HandleRecord handles[LIMIT_GRANTS]; /* borrow from the grants */

@@ -1,5 +1,4 @@
 #include "vault/proxy_grants.h"
-#include "vault/egresses.h"
 #include "vault/proxy_supply.h"
 #include "vault/revoker.h"
 #include "vault/rows_lease.h"
@@ -317,6 +316,44 @@ void proxy_grants_forget(ProxyGrants *grants, const char *session)
                 else
                         entry_free(entry);
         }
+}
+
+typedef struct BulkCut {
+        size_t waiting; /* for egresses, and for the loop that asks them */
+        EgressCutDone done;
+        void *userdata;
+} BulkCut;
+
+static int on_cut(void *userdata)
+{
+        BulkCut *bulk = userdata;
+        BulkCut copy = *bulk;
+
+        if (--bulk->waiting > 0)
+                return 0;
+        free(bulk);
+        return copy.done(copy.userdata);
+}
+
+int proxy_grants_cut(ProxyGrants *grants, const char *profile, const char *secret, EgressCutDone done, void *userdata)
+{
+        BulkCut *bulk = calloc(1, sizeof(*bulk));
+        int r = 0;
+
+        if (!bulk)
+                return -ENOMEM;
+        *bulk = (BulkCut){ .waiting = 1, .done = done, .userdata = userdata };
+        /* Who is told that his grant was cut may not change the list: that is done from the timer. */
+        LIST_FOREACH(node, &grants->entries) {
+                const Entry *entry = container_of(node, Entry, link);
+
+                if (r < 0 || entry->gone || (profile && strcmp(entry->profile, profile) != 0) ||
+                    (secret && strcmp(entry->secret, secret) != 0))
+                        continue;
+                bulk->waiting++;
+                r = egresses_cut(grants->vault->egresses, entry->session, entry->profile, on_cut, bulk);
+        }
+        return r < 0 ? r : on_cut(bulk);
 }
 
 /* From within a callback of somebody's, so the timer does it. */

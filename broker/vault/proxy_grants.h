@@ -6,6 +6,7 @@
  *
  * This is a memory of what the state and the egresses have; it can be lost, and is at each start.
  */
+#include "vault/egresses.h"
 #include "vault/vault.h"
 
 typedef int (*ProxyGrantDone)(void *userdata, const Failure *failure);
@@ -26,6 +27,12 @@ bool proxy_grants_stands(const ProxyGrants *grants, const char *session, const c
         NONNULL(1, 2, 3);
 /* The session has ended. */
 void proxy_grants_forget(ProxyGrants *grants, const char *session) NONNULL(1, 2);
+/*
+ * Takes from the egresses whatever is in force of this profile or this secret (NULL: any), all at once. `done` is
+ * called when nothing further can leave, from within where nothing is. The grants are the caller's to end.
+ */
+int proxy_grants_cut(ProxyGrants *grants, const char *profile, const char *secret, EgressCutDone done, void *userdata)
+        NODISCARD NONNULL(1, 4);
 /* The upstream refuses what is in force: a minted credential is renewed, unless it is quite new. Harmless where
  * there is none. */
 void proxy_grants_hurry(ProxyGrants *grants, const char *session, const char *profile) NONNULL(1, 2, 3);

@@ -16,6 +16,7 @@ typedef struct RevokeOp {
         Request *request;
         const char *operation;
         const char *reason; /* of what is ended */
+        char session[IDENT_ID_SIZE + 1]; /* the one that is to end; "": not one alone */
         uint64_t settle_usec;
         Caller caller;
         bool dry_run;

@@ -18,7 +18,7 @@ typedef struct Unended {
 typedef struct Ending {
         Vault *vault;
         char id[IDENT_ID_SIZE + 1];
-        unsigned waiting; /* for the egresses and the supervisor, and for the epoch */
+        unsigned waiting; /* for the egresses, the supervisor and the epoch, and for the function that asks them */
         SessionEndDone done;
         void *userdata;
 } Ending;
@@ -40,19 +40,27 @@ static int on_ended(void *userdata, UNUSED const Reply *reply)
         return step_done(userdata); /* a supervisor that is gone has ended everything */
 }
 
-/* No egress has anything of it any more: now its process and what it was reached by. */
-static int on_cut(void *userdata)
-{
-        Ending *ending = userdata;
-        SessionNotice notice = { .session = ending->id };
-
-        return channel_call(ending->vault->role.supervisor, VAULT_END_SESSION, &notice, NULL, 0, END_USEC, on_ended,
-                            ending, NULL);
-}
-
-static int on_epoch(void *userdata)
+/* No egress has anything of it any more, or the epoch has moved. */
+static int on_step(void *userdata)
 {
         return step_done(userdata);
+}
+
+/* Everything at once, since whoever waits does so for all of it. */
+static int end_everywhere(Ending *ending)
+{
+        Vault *vault = ending->vault;
+        SessionNotice notice = { .session = ending->id };
+        int r;
+
+        proxy_grants_forget(vault->proxy_grants, ending->id);
+        r = egresses_cut(vault->egresses, ending->id, NULL, on_step, ending);
+        if (r == 0)
+                r = channel_call(vault->role.supervisor, VAULT_END_SESSION, &notice, NULL, 0, END_USEC, on_ended, ending,
+                                 NULL);
+        if (r == 0)
+                r = epoch_move(vault->epoch, on_step, ending);
+        return r == 0 ? revoker_wake(vault->revoker) : r;
 }
 
 /* Everything of it that lives is over here: to the revoker, or finished where nothing can be asked. */
@@ -76,20 +84,24 @@ static int end_leases(Vault *vault, const char *id, const char *reason)
         return r;
 }
 
-/* The session and its leases, in one transaction. */
-static int end_rows(Vault *vault, const char *id, const char *reason)
+/* The session, its leases and the state's part of the epoch, in the transaction that is open. */
+static int end_rows_in(Vault *vault, const char *id, const char *reason)
 {
         AuditEvent event = { .session = id, .operation = "session.end", .verdict = AUDIT_ALLOW, .reason = reason };
-        int r;
+        int r = rows_session_end(vault->db, id, vault_now(vault), reason);
 
-        r = db_begin(vault->db);
-        if (r == 0)
-                r = rows_session_end(vault->db, id, vault_now(vault), reason);
         if (r == 0)
                 r = end_leases(vault, id, reason);
         if (r == 0)
                 r = vault_audit_revocation(vault, &event);
-        return r == 0 ? vault_commit(vault) : r;
+        return r == 0 ? epoch_commit(vault->epoch) : r;
+}
+
+static int end_rows(Vault *vault, const char *id, const char *reason)
+{
+        int r = db_begin(vault->db);
+
+        return r == 0 ? end_rows_in(vault, id, reason) : r;
 }
 
 bool session_is_usable(const Vault *vault, const SessionRecord *session, Failure *failure)
@@ -165,17 +177,28 @@ static int end_unended(Vault *vault)
 
 int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
 {
+        Failure ignored = { 0 };
+
+        return session_end_also(vault, id, reason, NULL, done, userdata, &ignored);
+}
+
+int session_end_also(Vault *vault, const char *id, const char *reason, int (*also)(void *userdata), SessionEndDone done,
+                     void *userdata, Failure *failure)
+{
         Ending *ending;
-        Failure failure;
         int r;
 
-        r = end_rows(vault, id, reason);
+        r = db_begin(vault->db);
+        if (r == 0 && also)
+                r = also(userdata);
+        if (r == 0)
+                r = end_rows_in(vault, id, reason);
         if (r == DB_E_NOT_FOUND) { /* it has ended, or never was */
                 db_rollback(vault->db);
                 return done ? done(userdata) : 0;
         }
         /* Even if the state cannot be written, the session must not go on. */
-        if (vault_db_failed(vault, r, &failure)) {
+        if (vault_db_failed(vault, r, failure)) {
                 r = remember_unended(vault, id, reason);
                 if (r < 0)
                         return r;
@@ -183,16 +206,9 @@ int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone
         ending = calloc(1, sizeof(*ending));
         if (!ending)
                 return -ENOMEM;
-        *ending = (Ending){ .vault = vault, .waiting = 3, .done = done, .userdata = userdata };
+        *ending = (Ending){ .vault = vault, .waiting = 4, .done = done, .userdata = userdata };
         (void)snprintf(ending->id, sizeof(ending->id), "%s", id);
-        proxy_grants_forget(vault->proxy_grants, id);
-        r = egresses_cut(vault->egresses, id, NULL, on_cut, ending);
-        if (r < 0)
-                return r;
-        r = epoch_move(vault->epoch, on_epoch, ending);
-        if (r < 0)
-                return r;
-        r = revoker_wake(vault->revoker);
+        r = end_everywhere(ending);
         return r < 0 ? r : step_done(ending);
 }
 

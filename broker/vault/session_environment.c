@@ -242,7 +242,7 @@ int environment_compose(const EnvironmentAsk *ask, Arena *arena, Environment *re
                 set_grant(&composer, &ask->grants[i]);
         if (handle && ask->proxy)
                 set_proxy(&composer, handle);
-        if (handle && ask->ca && ask->ca_bundle)
+        if (handle && ask->ca && (ask->sandboxed || ask->ca_bundle))
                 set_trust(&composer);
         if (composer.r)
                 environment_clear(ret);

@@ -18,7 +18,7 @@ typedef struct EnvironmentAsk {
         const Secret *session;       /* MCPCRED_SESSION */
         const char *proxy;           /* "127.0.0.1:3128", or NULL: at a Unix socket alone, which no variable names */
         bool sandboxed;              /* the child has no other way out */
-        const char *ca, *ca_bundle;  /* paths; NULL: nothing goes by proxy */
+        const char *ca, *ca_bundle;  /* paths; NULL: nothing goes by proxy; of a sandboxed child the latter is not looked at */
         const EnvironmentGrant *grants;
         size_t n_grants;
 } EnvironmentAsk;

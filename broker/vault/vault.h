@@ -141,13 +141,16 @@ const char *vault_store_state(const Vault *vault) NONNULL(1);
 
 typedef int (*SessionEndDone)(void *userdata);
 /*
- * Ends a session here: durable first, then its credentials at every egress, then its process, directory and
- * lifeline. Its leases go to the revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
+ * Ends a session here: durable first, then its credentials at every egress, its process, directory and lifeline. Its leases go to the revoker. `done` (may be NULL) is called when nothing of it is left on this machine and the epoch has
  * moved, so that no older state can bring it back. A session that has ended is no error. An end that
  * cannot be written, because the disk is full, is tried again until it can.
  */
 int session_end(Vault *vault, const char *id, const char *reason, SessionEndDone done, void *userdata)
         NODISCARD NONNULL(1, 2, 3);
+/* The same, with what `also` writes (of `userdata`, as `done`) in front of it in the same transaction. Where it cannot
+ * be written, `failure` says so, and the session ends all the same, without that. */
+int session_end_also(Vault *vault, const char *id, const char *reason, int (*also)(void *userdata), SessionEndDone done,
+                     void *userdata, Failure *failure) NODISCARD NONNULL(1, 2, 3, 7);
 /* What is beyond its time: sessions and leases. Arms the timer again. */
 int vault_expire(void *userdata) NODISCARD;
 /* Is it open, and within its time? Fills `failure` if not. */

@@ -75,7 +75,7 @@ typedef struct OpenSessionReply {
         const char *directory;
         const char *proxy_socket; /* path of an HTTP proxy's Unix socket; NULL: nothing goes by proxy */
         const char *ca;           /* path: the session's CA, alone */
-        const char *ca_bundle;    /* path: with the host's roots behind it */
+        const char *ca_bundle;    /* path: with the host's roots behind it; NULL for a sandboxed child */
         TextList hosts; /* that the proxy lets pass, for launchers that resolve names themselves */
 } OpenSessionReply;
 

@@ -145,6 +145,7 @@ static SCHEMA(create_session_reply, "CreateSessionReply", CreateSessionReply);
 static const Field write_file_request_fields[] = {
         F(WriteFileRequest, session, TEXT, 0, LIMIT_ID, 0),
         F(WriteFileRequest, name, TEXT, 0, LIMIT_NAME, 0),
+        F(WriteFileRequest, certificate, BOOL, 0, 0, 0),
         F(WriteFileRequest, bundle, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
         F(WriteFileRequest, content, SECRET, 0, SECRET_MAX, 0),
 };
@@ -245,5 +246,6 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_START_EGRESS] = { "StartEgress", &egress_process_request, &schema_empty, 0, 1, false },
         [VAULT_STOP_EGRESS] = { "StopEgress", &egress_process_request, &schema_empty, 0, 0, false },
         [VAULT_JOIN_EGRESS] = { "JoinEgress", &join_egress_request, &schema_empty, 0, 0, false },
+        [VAULT_START_SESSION] = { "StartSession", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_vault, "supervisor");

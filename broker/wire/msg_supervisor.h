@@ -215,11 +215,13 @@ typedef struct CreateSessionReply {
         const char *proxy_socket; /* NULL: none was asked for */
 } CreateSessionReply;
 
-/* Writes a file into the session's directory, mode 0400, by temporary file and rename. */
+/* Writes a file into the session's directory, by temporary file and rename: mode 0400, or 0444 for a certificate,
+ * which is no secret. */
 typedef struct WriteFileRequest {
         const char *session;
         const char *name;
-        const char *bundle; /* a certificate: this file gets it with the host's roots behind; or NULL */
+        bool certificate;
+        const char *bundle; /* a file that gets the certificate with the host's roots behind; or NULL */
         Secret *content;
 } WriteFileRequest;
 
@@ -267,6 +269,7 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_START_EGRESS,
         VAULT_STOP_EGRESS, /* kills it; answered when it is reaped */
         VAULT_JOIN_EGRESS,
+        VAULT_START_SESSION, /* it is about to be used: its process is started before first use */
 } VaultMethod;
 
 extern const Interface interface_from_vault, interface_to_vault;

@@ -310,7 +310,8 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
         } else if (strcmp(words[0], "end") == 0)
                 call(fake, VAULT_END_SESSION, &end, packet, on_done);
         else if (strcmp(words[0], "write") == 0 || strcmp(words[0], "certificate") == 0) {
-                file.bundle = words[0][0] == 'c' ? "bundle.pem" : NULL;
+                file.certificate = words[0][0] == 'c';
+                file.bundle = file.certificate ? "bundle.pem" : NULL;
                 if (secret_from_bytes(&file.content, fake->arena, slice_text(words[3])))
                         abort();
                 call(fake, VAULT_WRITE_FILE, &file, packet, on_written);
