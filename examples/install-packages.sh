@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that building (and, with "tests", testing) needs, if any are missing.
+# Installs the Debian packages that building needs, if any are missing; with "sandbox" also what `exec --sandbox`
+# needs, with "tests" also what testing does.
 # Works as root, or as a user who can use sudo; with everything there, it asks nobody for anything.
 set -eu
 
@@ -10,7 +11,10 @@ tests="bubblewrap gnome-keyring dbus dbus-daemon libsecret-tools nodejs npm clan
 git strace util-linux procps mandoc gdb gh python3-venv socat ripgrep"
 
 wanted="$build $run"
-[ "${1-}" = tests ] && wanted="$wanted $tests"
+case ${1-} in
+sandbox) wanted="$wanted bubblewrap" ;;
+tests) wanted="$wanted $tests" ;;
+esac
 
 missing=
 for package in $wanted; do

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds mcpcred and shows its main job, with a private broker, a temporary store and a stand-in of
-# GitHub on this machine. Your keyring, your configuration and the network are left alone.
+# Builds mcpcred and shows its main job: a sandboxed child uses an API key and a GitHub App that never enter the
+# sandbox. Broker, store and upstreams are this script's own, on this machine. Your keyring, your configuration
+# and the network are left alone, and no name service is asked.
 set -eu
 cd "$(dirname "$0")/.."
 tree=$PWD
@@ -10,7 +11,7 @@ step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] && [ -z "${NO_COLOR-}" ] || step() { printf '\n%s\n' "$*"; }
 
 step "1. Packages and build"
-examples/install-packages.sh
+examples/install-packages.sh sandbox
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
@@ -20,12 +21,12 @@ ninja -C "$build" >"$log" 2>&1 || { cat "$log"; exit 1; }
 rm -f "$log"
 
 here=$(mktemp -d)
-mkdir -m 700 "$here/run" "$here/state" "$here/config" "$here/github"
-broker= upstream= session=
+mkdir -m 700 "$here/run" "$here/state" "$here/config" "$here/upstreams"
+processes= session=
 clean_up() {
         trap - EXIT INT TERM
-        exec 8>&- 9<&- 2>/dev/null || :
-        for pid in $session $broker $upstream; do
+        exec 9<&- 2>/dev/null || :
+        for pid in $session $processes; do
                 kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || :
         done
         rm -rf "$here"
@@ -34,36 +35,50 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 mcpcred() { "$build/client-lib/cli/mcpcred" --runtime "$here/run" "$@"; }
+indent() { sed 's/^/    /'; }
 
-step "2. An upstream: a stand-in of the GitHub API, over HTTPS, on this machine"
+step "2. Upstreams: stand-ins of the APIs of OpenAI and GitHub, over HTTPS, on this machine"
 mkfifo "$here/ready"
-/usr/bin/python3 tests/support/github_standin.py --dir "$here/github" --name localhost --until-signal \
-        >"$here/ready" 2>"$here/github.log" </dev/null &
-upstream=$!
+/usr/bin/python3 tests/support/upstreams_standin.py --dir "$here/upstreams" --until-signal \
+        >"$here/ready" 2>"$here/upstreams.log" </dev/null &
+processes=$!
 read -r ready <"$here/ready"
 port=$(printf '%s' "$ready" | sed 's/.*"port": *\([0-9]*\).*/\1/')
-api=https://localhost:$port/api/v3
-echo "It listens at $api, has a GitHub App with a private key, and forgets a token when told to."
+/usr/bin/python3 tests/support/connect_proxy.py --to "$port" >"$here/ready" 2>>"$here/upstreams.log" </dev/null &
+processes="$! $processes"
+read -r proxy_port <"$here/ready"
+# An API key, made up here. Like every secret it is never an argument.
+(umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$here/api-key")
+printf '{"host": "api.openai.com", "name": "quickstart", "value": "%s"}' "$(cat "$here/api-key")" |
+        curl -sS --unix-socket "$here/upstreams/admin.sock" --data-binary @- -o /dev/null http://admin/add_vendor_key
+echo "They have their real names. A proxy like a company's (upstream_proxy below) leads the broker to them."
 
 step "3. A private broker"
-cat >"$here/config/mcpcred.conf" <<EOF
+cat >"$here/config/mcpcred.conf" <<CONF
 [broker]
-store   = memory
-ca_file = $here/github/ca.pem
+store          = memory
+ca_file        = $here/upstreams/ca.pem
+upstream_proxy = http://127.0.0.1:$proxy_port
+
+[profile openai]
+secret = openai
+preset = openai
+allow  = GET,POST api.openai.com /v1/**
+deny   = *        api.openai.com /v1/files/**
 
 [profile triage]
 secret       = github
 repositories = octo/hello
 permissions  = contents:read
+allow        = GET api.github.com /repos/octo/**
 ttl          = 10m
-deliver      = env
-env          = GITHUB_PERSONAL_ACCESS_TOKEN
-EOF
+CONF
 chmod 600 "$here/config/mcpcred.conf"
-sed 's/^/    /' "$here/config/mcpcred.conf"
+indent <"$here/config/mcpcred.conf"
 "$build/broker/supervisor/mcpcredd" --foreground --runtime "$here/run" --state "$here/state" \
         --config "$here/config" --libexec "$build/libexec" 2>"$here/broker.log" </dev/null &
 broker=$!
+processes="$broker $processes"
 tries=0
 until mcpcred status >/dev/null 2>&1; do
         tries=$((tries + 1))
@@ -74,55 +89,90 @@ until mcpcred status >/dev/null 2>&1; do
         sleep 0.1
 done
 echo "It runs, as several processes of which none can do all:"
-mcpcred status | sed 's/^/    /'
+mcpcred status | indent
 
-step "4. The long-lived secret: the App's private key goes to the broker, and nowhere else"
-mcpcred add github --base-url "$api" --app-id 1001 --installation-id 42 --file "$here/github/app-key.pem"
+step "4. The long-lived secrets go to the broker, and nowhere else: an API key, and the private key of a GitHub App"
+mcpcred add openai --provider static --host api.openai.com --file "$here/api-key"
+mcpcred add github --app-id 1001 --installation-id 42 --file "$here/upstreams/app-key.pem"
 
-step "5. A session of at most ten minutes: a child process gets a token to read one repository"
-# It is a script here; it would be an MCP server in a sandbox. What it uses is in its environment.
+step "5. A sandboxed child. It has no network but the session's proxy, and handles in place of credentials"
+sandbox=--sandbox
+if ! /usr/bin/bwrap --unshare-all --ro-bind / / true 2>"$here/bwrap.log"; then
+        echo "This system allows no sandbox: $(head -n 1 "$here/bwrap.log")"
+        echo "So the child is in none. It takes the session's proxy because its variables say so, and sees all that you see."
+        sandbox=
+fi
+# It is a script here; it would be an MCP server. Its curl is as it comes.
 cat >"$here/child.sh" <<'EOF'
-ask() { # METHOD PATH: the token goes through a pipe, since arguments are for all to see
-        printf 'header = "Authorization: Bearer %s"\n' "$GITHUB_PERSONAL_ACCESS_TOKEN" |
-                curl -sS -K - --cacert "$CA" -A quickstart -o /dev/null -w '%{http_code}' -X "$1" "$API$2"
+ask() { # WHAT TOKEN CURL-ARGUMENT...
+        what=$1 token=$2
+        shift 2
+        answer=$(curl -sS -m 10 -A quickstart ${token:+-H "Authorization: Bearer $token"} -o /dev/null \
+                -w '%{http_code} %header{x-mcpcred-reason}' "$@" 2>&1) ||
+                answer=$(printf '%s' "$answer" | sed -n 's/^.*curl: ([0-9]*) //p')
+        printf '    %-42s %s\n' "$what" "$answer"
 }
-echo "    token in the child:     ${#GITHUB_PERSONAL_ACCESS_TOKEN} characters, never shown"
-echo "    GET  octo/hello:        $(ask GET /repos/octo/hello)   its own repository"
-echo "    GET  octo/world:        $(ask GET /repos/octo/world)   another one: hidden from it"
-echo "    POST octo/hello/issues: $(ask POST /repos/octo/hello/issues)   not its permission"
-echo "ready"
-read -r _
-echo "    GET  octo/hello:        $(ask GET /repos/octo/hello)   the same request, after the revocation"
-echo "done"
+openai=https://api.openai.com/v1 github=https://api.github.com/repos
+ask "OpenAI, the models" "$OPENAI_API_KEY" $openai/models
+ask "OpenAI, files: the profile denies them" "$OPENAI_API_KEY" $openai/files
+ask "OpenAI, admin keys: the preset does" "$OPENAI_API_KEY" $openai/organization/admin_api_keys
+ask "GitHub, its repository, by a minted token" "$GITHUB_PERSONAL_ACCESS_TOKEN" $github/octo/hello
+ask "GitHub, one that this token is not for" "$GITHUB_PERSONAL_ACCESS_TOKEN" $github/octo/world
+ask "GitHub, with the handle for OpenAI" "$OPENAI_API_KEY" $github/octo/hello
+ask "the handle in another header" "" -H "X-Note: $OPENAI_API_KEY" $openai/models
+ask "the handle in a body" "$OPENAI_API_KEY" -d "{\"note\": \"$OPENAI_API_KEY\"}" $openai/chat/completions
+ask "another host" "" https://example.com/
+[ -z "$SANDBOX" ] || ask "another host, past the proxy" "" --noproxy '*' https://example.com/
+echo "OPENAI_API_KEY=$OPENAI_API_KEY"
+head -c 1000000 /dev/zero | ask "the upload that was under way" "$OPENAI_API_KEY" -m 60 --limit-rate 20k \
+        -H 'Expect:' -X POST -T - $openai/chat/completions
+ask "OpenAI, the models, as before" "$OPENAI_API_KEY" $openai/models
+echo done
 EOF
-mkfifo "$here/to" "$here/from"
-mcpcred exec triage --env API="$api" --env CA="$here/github/ca.pem" -- sh "$here/child.sh" <"$here/to" >"$here/from" &
+mkfifo "$here/from"
+"$build/client-lib/cli/mcpcred" --runtime "$here/run" exec openai,triage --env SANDBOX="$sandbox" \
+        $sandbox ${sandbox:+--ro "$here/child.sh"} -- sh "$here/child.sh" </dev/null >"$here/from" &
 session=$!
-exec 8>"$here/to" 9<"$here/from"
-show_until() {
-        while read -r line <&9; do
-                [ "$line" = "$1" ] && return 0
-                printf '    %s\n' "$line"
+exec 9<"$here/from"
+show_until() { # PATTERN: what it is for, is in $line then
+        while IFS= read -r line <&9; do
+                case $line in $1) return 0 ;; esac
+                printf '%s\n' "$line"
         done
         echo "The child ended too early." >&2
         exit 1
 }
-show_until ready
+show_until 'OPENAI_API_KEY=*'
+handle=${line#*=}
 
-step "6. What the broker knows of it"
-mcpcred leases | sed 's/^/    /'
-echo "GitHub's tokens live for an hour; the broker revokes this one with its session."
+step "6. The child's OPENAI_API_KEY is $(printf %.10s "$handle")...: a handle. Anywhere else it is worth nothing"
+direct() { # KEY-FILE: to the upstream, without the proxy
+        printf 'header = "Authorization: Bearer %s"\n' "$(cat "$1")" | curl -sS -m 10 -K - -A quickstart -o /dev/null \
+                -w '%{http_code}\n' --noproxy '*' --cacert "$here/upstreams/ca.pem" \
+                --connect-to "api.openai.com:443:127.0.0.1:$port" https://api.openai.com/v1/models
+}
+(umask 077 && printf %s "$handle" >"$here/handle")
+echo "    straight to OpenAI, with the key            $(direct "$here/api-key")"
+echo "    straight to OpenAI, with the handle         $(direct "$here/handle")"
+mcpcred exec openai $sandbox -- sh -c 'curl -sS -A quickstart -o /dev/null -K - -w "$0" https://api.openai.com/v1/models' \
+        "    in another session of the same profile      %{http_code} %header{x-mcpcred-reason}\n" <<EOF
+header = "Authorization: Bearer $handle"
+EOF
 
-step "7. Revoked: when the command returns, the upstream refuses the token"
-mcpcred revoke --profile triage | sed 's/^/    /'
-echo go >&8
+step "7. What the broker knows of it, and what it wrote down"
+mcpcred leases | indent
+echo "    From the audit log, what was denied:"
+mcpcred audit tail --lines 40 --json | sed -n 's/.*"verdict":"deny".*"detail":"\([^"]*\)".*/    \1/p' | cut -c1-116
+
+step "8. Revoked: when the command returns, nothing further leaves with these credentials"
+mcpcred revoke --all | indent
 show_until done
-exec 8>&- 9<&-
+exec 9<&-
 wait "$session" || :
 session=
 
-step "8. The audit log is a chain; an edited line would be named"
-mcpcred audit verify | sed 's/^/    /'
+step "9. The audit log is a chain; an edited line would be named"
+mcpcred audit verify | indent
 
-step "Done. The broker, the upstream and their files are removed again."
+step "Done. The broker, the upstreams and their files are removed again."
 echo "Next: \`mcpcred add --help\`, the man pages in docs/, and README.md for your own profile."

@@ -5,6 +5,8 @@
 #define BURSTS_MAX 8U
 /* What a burst is collected into: the process's frame. */
 #define BURST_SIZE LANE_FRAME_MAX
+/* A record that is shorter comes alone, as a rule, and may be all there is to the response. */
+#define SHORT_READ 8192U
 /* Compressed bytes that are undone before what came of them is sent: at most 1032 times as much. */
 #define INFLATE_STEP 1024U
 /* "100 Continue", "103 Early Hints": more is an upstream that plays. */
@@ -139,8 +141,7 @@ static int begin_body(Lane *lane, const HttpHead *head, const ResponseHead *resp
         const EgressPolicy *policy = lane->grant->policy;
         int r = 0;
 
-        http_decoder_init(&lane->decoder, response->response.body == BODY_NONE ? HTTP_BODY_NONE : head->body,
-                          head->length);
+        http_decoder_init(&lane->decoder, head->body, head->length);
         lane->download = DOWNLOAD_BODY;
         lane->keep_alive = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE;
         if (response->coding == INFLATE_GZIP || response->coding == INFLATE_DEFLATE)
@@ -183,7 +184,7 @@ static int take_final(Lane *lane, const HttpHead *head)
                 r = tell_of_head(lane, head, &response);
         if (r == 0 && strict && response.scrubbed)
                 r = exchange_fail(lane, &reflected);
-        else if (r == 0 && strict && response.coding == INFLATE_UNKNOWN && response.response.body != BODY_NONE)
+        else if (r == 0 && strict && response.coding == INFLATE_UNKNOWN && head->body != HTTP_BODY_NONE)
                 r = exchange_fail(lane, &unreadable);
         else if (r == 0)
                 r = send_response(lane, &response.response);
@@ -320,6 +321,8 @@ static size_t read_burst(Lane *lane, bool *ret_drained)
                 if (*ret_drained)
                         break;
                 size += n;
+                if (n < SHORT_READ)
+                        break;
         }
         return size;
 }

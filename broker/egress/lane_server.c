@@ -275,20 +275,31 @@ static int take_frame(Lane *lane, const LaneMessage *message)
         return 0;
 }
 
+static int receive_one(Lane *lane, bool *ret_more)
+{
+        LaneMessage message;
+        int r = lane_receive(lane->fd, LANE_EGRESS, lane->process->frame, &lane->pool, &message);
+
+        *ret_more = false;
+        if (r == LANE_E_AGAIN)
+                return 0;
+        if (r) { /* gone, or out of order, or no socket: what waits for it waits for nothing */
+                lane_close(lane);
+                return 0;
+        }
+        r = take_frame(lane, &message);
+        *ret_more = r == 0 && lane_is_open(lane) && lane->upload != UPLOAD_NONE;
+        return r;
+}
+
 static int receive(Lane *lane)
 {
+        bool more = true;
         int r = 0;
 
-        for (unsigned i = 0; r == 0 && i < FRAMES_MAX && lane_is_open(lane) && wants_frames(lane); i++) {
-                LaneMessage message;
-
-                r = lane_receive(lane->fd, LANE_EGRESS, lane->process->frame, &lane->pool, &message);
-                if (r == 0)
-                        r = take_frame(lane, &message);
-                else if (r != LANE_E_AGAIN)
-                        lane_close(lane); /* gone, or out of order; what waits for it waits for nothing */
-        }
-        return r < 0 && lane_is_open(lane) ? r : 0;
+        for (unsigned i = 0; r == 0 && more && i < FRAMES_MAX && wants_frames(lane); i++)
+                r = receive_one(lane, &more);
+        return r;
 }
 
 static int resume(Lane *lane)

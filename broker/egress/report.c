@@ -119,10 +119,14 @@ int reporter_set_channel(Reporter *reporter, Channel *channel)
         return channel ? on_timer(reporter) : 0;
 }
 
+/* For one line: a slot's marker, and whatever a session's process put into a malformed request. */
 static void copy(char *out, size_t size, const char *text)
 {
         (void)snprintf(out, size, "%s", text ? text : "");
         text_mend_end(out);
+        for (; *out; out++)
+                if ((*out > 0 && *out < ' ') || *out == 0x7f)
+                        *out = '?';
 }
 
 static bool is_same(const Entry *entry, const Entry *other)

@@ -134,6 +134,10 @@ static void set_body(ResponseHead *ret, const HttpHead *head, bool head_request)
         bool inflated = ret->coding == INFLATE_GZIP || ret->coding == INFLATE_DEFLATE;
 
         ret->response.body = BODY_NONE;
+        if (head_request && head->has_length && !inflated) { /* what a GET would have had */
+                ret->response.body = BODY_LENGTH;
+                ret->response.length = head->length;
+        }
         if (head_request || head->body == HTTP_BODY_NONE)
                 return;
         ret->response.body = head->body == HTTP_BODY_LENGTH && !inflated ? BODY_LENGTH : BODY_STREAM;

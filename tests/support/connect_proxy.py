@@ -1,7 +1,12 @@
-"""A plain HTTP proxy that knows CONNECT alone, as companies have them, and remembers where it was asked to go."""
+"""A plain HTTP proxy that knows CONNECT alone, as companies have them, and remembers where it was asked to go.
 
+    connect_proxy.py --to PORT    prints its own port; whatever name is asked for is that port of this machine
+"""
+
+import signal
 import socket
 import socketserver
+import sys
 import threading
 
 
@@ -15,7 +20,7 @@ class _Handler(socketserver.StreamRequestHandler):
             return
         self.server.asked.append(target)
         host, _, port = target.rpartition(":")
-        with socket.create_connection((host, int(port))) as upstream:
+        with socket.create_connection(self.server.leads_to or (host, int(port))) as upstream:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             back = threading.Thread(target=self._copy, args=(upstream, self.connection), daemon=True)
             back.start()
@@ -36,9 +41,10 @@ class ConnectProxy(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self):
+    def __init__(self, leads_to=None):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked = []
+        self.leads_to = leads_to  # an address for all names, so that none has to be known
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
 
@@ -50,3 +56,10 @@ class ConnectProxy(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with ConnectProxy(("127.0.0.1", int(sys.argv[2]))) as proxy:
+        print(proxy.server_address[1], flush=True)
+        signal.pause()

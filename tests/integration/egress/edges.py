@@ -1,6 +1,7 @@
 """Starts mcpcred-egress by hand: the edges of the supervisor, the vault and of sessions, and lanes."""
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
@@ -228,7 +229,7 @@ class Egress:
         self._errors, errors = os.pipe()  # not a file: it may not write to any
         os.set_blocking(self._errors, False)
         self._said = b""
-        high = os.dup2(theirs.fileno(), 50)  # not 3 yet: it may be in use here
+        high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 50)  # not 3 yet: it may be in use here
 
         def place():
             os.dup2(high, 3)
@@ -260,7 +261,7 @@ class Egress:
 
     def errors(self):
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._errors, 65536):
+            while self._errors >= 0 and (data := os.read(self._errors, 65536)):
                 self._said += data
         return self._said.decode()
 
@@ -268,8 +269,14 @@ class Egress:
         """The supervisor goes away; the exit status."""
         for edge in self.edges:
             edge.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             return self.process.wait(WAIT)
-        self.process.kill()
-        self.process.wait()
-        raise AssertionError("it did not end with its supervisor")
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.errors()
+            if self._errors >= 0:
+                os.close(self._errors)
+            self._errors = -1

@@ -141,7 +141,9 @@ class Upstream:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            self.connections += 1
+            with self.changed:
+                self.connections += 1
+                self.changed.notify_all()
             thread = threading.Thread(target=self._serve, args=(self.connections, sock), daemon=True)
             self.threads.append(thread)
             thread.start()

@@ -49,6 +49,12 @@ SECRETS = {
     "github": ("api.github.com", ("github.com",), ("GITHUB_PERSONAL_ACCESS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")),
 }
 
+# Profiles that are of another secret than their names say.
+SAME = {
+    "app": "github", "strict": "echo", "basic": "echo", "query": "echo", "path": "echo", "form": "echo",
+    "openai-url": "openai", "anthropic-url": "anthropic",
+}
+
 CONFIGURATION = """
 [broker]
 store   = {store}
@@ -74,6 +80,38 @@ allow     = * echo.example.test /**
 addresses = 127.0.0.0/8
 scrub     = strict
 
+[profile basic]
+secret    = echo
+deliver   = proxy
+slot      = basic
+env       = BASIC_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
+
+[profile query]
+secret    = echo
+deliver   = proxy
+slot      = query key
+env       = QUERY_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
+
+[profile path]
+secret    = echo
+deliver   = proxy
+slot      = path bot
+env       = PATH_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
+
+[profile form]
+secret    = echo
+deliver   = proxy
+slot      = form token
+env       = FORM_KEY
+allow     = * echo.example.test /**
+addresses = 127.0.0.0/8
+
 [profile odd]
 secret    = odd
 deliver   = proxy
@@ -86,6 +124,19 @@ addresses = 127.0.0.0/8
 secret    = openai
 preset    = openai
 deliver   = proxy
+addresses = 127.0.0.0/8
+
+[profile openai-url]
+secret    = openai
+preset    = openai
+deliver   = endpoint
+addresses = 127.0.0.0/8
+
+[profile anthropic-url]
+secret    = anthropic
+preset    = anthropic
+deliver   = endpoint
+slot      = bearer
 addresses = 127.0.0.0/8
 
 [profile anthropic]
@@ -166,8 +217,9 @@ class Case(job.Case):
             return self.exec_command(*command, profile=profile, options=["--sandbox", *options])
         variables = {name: self.upstreams.ca for name in DIRECT_CA}
         for one in profile.split(","):
-            one = {"app": "github", "strict": "echo"}.get(one, one)
-            variables.update({name: self.keys[one] for name in SECRETS[one][2]})
+            secret = SAME.get(one, one)
+            names = SECRETS[secret][2] if secret != "echo" or one in ("echo", "strict") else (one.upper() + "_KEY",)
+            variables.update({name: self.keys[secret] for name in names})
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
     def run_client(self, command, profile, stdin="", options=()):
