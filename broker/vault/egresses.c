@@ -51,6 +51,7 @@ typedef struct User {
         List link;
         char session[IDENT_ID_SIZE + 1];
         uint64_t joined; /* the session's process that is connected; 0: none */
+        bool reached;    /* its process is connected, or is being: it can have something sent */
 } User;
 
 /* A grant that is being put in force. */
@@ -77,7 +78,7 @@ typedef struct Cut {
 typedef struct CutStep {
         List link;
         EgressLink *egress;
-        Cut *cut;
+        Cut *cut; /* NULL: nobody waits for it */
         Call *call;
         Timer *timer;
         bool late; /* the time was up once */
@@ -213,9 +214,14 @@ static int on_granted(void *userdata, const Reply *reply)
         int r, q;
 
         job->call = NULL;
-        if (reply->fault == FAULT_NONE && job->join && !job->cut)
+        if (reply->fault == FAULT_NONE && job->join && !job->cut) {
+                User *user = user_find(egress, job->session);
+
+                if (user)
+                        user->reached = true;
                 return channel_call(*egress->egresses->config.supervisor, VAULT_JOIN_EGRESS, &join, NULL, 0, JOIN_USEC,
                                     on_joined, job, &job->call);
+        }
         if (reply->fault == FAULT_NONE)
                 return job_finish(job, &failure);
         failure_from_reply(&failure, reply);
@@ -330,7 +336,7 @@ static int step_finish(CutStep *step)
         Cut *cut = step->cut;
 
         step_free(step);
-        return cut_step(cut);
+        return cut ? cut_step(cut) : 0;
 }
 
 /* It has not done as it was told; the step is over when it has been reaped. */
@@ -353,7 +359,8 @@ static int on_cut(void *userdata, const Reply *reply)
         step->call = NULL;
         if (reply->fault != FAULT_NONE)
                 return step_kill(step);
-        user_free(step->egress, user_find(step->egress, step->session));
+        if (step->cut)
+                user_free(step->egress, user_find(step->egress, step->session));
         return step_finish(step);
 }
 
@@ -371,14 +378,24 @@ static int on_cut_late(void *userdata)
         return step_kill(step);
 }
 
-/* Asks one process. It is down only where nothing of it lives. */
+/*
+ * Asks one process. It is down only where nothing of it lives. What the session's process was never connected with
+ * can send nothing of it: it is told too, behind the grant, but not waited for, as it may be starting yet.
+ */
 static int cut_link(EgressLink *egress, Cut *cut, const char *session)
 {
         EgressCutRequest request = { .session = session };
+        User *user = user_find(egress, session);
         CutStep *step;
+        bool reached;
         int r;
 
-        if (!user_find(egress, session))
+        if (!user)
+                return 0;
+        reached = user->reached;
+        if (!reached)
+                user_free(egress, user);
+        if (!reached && egress->state != LINK_UP)
                 return 0;
         step = calloc(1, sizeof(*step));
         if (!step)
@@ -390,15 +407,16 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
                 return r;
         }
         step->egress = egress;
-        step->cut = cut;
+        step->cut = reached ? cut : NULL;
         (void)snprintf(step->session, sizeof(step->session), "%s", session);
-        cut->waiting++;
+        if (reached)
+                cut->waiting++;
         if (egress->state != LINK_UP) {
                 list_append(&egress->cuts, &step->link);
                 return 0;
         }
         list_append(&egress->egresses->cutting, &step->link);
-        timer_arm_after(step->timer, CUT_USEC);
+        timer_arm_after(step->timer, reached ? CUT_USEC : GRANT_USEC);
         return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_CALL_USEC, on_cut, step, &step->call);
 }
 
@@ -640,7 +658,7 @@ static void link_free(EgressLink *egress)
         while (!list_empty(&egress->cuts)) {
                 CutStep *step = container_of(egress->cuts.next, CutStep, link);
 
-                if (--step->cut->waiting == 0)
+                if (step->cut && --step->cut->waiting == 0)
                         free(step->cut);
                 step_free(step);
         }
@@ -697,7 +715,7 @@ Egresses *egresses_free(Egresses *egresses)
         while (!list_empty(&egresses->cutting)) {
                 CutStep *step = container_of(egresses->cutting.next, CutStep, link);
 
-                if (--step->cut->waiting == 0)
+                if (step->cut && --step->cut->waiting == 0)
                         free(step->cut);
                 step_free(step);
         }
