@@ -42,7 +42,8 @@ static Client *client_free(Client *client)
         stream_deinit(&client->stream);
         buf_deinit(&client->in);
         list_remove(&client->link);
-        session->n_clients--;
+        if (--session->n_clients == 0)
+                session_rest(session);
         free(client);
         return NULL;
 }

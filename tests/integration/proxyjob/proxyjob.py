@@ -183,9 +183,10 @@ DIRECT_CA = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTR
 
 
 class Case(job.Case):
-    """A broker with a secret for each upstream, which a test's clients never see."""
+    """A broker with a secret for each upstream, which a test's clients never see; one for all tests of a class."""
 
     configuration = CONFIGURATION
+    started = None  # by the test that came first
 
     @classmethod
     def setUpClass(cls):
@@ -199,8 +200,15 @@ class Case(job.Case):
 
     def setUp(self):
         self.mark = len(self.upstreams.requests())
-        if not DIRECT:
-            super().setUp()
+        if DIRECT:
+            return
+        cls = type(self)
+        if cls.started is None:
+            self.broker = self.log = None
+            self.set_up_broker(cls.addClassCleanup)
+            cls.started = self
+        self.broker, self.log = cls.started.broker, cls.started.log
+        self.audit_mark = self.audit_lines()[-1]["sequence"]
 
     def add_secrets(self):
         for name, (host, more, _) in SECRETS.items():
@@ -253,8 +261,12 @@ class Case(job.Case):
         if reason is not None:
             self.assertIn(answer["headers"]["x-mcpcred-reason"], reason if isinstance(reason, tuple) else (reason,), answer)
 
-    def audit(self, lines=1000):
+    def audit_lines(self, lines=1000):
         return [json.loads(line) for line in self.good("audit", "tail", "--lines", lines, "--json").splitlines()]
+
+    def audit(self):
+        """Lines of this test."""
+        return [line for line in self.audit_lines() if line["sequence"] > self.audit_mark]
 
 
 def bearer(name="ECHO_KEY"):
