@@ -3,6 +3,8 @@
 
 /* One that has not forgotten a credential by then is killed: a revocation waits for nobody. */
 #define CUT_USEC (250 * USEC_PER_MSEC)
+/* Nobody waits for one that may be starting yet: as long as a grant may take. */
+#define CUT_UNREACHED_USEC (5 * USEC_PER_SEC)
 /* When the time is up, answers that are here already are read first: it may be us who were busy. */
 #define CUT_LATE_USEC (20 * USEC_PER_MSEC)
 /* The call itself must not end before that. */
@@ -33,7 +35,7 @@ static int step_finish(CutStep *step)
         Cut *cut = step->cut;
 
         step_free(step);
-        return cut_step(cut);
+        return cut ? cut_step(cut) : 0;
 }
 
 /* It has not done as it was told; the step is over when it has been reaped. */
@@ -74,7 +76,10 @@ static int on_cut_late(void *userdata)
         return step_kill(step);
 }
 
-/* Asks one process. It is down only where nothing of it lives. */
+/*
+ * Asks one process. It is down only where nothing of it lives. Where the session's process was never connected with
+ * it, nothing of the session can be sent: it is told behind the grant, but not waited for.
+ */
 static int cut_link(EgressLink *egress, Cut *cut, const char *session)
 {
         EgressCutRequest request = { .session = session };
@@ -82,7 +87,7 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
         CutStep *step;
         int r;
 
-        if (!user)
+        if (!user || (!user->reached && egress->state != LINK_UP))
                 return 0;
         step = calloc(1, sizeof(*step));
         if (!step)
@@ -94,16 +99,17 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
                 return r;
         }
         step->egress = egress;
-        step->cut = cut;
+        step->cut = user->reached ? cut : NULL;
         step->grants = user->grants;
         (void)snprintf(step->session, sizeof(step->session), "%s", session);
-        cut->waiting++;
+        if (step->cut)
+                cut->waiting++;
         if (egress->state != LINK_UP) {
                 list_append(&egress->cuts, &step->link);
                 return 0;
         }
         list_append(&egress->egresses->cutting, &step->link);
-        timer_arm_after(step->timer, CUT_USEC);
+        timer_arm_after(step->timer, user->reached ? CUT_USEC : CUT_UNREACHED_USEC);
         return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_CALL_USEC, on_cut, step, &step->call);
 }
 
@@ -151,7 +157,7 @@ int egress_cut_stopped(EgressLink *egress)
 
 void egress_cut_forget(CutStep *step)
 {
-        if (--step->cut->waiting == 0)
+        if (step->cut && --step->cut->waiting == 0)
                 free(step->cut);
         step_free(step);
 }

@@ -72,9 +72,14 @@ static int on_granted(void *userdata, const Reply *reply)
         int r, q;
 
         job->call = NULL;
-        if (reply->fault == FAULT_NONE && job->join && !job->cut)
+        if (reply->fault == FAULT_NONE && job->join && !job->cut) {
+                User *user = egress_link_user(egress, job->session);
+
+                if (user)
+                        user->reached = true;
                 return channel_call(*egress->egresses->config.supervisor, VAULT_JOIN_EGRESS, &join, NULL, 0, JOIN_USEC,
                                     on_joined, job, &job->call);
+        }
         if (reply->fault == FAULT_NONE)
                 return job_finish(job, &failure);
         failure_from_reply(&failure, reply);

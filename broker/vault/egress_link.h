@@ -36,6 +36,7 @@ typedef struct User {
         char session[IDENT_ID_SIZE + 1];
         uint64_t joined; /* the session's process that is connected; 0: none */
         uint64_t grants; /* that were sent for it */
+        bool reached;    /* a process of it is connected, or is being, so that something of it can be sent */
 } User;
 
 /* A grant that is being put in force. */
@@ -62,7 +63,7 @@ typedef struct Cut {
 typedef struct CutStep {
         List link;
         EgressLink *egress;
-        Cut *cut;
+        Cut *cut; /* NULL: nobody waits for it */
         Call *call;
         Timer *timer;
         bool late; /* the time was up once */
