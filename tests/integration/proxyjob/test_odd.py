@@ -73,6 +73,10 @@ class Upstream(Case):
         self.assertIn(early.get("status", 413), (413, 502), early)
         self.assertEqual(after["status"], 200)
 
+    def test_a_response_while_the_request_goes_on(self):
+        done = self.run_client(["/usr/bin/python3", CLIENTS + "/duplex.py", BASE + "/duplex", "20"], "echo")
+        self.assertEqual(done.out, "whole\n")
+
     def test_expectations(self):
         ask = [
             {"url": f"{BASE}/continue?kind={kind}", "method": "POST", "body": "four", "headers": {**bearer(), "Expect": "100-continue"}}
