@@ -143,7 +143,10 @@ static int begin_body(Lane *lane, const HttpHead *head, const ResponseHead *resp
 
         http_decoder_init(&lane->decoder, head->body, head->length);
         lane->download = DOWNLOAD_BODY;
-        lane->keep_alive = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE;
+        /* Of a request whose body is not there whole the rest would be read from the next one's bytes, and
+         * what refuses an upgrade may stand before somebody who believes that there was one. */
+        lane->keep_alive = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE &&
+                           lane->upload == UPLOAD_NONE && !lane->request.upgrade;
         if (response->coding == INFLATE_GZIP || response->coding == INFLATE_DEFLATE)
                 r = inflate_new(&lane->inflate, response->coding);
         if (r == 0 && policy->scrub != SCRUB_OFF && lane->grant->scrub)

@@ -4,10 +4,16 @@
 /* Longer than path and query may be. */
 #define TARGET_MAX (2U * LIMIT_TARGET + 2U)
 
+/* Rules are written in capital letters; a server to which "delete" is DELETE would go past them. */
 static bool method_is_valid(const char *method)
 {
-        return http_name_is_valid(slice_text(method)) && strcmp(method, "CONNECT") != 0 &&
-               strcmp(method, "TRACE") != 0;
+        static const char *const refused[] = { "CONNECT", "TRACE", "TRACK", "PRI" };
+        size_t size = strlen(method);
+
+        for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+                if (strcmp(method, refused[i]) == 0)
+                        return false;
+        return size > 0 && size <= HTTP_METHOD_MAX && strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == size;
 }
 
 static bool authority_is_valid(const EgressRequest *request, HttpAuthority *ret)
@@ -66,7 +72,8 @@ static bool name_is_valid(const char *name)
         for (const char *c = name; *c; c++)
                 if (*c >= 'A' && *c <= 'Z')
                         return false;
-        return http_name_is_valid(slice_text(name)) && !http_is_hop_by_hop(&none, slice_text(name));
+        return http_name_is_valid(slice_text(name)) && !http_is_hop_by_hop(&none, slice_text(name)) &&
+               !http_is_override(slice_text(name));
 }
 
 /* What is between the markers. */

@@ -216,13 +216,18 @@ static int read_framing(HttpHead *head, bool is_request)
         return 0;
 }
 
+bool http_is_override(Slice name)
+{
+        return is_one_of(name, overrides, ARRAY_SIZE(overrides));
+}
+
 /* Names that a server behind another could take for what they are not. */
 static int check_names(const HttpHead *head)
 {
         for (size_t i = 0; i < head->n_headers; i++) {
                 Slice name = head->headers[i].name;
 
-                if (is_one_of(name, overrides, ARRAY_SIZE(overrides)))
+                if (http_is_override(name))
                         return HTTP_E_OVERRIDE;
                 if (!memchr(name.data, '_', name.size))
                         continue;

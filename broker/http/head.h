@@ -96,6 +96,9 @@ int http_parse_request(Slice bytes, HttpHead *ret) NODISCARD NONNULL(2);
 int http_parse_response(Slice bytes, bool head_request, HttpHead *ret) NODISCARD NONNULL(3);
 /* The only header of that name (any case), or NULL; `ret_n` (may be NULL) says how many there are. */
 const HttpHeader *http_find(const HttpHead *head, const char *name, size_t *ret_n) NONNULL(1, 2);
+/* A header that has some servers answer another request than the one that was decided on: another method,
+ * host or path. Compared as they compare that take "_" for "-". */
+bool http_is_override(Slice name);
 /*
  * Headers that are about this connection and not the message: those of RFC 9110 section 7.6.1, what
  * Connection names, framing, Host, Expect, and everything of a proxy. They are never passed on.

@@ -105,8 +105,12 @@ class Upstream(Case):
 class Isolation(Case):
     """What happens to one session's processes is its own affair."""
 
+    def setUp(self):
+        super().setUp()
+        wait_until(lambda: not self.workers("session"), "a session of an earlier test goes on")
+
     def stream(self, label):
-        command = ["/usr/bin/python3", CLIENTS + "/streams.py", "1", "1", "2"]
+        command = ["/usr/bin/python3", CLIENTS + "/streams.py", "1", "1", "0", "2"]
         child = subprocess.Popen(self.command(command, "echo", ["--label", label]), stdout=subprocess.PIPE, text=True)
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.wait)
