@@ -58,7 +58,7 @@ static int on_cut(void *userdata, const Reply *reply)
         step->call = NULL;
         if (reply->fault != FAULT_NONE)
                 return step_kill(step);
-        egress_link_drop_user(step->egress, step->session, step->grants);
+        egress_link_drop_user(step->egress, step->session, step->grants, step->whole);
         return step_finish(step);
 }
 
@@ -80,7 +80,7 @@ static int on_cut_late(void *userdata)
  * Asks one process. It is down only where nothing of it lives. Where the session's process was never connected with
  * it, nothing of the session can be sent: it is told behind the grant, but not waited for.
  */
-static int cut_link(EgressLink *egress, Cut *cut, const char *session)
+static int cut_link(EgressLink *egress, Cut *cut, const char *session, bool whole)
 {
         EgressCutRequest request = { .session = session };
         const User *user = egress_link_user(egress, session);
@@ -89,6 +89,10 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
 
         if (!user || (!user->reached && egress->state != LINK_UP))
                 return 0;
+        if (!user->holds) { /* it was cut before */
+                egress_link_drop_user(egress, session, user->grants, whole);
+                return 0;
+        }
         step = calloc(1, sizeof(*step));
         if (!step)
                 return -ENOMEM;
@@ -101,6 +105,7 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session)
         step->egress = egress;
         step->cut = user->reached ? cut : NULL;
         step->grants = user->grants;
+        step->whole = whole;
         (void)snprintf(step->session, sizeof(step->session), "%s", session);
         if (step->cut)
                 cut->waiting++;
@@ -126,7 +131,7 @@ int egresses_cut(Egresses *egresses, const char *session, const char *profile, E
 
                 if (profile && strcmp(egress->profile, profile) != 0)
                         continue;
-                q = cut_link(egress, cut, session);
+                q = cut_link(egress, cut, session, !profile);
                 r = r < 0 ? r : q;
                 q = egress_job_drop(egress, session);
                 r = r < 0 ? r : q;

@@ -35,6 +35,7 @@ int egress_link_add_user(EgressLink *egress, const char *session)
                 list_append(&egress->users, &user->link);
         }
         user->grants++;
+        user->holds = true;
         return 0;
 }
 
@@ -54,11 +55,14 @@ static void users_clear(EgressLink *egress)
                 user_free(egress, container_of(egress->users.next, User, link));
 }
 
-void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants)
+void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants, bool whole)
 {
         User *user = egress_link_user(egress, session);
 
-        if (user && user->grants == grants)
+        if (!user || user->grants != grants)
+                return;
+        user->holds = false;
+        if (whole)
                 user_free(egress, user);
 }
 

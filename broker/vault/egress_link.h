@@ -37,6 +37,7 @@ typedef struct User {
         uint64_t joined; /* the session's process that is connected; 0: none */
         uint64_t grants; /* that were sent for it */
         bool reached;    /* a process of it is connected, or is being, so that something of it can be sent */
+        bool holds;      /* something is in force; else it was cut, and the connection may still be there */
 } User;
 
 /* A grant that is being put in force. */
@@ -68,6 +69,7 @@ typedef struct CutStep {
         Timer *timer;
         bool late; /* the time was up once */
         uint64_t grants; /* that it takes away: what is sent behind it is none of them */
+        bool whole;      /* the session has ended: nothing will be granted to it again */
         char session[IDENT_ID_SIZE + 1];
 } CutStep;
 
@@ -94,8 +96,8 @@ int egress_link_stop(EgressLink *egress) NODISCARD NONNULL(1);
 User *egress_link_user(const EgressLink *egress, const char *session) NONNULL(1, 2);
 /* A grant is about to be sent: from now on it has to be cut. */
 int egress_link_add_user(EgressLink *egress, const char *session) NODISCARD NONNULL(1, 2);
-/* The first `grants` of it are taken away; with the last one the user goes. */
-void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants) NONNULL(1, 2);
+/* The first `grants` of it are taken away; with the last one, and if the session has ended (`whole`), the user goes. */
+void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants, bool whole) NONNULL(1, 2);
 
 /* A grant for that process, sent at once if it is up. */
 int egress_job_start(EgressLink *egress, const EgressGrantRequest *grant, uint64_t join, EgressDone done, void *userdata)

@@ -87,7 +87,9 @@ bool egresses_hold(const Egresses *egresses, const char *session, const char *pr
 {
         const EgressLink *egress = find(egresses, profile);
 
-        return egress && egress->state == LINK_UP && egress_link_user(egress, session);
+        const User *user = egress && egress->state == LINK_UP ? egress_link_user(egress, session) : NULL;
+
+        return user && user->holds;
 }
 
 bool egresses_joined(const Egresses *egresses, const char *session, const char *profile, uint64_t join)
@@ -95,7 +97,7 @@ bool egresses_joined(const Egresses *egresses, const char *session, const char *
         const EgressLink *egress = find(egresses, profile);
         const User *user = egress && egress->state == LINK_UP ? egress_link_user(egress, session) : NULL;
 
-        return user && user->joined == join;
+        return user && user->holds && user->joined == join;
 }
 
 size_t egresses_count(const Egresses *egresses)
