@@ -1,11 +1,16 @@
 #include "http/rule.h"
+#include "http/chars.h"
 #include <stdio.h>
+
+/* Layers of percent-encoding that are looked under. */
+#define DECODE_MAX 3U
 
 typedef struct Rule {
         const char *text;    /* as it was written, with single blanks */
         const char *methods; /* "*" or "GET,POST" */
         const char *host;    /* "api.example.com:8443", "*.example.com" */
         const char *path;    /* "/repos/octo/hello/issues" */
+        const char *folded;  /* of one that denies: as fold() makes it */
         char *memory;        /* what the texts above are in */
 } Rule;
 
@@ -165,6 +170,79 @@ static bool path_matches(const char *pattern, const char *path)
         return *path == '\0' && (*pattern == '\0' || strcmp(pattern, "/**") == 0);
 }
 
+/*
+ * ---- a path as a lenient server reads it ----
+ *
+ * What is allowed is compared byte by byte: a server that takes two paths for one is no reason to allow
+ * the other. What is denied is denied in all the forms in which such a server would still serve it.
+ */
+
+/* One layer of percent-encoding off, in place; "%2A" stays, which is no "*" of a rule. Says whether there was one. */
+static bool decode_once(char *text)
+{
+        char *to = text;
+        bool any = false;
+
+        for (const char *at = text; *at; to++) {
+                int high = *at == '%' ? http_hex((uint8_t)at[1]) : -1, low = high >= 0 ? http_hex((uint8_t)at[2]) : -1;
+
+                if (low < 0 || high * 16 + low == '*' || high + low == 0) {
+                        *to = *at++;
+                        continue;
+                }
+                *to = (char)(high * 16 + low);
+                at += 3;
+                any = true;
+        }
+        *to = '\0';
+        return any;
+}
+
+/* ";" and what is behind it, in each segment. */
+static void drop_parameters(char *text)
+{
+        char *to = text;
+        bool dropping = false;
+
+        for (const char *at = text; *at; at++) {
+                dropping = (dropping || *at == ';') && *at != '/';
+                if (!dropping)
+                        *to++ = *at;
+        }
+        *to = '\0';
+}
+
+/* Small letters, no percent-encoding however deep, no slash at the end. */
+static void fold(char *text)
+{
+        size_t n;
+
+        for (unsigned i = 0; i < DECODE_MAX && decode_once(text); i++)
+                ;
+        for (char *at = text; *at; at++)
+                *at = (char)http_lower((uint8_t)*at);
+        n = strlen(text);
+        while (n > 1 && text[n - 1] == '/')
+                text[--n] = '\0';
+}
+
+/* "/tokens.json": some servers take the format of the answer from there. */
+static bool drop_format(char *text)
+{
+        static const char *const formats[] = { ".json", ".xml" };
+        size_t n = strlen(text);
+
+        for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+                size_t k = strlen(formats[i]);
+
+                if (n > k + 1 && strcmp(text + n - k, formats[i]) == 0 && text[n - k - 1] != '/') {
+                        text[n - k] = '\0';
+                        return true;
+                }
+        }
+        return false;
+}
+
 /* ---- one rule ---- */
 
 const char *rule_check(const char *text)
@@ -186,14 +264,14 @@ const char *rule_check(const char *text)
         return wrong ? wrong : check_path(words[2]);
 }
 
-static int rule_init(Rule *rule, const char *text)
+static int rule_init(Rule *rule, const char *text, bool is_deny)
 {
         size_t size = strlen(text) + 1;
-        char *words[3];
+        char *words[3], *folded;
 
         if (rule_check(text))
                 return RULE_E_INVALID;
-        rule->memory = malloc(2 * size + 1);
+        rule->memory = malloc(3 * size + 1);
         if (!rule->memory)
                 return -ENOMEM;
         memcpy(rule->memory, text, size);
@@ -204,12 +282,24 @@ static int rule_init(Rule *rule, const char *text)
         rule->path = words[2];
         (void)snprintf(rule->memory + size, size + 1, "%s %s %s", words[0], words[1], words[2]);
         rule->text = rule->memory + size;
+        if (!is_deny)
+                return 0;
+        folded = rule->memory + 2 * size + 1;
+        (void)snprintf(folded, size, "%s", words[2]);
+        fold(folded);
+        rule->folded = folded;
         return 0;
 }
 
 static bool rule_matches(const Rule *rule, const char *method, const HttpAuthority *authority, const char *path)
 {
         return method_matches(rule->methods, method) && path_matches(rule->path, path) &&
+               http_host_matches(rule->host, authority);
+}
+
+static bool rule_denies(const Rule *rule, const char *method, const HttpAuthority *authority, const char *folded)
+{
+        return method_matches(rule->methods, method) && path_matches(rule->folded, folded) &&
                http_host_matches(rule->host, authority);
 }
 
@@ -238,24 +328,48 @@ int rule_set_new(RuleSet **ret, const char *const *allow, size_t n_allow, const 
         rules->n_allow = n_allow;
         rules->n_deny = n_deny;
         for (size_t i = 0; r == 0 && i < n_deny + n_allow; i++)
-                r = rule_init(&rules->rules[i], i < n_deny ? deny[i] : allow[i - n_deny]);
+                r = rule_init(&rules->rules[i], i < n_deny ? deny[i] : allow[i - n_deny], i < n_deny);
         if (r == 0)
                 *ret = take_ptr(rules);
         return r;
 }
 
+/* The first rule that denies the path as it is, or in a form that this one is folded to. */
+static const Rule *find_deny(const RuleSet *rules, const char *method, const HttpAuthority *authority, const char *path)
+{
+        char folded[HTTP_TARGET_MAX + 1];
+        unsigned step = 0;
+
+        for (size_t i = 0; i < rules->n_deny; i++)
+                if (rule_matches(&rules->rules[i], method, authority, path))
+                        return &rules->rules[i];
+        if (rules->n_deny == 0 || strlen(path) > HTTP_TARGET_MAX)
+                return NULL;
+        (void)snprintf(folded, sizeof(folded), "%s", path);
+        fold(folded);
+        do {
+                for (size_t i = 0; i < rules->n_deny; i++)
+                        if (rule_denies(&rules->rules[i], method, authority, folded))
+                                return &rules->rules[i];
+                if (step == 0) {
+                        drop_parameters(folded);
+                        fold(folded); /* what stood before the parameters may end in a slash */
+                }
+        } while (step++ == 0 || (step == 2 && drop_format(folded)));
+        return NULL;
+}
+
 RuleVerdict rule_set_decide(const RuleSet *rules, const char *method, const HttpAuthority *authority, const char *path,
                             const char **ret_rule)
 {
-        const Rule *found = NULL;
-        size_t i;
+        const Rule *denied = find_deny(rules, method, authority, path), *found = denied;
 
-        for (i = 0; !found && i < rules->n_deny + rules->n_allow; i++)
+        for (size_t i = rules->n_deny; !found && i < rules->n_deny + rules->n_allow; i++)
                 if (rule_matches(&rules->rules[i], method, authority, path))
                         found = &rules->rules[i];
         if (ret_rule)
                 *ret_rule = found ? found->text : NULL;
-        return !found ? RULE_UNMATCHED : i <= rules->n_deny ? RULE_DENIED : RULE_ALLOWED;
+        return !found ? RULE_UNMATCHED : denied ? RULE_DENIED : RULE_ALLOWED;
 }
 
 static bool same_host(const Rule *a, const Rule *b)

@@ -4,6 +4,9 @@
  * METHODS is a comma-separated list or "*"; HOST exact or "*.suffix" (one label); port 443 unless said;
  * PATH of segments, "*" for one whole segment and "**" at the end for the rest (also nothing). Compared
  * byte by byte with the canonical path. Any deny wins; what nothing allows is denied.
+ *
+ * A rule that denies also denies what lenient servers take for the same path: in other capitals, with a
+ * slash or ".json" or ".xml" at the end, with ";parameters" behind a segment, percent-encoded once more.
  */
 #include "http/target.h"
 

@@ -43,7 +43,7 @@ static void decide(const RuleSet *rules, const RuleSet *denied, char *request)
                 RuleVerdict verdict = rule_set_decide(rules, method, &authority, (const char *)path.data, &rule);
                 bool deny = rule_set_decide(denied, method, &authority, (const char *)path.data, NULL) == RULE_ALLOWED;
 
-                if ((verdict == RULE_DENIED) != deny || (verdict == RULE_UNMATCHED) != (rule == NULL) ||
+                if ((deny && verdict != RULE_DENIED) || (verdict == RULE_UNMATCHED) != (rule == NULL) ||
                     (rule && rule_check(rule)))
                         abort();
         }

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 
 import job  # noqa: E402
 from job import HOME, MODULES, Done  # noqa: E402
-from upstreams import HOSTS, Upstreams, make_key  # noqa: E402
+from upstreams import HOSTS, Upstreams, make_aws_key, make_key  # noqa: E402
 
 CLIENTS = os.path.join(HERE, "clients")
 PYTHON_MODULES = os.path.join(job.BUILD, "python")
@@ -42,6 +42,7 @@ HTTP_CLIENTS = {
 SECRETS = {
     "echo": (ECHO, (), ("ECHO_KEY",)),
     "odd": (ECHO, (), ("ODD_KEY",)),
+    "aws": ("sts.us-east-1.amazonaws.com", ("s3.us-east-1.amazonaws.com",), ("AWS_ACCESS_KEY_ID",)),
     "openai": ("api.openai.com", (), ("OPENAI_API_KEY",)),
     "anthropic": ("api.anthropic.com", (), ("ANTHROPIC_API_KEY",)),
     "brave": ("api.search.brave.com", (), ("BRAVE_API_KEY",)),
@@ -120,6 +121,17 @@ env       = ODD_KEY
 allow     = * echo.example.test /**
 addresses = 127.0.0.0/8
 
+[profile aws]
+secret    = aws
+deliver   = proxy
+slot      = sigv4
+env       = AWS_ACCESS_KEY_ID
+set       = AWS_SECRET_ACCESS_KEY=none-of-it-is-used
+set       = AWS_DEFAULT_REGION=us-east-1
+allow     = POST sts.us-east-1.amazonaws.com /
+allow     = GET,PUT s3.us-east-1.amazonaws.com /bucket/**
+addresses = 127.0.0.0/8
+
 [profile openai]
 secret    = openai
 preset    = openai
@@ -179,7 +191,7 @@ deliver      = proxy
 addresses    = 127.0.0.0/8
 """
 
-DIRECT_CA = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+DIRECT_CA = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
 
 class Case(job.Case):
@@ -195,8 +207,9 @@ class Case(job.Case):
         cls.addClassCleanup(cls.upstreams.stop)
         permissions = {"contents": "write", "issues": "write", "metadata": "read"}
         narrow = {"api.github.com": {"permissions": permissions, "repositories": ["hello"]}}
-        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items() if name != "odd"}
+        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items() if name not in ("aws", "odd")}
         cls.keys["odd"] = cls.upstreams.new_key(ECHO, "odd", value=make_key() + ODD_CHARACTERS + make_key())
+        cls.keys["aws"] = cls.upstreams.new_key(SECRETS["aws"][0], value=make_aws_key())
 
     def setUp(self):
         self.mark = len(self.upstreams.requests())
@@ -228,6 +241,8 @@ class Case(job.Case):
             secret = SAME.get(one, one)
             names = SECRETS[secret][2] if secret != "echo" or one in ("echo", "strict") else (one.upper() + "_KEY",)
             variables.update({name: self.keys[secret] for name in names})
+            if one == "aws":
+                variables.update(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), self.keys["aws"].split(":")))
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
     def run_client(self, command, profile, stdin="", options=()):

@@ -74,6 +74,25 @@ def canonical(path):
     return "/" + "/".join(out)
 
 
+def folded(path):
+    """What lenient servers make of it: decoded, in small letters, without a slash at the end."""
+    for _ in range(3):
+        path = re.sub("%(?!2[aA]|00)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), path)
+    path = "".join(char.lower() if char < "\x80" else char for char in path)
+    return path.rstrip("/") or "/"
+
+
+def readings(path):
+    """All the paths that a request's one may be to a server, for rules that deny."""
+    bare = folded(re.sub(";[^/]*", "", folded(path)))
+    return {folded(path), bare, re.sub(r"(?<=[^/])\.(json|xml)$", "", bare)}
+
+
+def expression(path):
+    return re.compile("".join({"*": "/[^/]+", "**": "(/.*)?"}.get(segment, "/" + re.escape(segment))
+                              for segment in path[1:].split("/")), re.DOTALL)
+
+
 class Rule:
     """None of it walks a path: one expression for the path, sets for the rest."""
 
@@ -84,14 +103,19 @@ class Rule:
         name, _, port = host.partition(":")
         self.port = int(port or 443)
         self.host = re.compile("[^.]+" + re.escape(name[1:]) if name.startswith("*.") else re.escape(name))
-        expression = ""
-        for segment in path[1:].split("/"):
-            expression += {"*": "/[^/]+", "**": "(/.*)?"}.get(segment, "/" + re.escape(segment))
-        self.path = re.compile(expression)
+        self.path = expression(path)
+        self.folded = expression(folded(path))
 
     def matches(self, method, host, port, path):
+        return self.applies(method, host, port) and bool(self.path.fullmatch(path))
+
+    def denies(self, method, host, port, path):
+        return self.applies(method, host, port) and \
+            any(self.folded.fullmatch(reading) for reading in readings(path))
+
+    def applies(self, method, host, port):
         return (self.methods is None or method in self.methods) and port == self.port and \
-            bool(self.host.fullmatch(host)) and bool(self.path.fullmatch(path))
+            bool(self.host.fullmatch(host))
 
 
 def is_rule(text):
@@ -113,10 +137,14 @@ def is_rule(text):
 
 
 def model(allow, deny, method, host, port, path):
-    for verdict, rules in (("denied", deny), ("allowed", allow)):
-        for rule in rules:
-            if rule.matches(method, host, port, path):
-                return f"{verdict} {rule.text}"
+    for rule in deny:
+        if rule.matches(method, host, port, path):
+            return f"denied {rule.text}"
+    if any(rule.denies(method, host, port, path) for rule in deny):
+        return "denied loosely"
+    for rule in allow:
+        if rule.matches(method, host, port, path):
+            return f"allowed {rule.text}"
     return "unmatched -"
 
 
@@ -164,6 +192,11 @@ def near(rng, rule):
             segments.append(rng.choice(SEGMENTS) if segment == "*" else segment)
     if segments and rng.random() < 0.15:
         segments[rng.randrange(len(segments))] = rng.choice(SEGMENTS + ODD)
+    if segments and rng.random() < 0.2:
+        at = rng.randrange(len(segments))
+        segments[at] = rng.choice([str.upper, str.swapcase, lambda text: text + ";v=1", lambda text: text + ".json",
+                                   lambda text: text.replace("a", "%2561"), lambda text: text + ".XML",
+                                   lambda text: text.replace("%", "%25")])(segments[at])
     return method, host, "/" + "/".join(segments) + ("/" if rng.random() < 0.1 else "")
 
 
@@ -205,7 +238,8 @@ def main():
                           timeout=60)
     got = done.stdout.splitlines()
     asked = [line for line in lines if line != "E"]
-    wrong = [(line, want, have) for line, want, have in zip(asked, answers, got) if want != have]
+    wrong = [(line, want, have) for line, want, have in zip(asked, answers, got)
+             if want != have and not (want == "denied loosely" and have.startswith("denied "))]
     counts = {word: sum(answer.split()[0] == word for answer in answers)
               for word in ("rule", "bad", "allowed", "denied", "unmatched", "refused")}
     print("1..2")
@@ -215,6 +249,7 @@ def main():
         print(f"# {line!r}: {have!r} and not {want!r}")
     # A generator that reaches only one kind of answer proves nothing about the others.
     spread = all(count > 200 for count in counts.values())
+    spread = spread and answers.count("denied loosely") > 100
     print(f"{'' if spread else 'not '}ok 2 - every kind of answer is among them: {counts}")
     return not (same and spread)
 
