@@ -34,7 +34,8 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-mcpcred() { "$build/client-lib/cli/mcpcred" --runtime "$here/run" "$@"; }
+# Where the broker is gone, no installed one is to be started in its place.
+mcpcred() { "$build/client-lib/cli/mcpcred" --runtime "$here/run" --broker "$here/none" "$@"; }
 indent() { sed 's/^/    /'; }
 
 step "2. Upstreams: stand-ins of the APIs of OpenAI and GitHub, over HTTPS, on this machine"
@@ -130,8 +131,8 @@ ask "OpenAI, the models, as before" "$OPENAI_API_KEY" $openai/models
 echo done
 EOF
 mkfifo "$here/from"
-"$build/client-lib/cli/mcpcred" --runtime "$here/run" exec openai,triage --env SANDBOX="$sandbox" \
-        $sandbox ${sandbox:+--ro "$here/child.sh"} -- sh "$here/child.sh" </dev/null >"$here/from" &
+"$build/client-lib/cli/mcpcred" --runtime "$here/run" --broker "$here/none" exec openai,triage \
+        --env SANDBOX="$sandbox" $sandbox ${sandbox:+--ro "$here/child.sh"} -- sh "$here/child.sh" </dev/null >"$here/from" &
 session=$!
 exec 9<"$here/from"
 show_until() { # PATTERN: what it is for, is in $line then

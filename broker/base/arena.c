@@ -19,6 +19,7 @@ struct Arena {
         size_t n_blocks;
         size_t n_used;
         size_t hint; /* below it no block is free */
+        size_t n_touched; /* from it on no block was ever given out, nor its page asked of the kernel */
         bool *used;  /* one entry a block; holds nothing secret */
 };
 
@@ -59,7 +60,8 @@ static int map_blocks(uint8_t *at, size_t size)
         }
         if (madvise(at, size, MADV_DONTDUMP) < 0 || madvise(at, size, MADV_DONTFORK) < 0)
                 return error_errno();
-        memset(at, 0, size); /* faults every page in now, where a failure can still be reported */
+        /* That it may be locked is settled here. The pages come, zeroed, when they are used: each costs all
+         * processors an interrupt, as it leaves the kernel's map. */
         return 0;
 }
 
@@ -96,7 +98,7 @@ Arena *arena_free(Arena *arena)
         if (!arena)
                 return NULL;
         if (arena->blocks)
-                sodium_memzero(arena->blocks, arena->n_blocks * BLOCK_SIZE);
+                sodium_memzero(arena->blocks, arena->n_touched * BLOCK_SIZE);
         if (arena->mapping)
                 (void)munmap(arena->mapping, arena->mapping_size);
         free(arena->used);
@@ -123,6 +125,7 @@ int arena_alloc(Arena *arena, size_t size, void **ret)
                 arena->n_used += want;
                 if (arena->hint == i + 1 - want)
                         arena->hint = i + 1;
+                arena->n_touched = MAX(arena->n_touched, i + 1);
                 *ret = arena->blocks + (i + 1 - want) * BLOCK_SIZE;
                 return 0;
         }

@@ -18,7 +18,8 @@ enum {
         ARENA_E_UNLOCKED, /* the kernel refused to lock the pages: raise RLIMIT_MEMLOCK */
 };
 
-/* Maps and locks `size` bytes, rounded up to pages. Returns ARENA_E_UNLOCKED or -errno. */
+/* Maps and locks `size` bytes, rounded up to pages; those of memfd_secret(2) take memory when they are first used.
+ * Returns ARENA_E_UNLOCKED or -errno. */
 int arena_new(Arena **ret, size_t size) NODISCARD NONNULL(1);
 /* Wipes and unmaps everything. No Secret of this arena may be used any more. */
 Arena *arena_free(Arena *arena);

@@ -192,8 +192,9 @@ static int take_final(Lane *lane, const HttpHead *head)
         else if (r == 0)
                 r = send_response(lane, &response.response);
         if (r == 0 && is_active(lane)) {
-                if (lane->upload != UPLOAD_NONE)
-                        lane->upload = UPLOAD_DISCARD; /* it knows enough, and so do we */
+                /* A refusal knows enough, and so do we. Anything else may be what came so far, on its way back. */
+                if (lane->upload != UPLOAD_NONE && head->status >= 300)
+                        lane->upload = UPLOAD_DISCARD;
                 r = begin_body(lane, head, &response);
         }
         response_head_deinit(&response);

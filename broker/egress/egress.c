@@ -152,7 +152,11 @@ static int cut(EgressProcess *process, Request *request)
         if (tenant->grant && tenant->grant->idle)
                 idle_pool_sever(tenant->grant->idle);
         LIST_FOREACH(node, &tenant->lanes)
+                lane_sever_upstream(container_of(node, Lane, link));
+        LIST_FOREACH(node, &tenant->lanes) {
+                exchange_tell_revoked(container_of(node, Lane, link));
                 lane_sever(container_of(node, Lane, link));
+        }
         LIST_FOREACH(node, &tenant->lanes)
                 if (container_of(node, Lane, link)->grant)
                         grant_withdraw(container_of(node, Lane, link)->grant);

@@ -379,6 +379,20 @@ int exchange_fail(Lane *lane, const Refusal *refusal)
         return send_last(lane, LANE_FRAME_FAILURE);
 }
 
+void exchange_tell_revoked(Lane *lane)
+{
+        const EgressFailure failure = {
+                .status = revoked.status,
+                .reason = revoked.reason,
+                .message = revoked.message,
+        };
+
+        /* A session that does not read sees the lane close, which says less and does the same. */
+        if (lane->busy && lane->fd >= 0 && lane->download <= DOWNLOAD_HEAD && lane->pending.size == 0 &&
+            lane_send(lane->fd, LANE_FRAME_FAILURE, &failure) != 0)
+                return;
+}
+
 int exchange_timed_out(Lane *lane)
 {
         if (!lane->busy || lane->upload == UPLOAD_DISCARD || lane->download == DOWNLOAD_DONE) {

@@ -51,10 +51,15 @@ int lane_open(Tenant *tenant, int fd)
         return r;
 }
 
-void lane_sever(Lane *lane)
+void lane_sever_upstream(Lane *lane)
 {
         if (lane->connection)
                 connection_sever(lane->connection);
+}
+
+void lane_sever(Lane *lane)
+{
+        lane_sever_upstream(lane);
         buf_deinit(&lane->out);
         buf_deinit(&lane->whole);
         lane->has_form = false;

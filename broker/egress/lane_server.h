@@ -86,6 +86,8 @@ int lane_open(Tenant *tenant, int fd) NODISCARD NONNULL(1);
 void lane_close(Lane *lane) NONNULL(1);
 /* First half of closing: no byte leaves any more, and no credential is here. */
 void lane_sever(Lane *lane) NONNULL(1);
+/* The half of it that matters first: nothing goes to the upstream any more, and nothing comes. */
+void lane_sever_upstream(Lane *lane) NONNULL(1);
 /* Whether frames are to be read. */
 int lane_update(Lane *lane) NODISCARD NONNULL(1);
 /* Sends bytes of a body, or keeps them in `pending`. The lane may be closed by then: LANE_E_CLOSED. */
@@ -114,6 +116,8 @@ int exchange_count_body(Lane *lane, size_t size) NODISCARD NONNULL(1);
 /* `error` is an InjectError. */
 int exchange_refuse_injection(Lane *lane, int error) NODISCARD NONNULL(1);
 int exchange_fail(Lane *lane, const Refusal *refusal) NODISCARD NONNULL(1, 2);
+/* The session hears why its lane is about to be closed, where there is room for it. */
+void exchange_tell_revoked(Lane *lane) NONNULL(1);
 /* Tells the vault of something. */
 int exchange_report(Lane *lane, ReportKind kind, const char *reason) NODISCARD NONNULL(1, 3);
 /* The upstream closed, or never answered: once more where that is safe. */

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * The certificates that an upstream's must lead to, read and parsed once, before the process is
+ * The certificates that an upstream's must lead to, read once, before the process is
  * confined: libcurl would read them again for each connection, 15 ms each, and here all share one store.
  */
 #include "base/error.h"

@@ -4,9 +4,9 @@
 #include <sys/socket.h>
 
 /*
- * Speaks with one upstream for one operation: out to the network, through libcurl, whose resolver
- * is a thread that may load name service modules. Writes no file, reads those of the resolver and
- * the certificates.
+ * Speaks with the upstreams of one profile for as long as it has sessions: out to the network,
+ * through libcurl, whose resolver is a thread that may load name service modules. Writes no file,
+ * reads those of the resolver; the certificates are read before.
  */
 static const HardenCall calls[] = {
         ALLOW(socketpair),
@@ -28,8 +28,9 @@ static const HardenCall calls[] = {
 };
 
 /*
- * Single files of /etc, since the rest of it is nobody's business here. Such a rule is lost when
- * the file is replaced, but this process lives for one operation.
+ * Single files of /etc. Such a rule is lost when the file is replaced by rename(), and this process
+ * lives for days; so main.c adds the directories of those that are replaced (resolver_paths.h),
+ * wherever that gives nothing away.
  */
 static const HardenPath paths[] = {
         { .path = "/etc/resolv.conf", .optional = true }, /* wherever it points */
@@ -41,13 +42,7 @@ static const HardenPath paths[] = {
         { .path = "/etc/protocols", .optional = true },
         { .path = "/etc/ld.so.cache", .optional = true },
         { .path = "/etc/ssl/openssl.cnf", .optional = true },
-        { .path = "/etc/ssl/certs", .optional = true },
-        { .path = "/etc/pki/tls", .optional = true },
-        { .path = "/etc/pki/ca-trust", .optional = true },
         { .path = "/etc/crypto-policies", .optional = true },
-        { .path = "/usr/share/ca-certificates", .optional = true },
-        { .path = "/usr/local/share/ca-certificates", .optional = true },
-        { .path = "/usr/share/pki", .optional = true },
         { .path = "/usr/share/crypto-policies", .optional = true },
         { .path = "/usr/lib", .optional = true }, /* name service and OpenSSL modules */
         { .path = "/usr/lib64", .optional = true },
@@ -65,5 +60,5 @@ const HardenProfile harden_profile_egress = {
         .threads = true,
         .loads_code = true,
         .network = true,
-        .max_files = 8192,
+        .max_files = 8192, /* an edge a session; two for each request, and idle connections */
 };

@@ -24,7 +24,7 @@ void client_die(Client *client)
 
 Step client_fail(Client *client, int r)
 {
-        role_log(&client->session->role, LOG_LEVEL_WARNING, "a client's connection is closed: %s", strerror(-r));
+        report_note(client->session, "a client's connection is closed: %s", strerror(-r));
         client_die(client);
         return STEP_ON;
 }
@@ -34,15 +34,15 @@ static Client *client_free(Client *client)
         SessionProcess *session = client->session;
 
         admissions_leave(&session->admissions, &client->admission);
-        list_remove(&client->waiter.link);
-        client->exchange = exchange_free(client->exchange);
+        exchange_end(client, false);
         client->source = source_free(client->source);
         client->timer = timer_free(client->timer);
         client->kick = timer_free(client->kick);
         stream_deinit(&client->stream);
         buf_deinit(&client->in);
         list_remove(&client->link);
-        session->n_clients--;
+        if (--session->n_clients == 0)
+                session_rest(session);
         free(client);
         return NULL;
 }

@@ -119,6 +119,8 @@ Step exchange_queue(Client *client) NONNULL(1);
 Step exchange_run(Client *client) NONNULL(1);
 /* Refuses, ending the exchange; the connection goes on where the framing leaves no doubt. */
 Step exchange_refuse(Client *client, int code) NONNULL(1);
+/* Lets go of the exchange, if there is one, and of its lane; `clean` as way_give_back() has it. */
+void exchange_end(Client *client, bool clean) NONNULL(1);
 /* Whether bytes of the client's are wanted now. */
 bool exchange_reads(const Client *client) NONNULL(1);
 /* What is to be waited for on the lane. */

@@ -206,6 +206,16 @@ int way_await(SessionProcess *session, const Grant *grant, WayWaiter *waiter)
         return 0;
 }
 
+void way_leave(SessionProcess *session, const Grant *grant, WayWaiter *waiter)
+{
+        Egress *egress = find(session, grant->profile);
+
+        if (!list_empty(&waiter->link))
+                list_remove(&waiter->link);
+        else if (egress)
+                wake_waiters(egress, 1);
+}
+
 /* ---- the edge ---- */
 
 static Way *first_held(const Egress *egress)

@@ -54,3 +54,5 @@ Way *way_give_back(Way *way, bool clean);
 int way_watch(Way *way, uint32_t events) NODISCARD NONNULL(1);
 /* Waits for a lane, or for the egress to come. */
 int way_await(SessionProcess *session, const Grant *grant, WayWaiter *waiter) NODISCARD NONNULL(1, 2, 3);
+/* Does not wait any more; if its turn had come, that goes to the next. */
+void way_leave(SessionProcess *session, const Grant *grant, WayWaiter *waiter) NONNULL(1, 2, 3);

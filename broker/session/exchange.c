@@ -14,25 +14,20 @@
 
 static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-Exchange *exchange_free(Exchange *exchange)
+void exchange_end(Client *client, bool clean)
 {
+        Exchange *exchange = take_ptr(client->exchange);
+
         if (!exchange)
-                return NULL;
-        way_give_back(exchange->way, false);
+                return;
+        if (exchange->way)
+                way_give_back(exchange->way, clean);
+        else if (exchange->grant)
+                way_leave(client->session, exchange->grant, &client->waiter);
         pool_deinit(&exchange->pool);
         buf_deinit(&exchange->form_body);
         grants_unref(exchange->grants);
         free(exchange);
-        return NULL;
-}
-
-static void end(Client *client, bool clean)
-{
-        Exchange *exchange = take_ptr(client->exchange);
-
-        list_remove(&client->waiter.link);
-        exchange->way = way_give_back(exchange->way, clean);
-        exchange_free(exchange);
 }
 
 /* Where the request has been read whole and nothing is behind it, the next one is sure to be one. */
@@ -57,7 +52,7 @@ static Step refuse(Client *client, const Refusal *refusal, bool clean)
                 return STEP_ON;
         }
         step = client_refuse(client, refusal, &exchange->request, keeps, head_request);
-        end(client, clean);
+        exchange_end(client, clean);
         return step;
 }
 
@@ -466,9 +461,9 @@ static Step finish(Client *client, Exchange *exchange)
         bool keeps = !exchange->upgraded && !exchange->frame.closes && may_go_on(client, exchange);
 
         if (exchange->pipelined)
-                role_log(&client->session->role, LOG_LEVEL_INFO,
-                         "a client sent a request before the response to the one before: closed behind the first");
-        end(client, exchange->upload_done && !exchange->upgraded);
+                report_note(client->session,
+                            "a client sent a request before the response to the one before: closed behind the first");
+        exchange_end(client, exchange->upload_done && !exchange->upgraded);
         client->state = keeps ? CLIENT_HEAD : CLIENT_DRAIN;
         return STEP_ON;
 }

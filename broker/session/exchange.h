@@ -33,6 +33,3 @@ typedef struct Exchange {
         bool begun;      /* and the client has some of it */
         bool download_done, upgraded;
 } Exchange;
-
-/* Gives the lane up, unless it was given back. */
-Exchange *exchange_free(Exchange *exchange);

@@ -80,7 +80,7 @@ static Step refuse_handshake(Client *client, int code)
         client->stream.tls = tls_free(client->stream.tls);
         client->state = CLIENT_DRAIN;
         if (report_refusal(client->session, &refusal, &request) < 0)
-                role_log(&client->session->role, LOG_LEVEL_WARNING, "a refusal could not be reported");
+                report_note(client->session, "a refusal could not be reported");
         return STEP_ON;
 }
 

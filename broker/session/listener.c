@@ -149,7 +149,7 @@ static void take(Listener *listener, int fd)
                 return;
         }
         if (client_new(session, fd, listener->service) < 0)
-                role_log(&session->role, LOG_LEVEL_WARNING, "no room for a client's connection");
+                report_note(session, "no room for a client's connection");
 }
 
 static int on_connections(void *userdata, UNUSED uint32_t events)

@@ -2,9 +2,10 @@
 #include "wire/json.h"
 #include <stdio.h>
 
-/* Tokens on their way, one reply at a time: two full frames, and what calls present of MCPCRED_SESSION. The
- * handles of sixteen grants and the leaf's key are little beside them. */
-#define ARENA_SIZE (384U * 1024U)
+/* Tokens on their way, one reply at a time and of SECRET_MAX at most, once more as much for what else comes
+ * with them, and what calls present of MCPCRED_SESSION. The handles of sixteen grants and the leaf's key are
+ * little beside that; and all of it is locked, in each session's process. */
+#define ARENA_SIZE (160U * 1024U)
 
 static int prepare(UNUSED RoleProcess *role, UNUSED void *userdata)
 {

@@ -1,6 +1,7 @@
 #include "session/report.h"
 #include "session/session.h"
 #include "wire/field.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,12 +85,32 @@ int report_refusal(SessionProcess *session, const Refusal *refusal, const Egress
         return channel_notify(session->vault, SESSION_VAULT_REPORT, &report);
 }
 
+void report_note(SessionProcess *session, const char *format, ...)
+{
+        Reporter *reporter = &session->reporter;
+        uint64_t now = clock_boot(loop_clock(session->role.loop));
+        char line[256];
+        va_list args;
+
+        if (now >= reporter->minute) {
+                reporter->minute = now + 60 * USEC_PER_SEC;
+                reporter->n_notes = 0;
+        }
+        if (++reporter->n_notes > NOTES_PER_MINUTE)
+                return;
+        va_start(args, format);
+        (void)vsnprintf(line, sizeof(line), format, args);
+        va_end(args);
+        role_log(&session->role, LOG_LEVEL_INFO, "%s%s", line,
+                 reporter->n_notes == NOTES_PER_MINUTE ? " (what follows goes unlogged for a minute)" : "");
+}
+
 int report_misuse(SessionProcess *session, Slice token, const char *host, const char *place)
 {
         SessionMisuseNotice notice = { .host = host, .place = place };
         int r;
 
-        role_log(&session->role, LOG_LEVEL_WARNING, "a handle that is not this session's was used");
+        report_note(session, "a handle that is not this session's was used");
         if (!may_send(session, REPORT_MISUSE))
                 return 0; /* one is evidence enough */
         r = secret_from_bytes(&notice.handle, session->role.arena, token);

@@ -6,12 +6,15 @@
 #include "session/listener.h"
 #include "session/serve.h"
 #include "wire/varlink.h"
+#include <malloc.h>
 #include <stdio.h>
 
 /* A sandbox's processes; well within RLIMIT_NOFILE of the profile. */
 #define CONNECTIONS_MAX 128U
 /* An upstream may have to be asked. */
 #define TOKEN_TIMEOUT (30U * USEC_PER_SEC)
+/* Long enough that one request behind another does not pay for it. */
+#define REST_USEC (2U * USEC_PER_SEC)
 
 static const char *admit(void *userdata, const VarlinkPeer *peer)
 {
@@ -69,6 +72,18 @@ static int on_call(void *userdata, VarlinkRequest *request)
         }
 }
 
+static int on_rest(void *userdata)
+{
+        SessionProcess *session = userdata;
+
+        if (session->n_clients > 0)
+                return 0;
+        free(session->frame);
+        session->frame = NULL;
+        (void)malloc_trim(0);
+        return 0;
+}
+
 int session_start(RoleProcess *role, void *userdata)
 {
         SessionProcess *session = userdata;
@@ -95,7 +110,17 @@ int session_start(RoleProcess *role, void *userdata)
                 r = configure_init(session);
         if (r == 0)
                 r = reporter_init(session);
+        if (r == 0)
+                r = timer_new(&session->rest, role->loop, on_rest, session);
+        if (r == 0)
+                session_rest(session); /* of what the confinement took */
         return r < 0 ? r : varlink_server_new(&session->server, &config);
+}
+
+void session_rest(SessionProcess *session)
+{
+        if (session->rest)
+                timer_arm_after(session->rest, REST_USEC);
 }
 
 uint8_t *session_frame(SessionProcess *session)
@@ -113,6 +138,7 @@ void session_stop(UNUSED RoleProcess *role, void *userdata)
         client_free_all(session);
         egress_free_all(session);
         configure_deinit(session);
+        session->rest = timer_free(session->rest);
         reporter_deinit(session);
         session->vault = channel_free(session->vault);
         session->server = varlink_server_free(session->server);

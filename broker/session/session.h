@@ -36,11 +36,14 @@ struct SessionProcess {
         Admissions admissions;
         Reporter reporter;
         uint8_t *frame; /* LANE_FRAME_MAX bytes, for whoever receives one; NULL until then */
+        Timer *rest;    /* gives memory back when nobody has been here for a moment */
 };
 
 /* For RoleConfig: `userdata` is the SessionProcess. */
 int session_start(RoleProcess *role, void *userdata) NODISCARD;
 int session_handle(void *userdata, Channel *channel, Request *request) NODISCARD;
 void session_stop(RoleProcess *role, void *userdata);
+/* The last client has gone: sessions are many, and most of them do nothing most of the time. */
+void session_rest(SessionProcess *session) NONNULL(1);
 /* The buffer for one frame; NULL: no memory. */
 uint8_t *session_frame(SessionProcess *session) NONNULL(1);

@@ -6,7 +6,6 @@
 #else
 #include <mbedtls/config.h>
 #endif
-#include <mbedtls/error.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/ssl_ticket.h>

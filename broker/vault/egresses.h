@@ -45,7 +45,8 @@ bool egresses_hold(const Egresses *egresses, const char *session, const char *pr
 bool egresses_joined(const Egresses *egresses, const char *session, const char *profile, uint64_t join)
         NONNULL(1, 2, 3);
 /*
- * Has each egress that has something of this session (with `profile` only that one) forget it, all at once. One
+ * Has each egress that has something of this session forget it, all at once; with `profile` only that one, and the
+ * session may be granted something there again, else it is over. One
  * that does not answer in time is killed. What is still being granted to the session is dropped. `done` is
  * called when that is over, from within where there is nothing to do.
  */

@@ -28,7 +28,7 @@ static void check_hosts(const ConfigProfile *profile, const SecretRecord *secret
 static void check_delivery(const ConfigProfile *profile, const SecretRecord *secret, const ProviderInfo *info,
                            Failure *failure)
 {
-        if (grant_is_by_proxy(profile)) {
+        if (policy_leaves(profile)) {
                 if (profile->egress)
                         check_hosts(profile, secret, info, failure);
                 else

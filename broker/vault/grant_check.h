@@ -9,8 +9,3 @@
  */
 bool grant_check(Vault *vault, const ConfigProfile *profile, Pool *pool, SecretRecord *ret, Failure *failure)
         NONNULL(1, 2, 3, 4, 5);
-/* Does the profile's credential stay in the broker, and a handle stand for it? */
-static inline bool grant_is_by_proxy(const ConfigProfile *profile)
-{
-        return profile->deliver == DELIVER_PROXY || profile->deliver == DELIVER_ENDPOINT;
-}

@@ -13,7 +13,7 @@ static const OpenSessionRequest *body_of(const OpenOp *op)
 /* Borrowed from the policy and the request; mint and rows copy what they keep. */
 static GrantRecord record_of(const ConfigProfile *profile, Scope *scope)
 {
-        bool by_proxy = grant_is_by_proxy(profile);
+        bool by_proxy = policy_leaves(profile);
 
         return (GrantRecord){
                 .profile = profile->name,

@@ -293,6 +293,14 @@ int try_socketpair(UNUSED const Target *target)
         return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 }
 
+/* What a session's process makes for each exchange with an egress. */
+int try_lane(UNUSED const Target *target)
+{
+        int pair[2];
+
+        return result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
+}
+
 static int connect_unix(int fd, const char *name, size_t size)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };

@@ -34,6 +34,7 @@ int try_socket_netlink(const Target *target);
 int try_socket_packet(const Target *target);
 int try_socket_vsock(const Target *target);
 int try_socketpair(const Target *target);
+int try_lane(const Target *target);
 int try_connect_bus(const Target *target);
 int try_connect_bus_inherited(const Target *target);
 int try_connect_abstract_inherited(const Target *target);

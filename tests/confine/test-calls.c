@@ -64,6 +64,8 @@ static const Case cases[] = {
         { "gsvkpe", "socket-vsock-killed", try_socket_vsock, KILLED, LAYERS_ALL, 0 },
         { "gsvk", "socketpair-killed", try_socketpair, KILLED, LAYERS_ALL, 0 },
         { "pe", "socketpair-works", try_socketpair, 0, LAYERS_ALL, 0 },
+        { "gvk", "lane-killed", try_lane, KILLED, LAYERS_ALL, 0 },
+        { "spe", "lane-works", try_lane, 0, LAYERS_ALL, 0 },
         { "gsv", "session-bus-killed", try_connect_bus, KILLED, LAYERS_ALL, 0 },
         { "pe", "session-bus-denied", try_connect_bus, EACCES, LAYERS_ALL, 0 },
         { "k", "session-bus-works", try_connect_bus, 0, LAYERS_ALL, 0 },

@@ -16,7 +16,7 @@ from vendors import reflection  # noqa: F401
 
 HOSTS = (
     "api.github.com", "github.com", "api.openai.com", "api.anthropic.com", "api.search.brave.com", "api.notion.com",
-    "echo.example.test", "other.example.test",
+    "sts.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com", "echo.example.test", "other.example.test",
 )
 # What keys look like, in pieces, since none may look like one in the sources.
 PREFIXES = {
@@ -30,6 +30,12 @@ PREFIXES = {
 def make_key(host="", size=60):
     letters = string.ascii_letters + string.digits
     return PREFIXES.get(host, "") + "".join(secrets.choice(letters) for _ in range(size))
+
+
+def make_aws_key():
+    """Identifier and secret, as they are stored."""
+    letters = string.ascii_uppercase + string.digits
+    return "AK" + "IA" + "".join(secrets.choice(letters) for _ in range(16)) + ":" + make_key(size=40)
 
 
 class Upstreams(standin.Standin):

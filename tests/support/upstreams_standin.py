@@ -12,9 +12,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import github_standin  # noqa: E402
 from ghapi import admin, state  # noqa: E402
-from vendors import anthropic, brave, echo, githost, notion, openai, server  # noqa: E402
+from vendors import anthropic, aws, brave, echo, githost, notion, openai, server  # noqa: E402
 
-VENDORS = (openai.OpenAI, anthropic.Anthropic, brave.Brave, notion.Notion, echo.Echo)
+VENDORS = (openai.OpenAI, anthropic.Anthropic, brave.Brave, notion.Notion, aws.AWS, echo.Echo)
 NAMES = ("localhost", "127.0.0.1", "api.github.com", *githost.GitHost.hosts, *(host for vendor in VENDORS for host in vendor.hosts))
 
 

@@ -132,14 +132,21 @@ class Open(Proxy):
         self.assertEqual(environment["HTTPS_PROXY"], "http://127.0.0.1:3128")
         self.assertEqual(environment["SSL_CERT_FILE"], reply["ca"])
         self.assertEqual(reply["ca"], directory + "/ca.pem")
-        self.assertEqual(reply["ca_bundle"], directory + "/ca-bundle.pem")
+        self.assertIsNone(reply.get("ca_bundle"))
+        self.assertEqual(sorted(os.listdir(directory)), ["broker.sock", "ca.pem", "proxy.sock"])
         self.assertEqual(reply["proxy_socket"], directory + "/proxy.sock")
         self.assertEqual(reply["hosts"], ["localhost"])
         self.assertEqual(self.github.count("mint"), 0)
-        with open(reply["ca"], encoding="ascii") as ca, open(reply["ca_bundle"], encoding="ascii") as bundle:
-            self.assertTrue(bundle.read().startswith(ca.read().strip()))
         kinds = [row["state"] for row in broker.leases(session=session.id)]
         self.assertEqual(kinds, ["live", "live"])
+
+    def test_child_that_is_not_sandboxed_trusts_the_hosts_roots_too(self):
+        session = self.ready().open("gh", proxy="127.0.0.1:3128")
+        reply = session.reply
+        self.assertEqual(reply["ca_bundle"], reply["directory"] + "/ca-bundle.pem")
+        self.assertEqual(session.environment["SSL_CERT_FILE"], reply["ca_bundle"])
+        with open(reply["ca"], encoding="ascii") as ca, open(reply["ca_bundle"], encoding="ascii") as bundle:
+            self.assertTrue(bundle.read().startswith(ca.read().strip()))
 
     def test_endpoint_needs_an_address(self):
         broker = self.ready()

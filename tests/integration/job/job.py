@@ -156,14 +156,17 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.broker = self.log = None
+        self.set_up_broker(self.addCleanup)
+
+    def set_up_broker(self, cleanup):
         for directory in (RUNTIME, STATE, CONFIG):
             shutil.rmtree(directory, ignore_errors=True)
         CONFIG.mkdir(parents=True, mode=0o700)
         (CONFIG / "mcpcred.conf").write_text(self.configuration.format(store=self.store, ca=self.github.ca))
         if self.store == "secret-service":
             keyring = Keyring()
-            self.addCleanup(keyring.close)
-        self.addCleanup(self.stop_broker)
+            cleanup(keyring.close)
+        cleanup(self.stop_broker)
         self.start_broker()
         self.unlock(create=True)
         self.add_secrets()

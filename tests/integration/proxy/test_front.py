@@ -230,15 +230,19 @@ class Front(unittest.TestCase):
         self.assertEqual(self.tunnel().ask("POST", "/upload", HOST, body=b"y" * size).status, 200)
         self.assertEqual(self.play.body()["size"], size)
 
+    def resident(self):
+        """KiB of the session's process."""
+        with open(f"/proc/{self.play.pid}/status", encoding="ascii") as file:
+            return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+
     def test_slow_reader_stops_the_upstream(self):
         client = self.tunnel()
         size = 50_000_000
+        before = self.resident()
         client.send(f"GET /big/{size} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
         self.play.request()
         client.head()
-        with open(f"/proc/{self.play.pid}/status", encoding="ascii") as file:
-            resident = int(next(line for line in file if line.startswith("VmRSS")).split()[1])
-        self.assertLess(resident, 20_000)
+        self.assertLess(self.resident(), before + 10_000)
         self.assertEqual(len(client.exactly(size)), size)
 
     def test_events_are_not_delayed(self):
@@ -302,8 +306,14 @@ class Front(unittest.TestCase):
         self.assertNotIn(b"0\r\n\r\n", client.rest())
 
     def test_truncated_response_is_none(self):
-        response = self.tunnel().ask("GET", "/truncate", HOST)
-        self.assertEqual((response.status, response.reason), (502, "egress-gone"))
+        """A clear refusal, or an end where more was promised if some of it was on its way already."""
+        client = self.tunnel()
+        client.send(f"GET /truncate HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")
+        data = client.rest()
+        if data.startswith(b"HTTP/1.1 200"):
+            self.assertLess(len(data.split(b"\r\n\r\n", 1)[1]), 100)
+        else:
+            self.assertIn(b"x-mcpcred-reason: egress-gone", data)
 
     def test_response_that_breaks_off_is_not_ended(self):
         client = self.tunnel()

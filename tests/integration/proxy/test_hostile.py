@@ -198,6 +198,30 @@ class Hostile(unittest.TestCase):
                 sock.close()
         self.still_serves()
 
+    def test_the_log_cannot_be_filled(self):
+        two = f"GET / HTTP/1.1\r\n{H}\r\n" * 2
+        for _ in range(50):
+            with self.play.direct(HOST) as client:
+                client.send(two)
+                client.rest()
+        self.assertLess(len(self.play.seen("log ")), 40)
+
+    def test_who_gives_up_waiting_leaves_the_turn_to_the_next(self):
+        host = "key.example.test"  # two lanes
+        clients = [self.play.direct(host) for _ in range(8)]
+        for client in clients:
+            client.send(f"GET /hold HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        self.play.request()
+        self.play.request()
+        for client in clients[2:7]:
+            client.close()
+        for client in clients[:2]:
+            client.close()
+        self.play.request()
+        self.play.tell("end key")
+        self.assertEqual(clients[7].response().body, b"held")
+        clients[7].close()
+
     def test_two_hundred_streams_at_once(self):
         clients = []
         try:

@@ -5,7 +5,7 @@
 #   install-python.sh DIR
 set -eu
 
-packages="requests==2.34.2 httpx==0.28.1 openai==3.57.0 anthropic==2.14.0"
+packages="requests==2.34.2 httpx==0.28.1 openai==3.57.0 anthropic==2.14.0 boto3==1.44.8"
 
 [ $# -eq 1 ] || { echo "usage: install-python.sh DIR" >&2; exit 2; }
 dir=$(realpath -m -- "$1")

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 
 import job  # noqa: E402
 from job import HOME, MODULES, Done  # noqa: E402
-from upstreams import HOSTS, Upstreams, make_key  # noqa: E402
+from upstreams import HOSTS, Upstreams, make_aws_key, make_key  # noqa: E402
 
 CLIENTS = os.path.join(HERE, "clients")
 PYTHON_MODULES = os.path.join(job.BUILD, "python")
@@ -42,6 +42,7 @@ HTTP_CLIENTS = {
 SECRETS = {
     "echo": (ECHO, (), ("ECHO_KEY",)),
     "odd": (ECHO, (), ("ODD_KEY",)),
+    "aws": ("sts.us-east-1.amazonaws.com", ("s3.us-east-1.amazonaws.com",), ("AWS_ACCESS_KEY_ID",)),
     "openai": ("api.openai.com", (), ("OPENAI_API_KEY",)),
     "anthropic": ("api.anthropic.com", (), ("ANTHROPIC_API_KEY",)),
     "brave": ("api.search.brave.com", (), ("BRAVE_API_KEY",)),
@@ -120,6 +121,17 @@ env       = ODD_KEY
 allow     = * echo.example.test /**
 addresses = 127.0.0.0/8
 
+[profile aws]
+secret    = aws
+deliver   = proxy
+slot      = sigv4
+env       = AWS_ACCESS_KEY_ID
+set       = AWS_SECRET_ACCESS_KEY=none-of-it-is-used
+set       = AWS_DEFAULT_REGION=us-east-1
+allow     = POST sts.us-east-1.amazonaws.com /
+allow     = GET,PUT s3.us-east-1.amazonaws.com /bucket/**
+addresses = 127.0.0.0/8
+
 [profile openai]
 secret    = openai
 preset    = openai
@@ -179,13 +191,14 @@ deliver      = proxy
 addresses    = 127.0.0.0/8
 """
 
-DIRECT_CA = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+DIRECT_CA = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
 
 class Case(job.Case):
-    """A broker with a secret for each upstream, which a test's clients never see."""
+    """A broker with a secret for each upstream, which a test's clients never see; one for all tests of a class."""
 
     configuration = CONFIGURATION
+    started = None  # by the test that came first
 
     @classmethod
     def setUpClass(cls):
@@ -194,13 +207,21 @@ class Case(job.Case):
         cls.addClassCleanup(cls.upstreams.stop)
         permissions = {"contents": "write", "issues": "write", "metadata": "read"}
         narrow = {"api.github.com": {"permissions": permissions, "repositories": ["hello"]}}
-        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items() if name != "odd"}
+        cls.keys = {name: cls.upstreams.new_key(host, **narrow.get(host, {})) for name, (host, *_) in SECRETS.items() if name not in ("aws", "odd")}
         cls.keys["odd"] = cls.upstreams.new_key(ECHO, "odd", value=make_key() + ODD_CHARACTERS + make_key())
+        cls.keys["aws"] = cls.upstreams.new_key(SECRETS["aws"][0], value=make_aws_key())
 
     def setUp(self):
         self.mark = len(self.upstreams.requests())
-        if not DIRECT:
-            super().setUp()
+        if DIRECT:
+            return
+        cls = type(self)
+        if cls.started is None:
+            self.broker = self.log = None
+            self.set_up_broker(cls.addClassCleanup)
+            cls.started = self
+        self.broker, self.log = cls.started.broker, cls.started.log
+        self.audit_mark = self.audit_lines()[-1]["sequence"]
 
     def add_secrets(self):
         for name, (host, more, _) in SECRETS.items():
@@ -220,6 +241,8 @@ class Case(job.Case):
             secret = SAME.get(one, one)
             names = SECRETS[secret][2] if secret != "echo" or one in ("echo", "strict") else (one.upper() + "_KEY",)
             variables.update({name: self.keys[secret] for name in names})
+            if one == "aws":
+                variables.update(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), self.keys["aws"].split(":")))
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
     def run_client(self, command, profile, stdin="", options=()):
@@ -253,8 +276,12 @@ class Case(job.Case):
         if reason is not None:
             self.assertIn(answer["headers"]["x-mcpcred-reason"], reason if isinstance(reason, tuple) else (reason,), answer)
 
-    def audit(self, lines=1000):
+    def audit_lines(self, lines=1000):
         return [json.loads(line) for line in self.good("audit", "tail", "--lines", lines, "--json").splitlines()]
+
+    def audit(self):
+        """Lines of this test."""
+        return [line for line in self.audit_lines() if line["sequence"] > self.audit_mark]
 
 
 def bearer(name="ECHO_KEY"):

@@ -73,6 +73,10 @@ class Upstream(Case):
         self.assertIn(early.get("status", 413), (413, 502), early)
         self.assertEqual(after["status"], 200)
 
+    def test_a_response_while_the_request_goes_on(self):
+        done = self.run_client(["/usr/bin/python3", CLIENTS + "/duplex.py", BASE + "/duplex", "20"], "echo")
+        self.assertEqual(done.out, "whole\n")
+
     def test_expectations(self):
         ask = [
             {"url": f"{BASE}/continue?kind={kind}", "method": "POST", "body": "four", "headers": {**bearer(), "Expect": "100-continue"}}
@@ -105,8 +109,12 @@ class Upstream(Case):
 class Isolation(Case):
     """What happens to one session's processes is its own affair."""
 
+    def setUp(self):
+        super().setUp()
+        wait_until(lambda: not self.workers("session"), "a session of an earlier test goes on")
+
     def stream(self, label):
-        command = ["/usr/bin/python3", CLIENTS + "/streams.py", "1", "1", "2"]
+        command = ["/usr/bin/python3", CLIENTS + "/streams.py", "1", "1", "0", "2"]
         child = subprocess.Popen(self.command(command, "echo", ["--label", label]), stdout=subprocess.PIPE, text=True)
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.wait)

@@ -10,15 +10,16 @@ from harness import wait_until
 from job import RUNTIME
 from varlink import Client
 
-STREAMS = 200
+DOWNLOADS, UPLOADS, SOCKETS = 90, 70, 40
+STREAMS = DOWNLOADS + UPLOADS + SOCKETS
 SAMPLES = 6
 TICKS = 3
 
 
 class Revoke(Case):
-    def start(self, downloads, uploads, profile="echo"):
-        command = ["/usr/bin/python3", CLIENTS + "/streams.py", str(downloads), str(uploads), str(TICKS)]
-        child = subprocess.Popen(self.command(command, profile), stdout=subprocess.PIPE, text=True)
+    def start(self):
+        command = ["/usr/bin/python3", CLIENTS + "/streams.py", *map(str, (DOWNLOADS, UPLOADS, SOCKETS, TICKS))]
+        child = subprocess.Popen(self.command(command, "echo"), stdout=subprocess.PIPE, text=True)
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
@@ -26,11 +27,11 @@ class Revoke(Case):
         return child
 
     def records(self):
-        return [item for item in self.arrived() if item["endpoint"] in ("echo.stream", "echo.upload")]
+        return [item for item in self.arrived() if item["endpoint"] in ("echo.stream", "echo.upload", "echo.websocket")]
 
     @unittest.skipUnless(DIRECT, "for the stand-ins alone")
     def test_streams_of_the_stand_ins(self):
-        child = self.start(STREAMS // 2, STREAMS // 2)
+        child = self.start()
         self.assertEqual(len(self.records()), STREAMS)
         child.terminate()
 
@@ -43,7 +44,7 @@ class Revoke(Case):
 
     def sample(self, client, sample):
         self.mark = len(self.upstreams.requests())
-        child = self.start(STREAMS // 2, STREAMS // 2)
+        child = self.start()
         [row] = [line for line in self.sessions() if line["state"] == "live"]
         # Another moment of the streams' interval with each sample.
         arrived = sum(item["sent"] for item in self.records())
@@ -57,6 +58,7 @@ class Revoke(Case):
         self.assertEqual(len(records), STREAMS)
         for item in records:
             self.assertEqual(item["key"], "test")
+            self.assertTrue(item["last_received"] or item["endpoint"] == "echo.stream", item)
             if item["last_received"] is not None:
                 self.assertLess(item["last_received"], replied, "the upstream got a byte after the reply")
         wait_until(lambda: {item["phase"] for item in self.records()} == {"abandoned"}, "a connection stays open")

@@ -81,6 +81,14 @@ class Ways(Case):
     def test_base_url_of_anthropic(self):
         self.sdk("anthropic", "anthropic-url")
 
+    def test_aws(self):
+        """Signed anew, as boto3 signs with a secret that is none."""
+        said = json.loads(self.run_client([PYTHON, CLIENTS + "/sdk_boto3.py"], "aws").out)
+        self.assertEqual(said["account"], "123456789012")
+        self.assertEqual(said["objects"], [True] * 4)
+        self.assertEqual(said["other"], "NoSuchKey" if DIRECT else "403")
+        self.assert_clean()
+
     def test_websocket(self):
         said = json.loads(self.run_client(["/usr/bin/python3", CLIENTS + "/websocket.py", "ECHO_KEY"], "echo").out)
         self.assertEqual(said, {"status": "101", "echoed": [True] * 4})

@@ -21,7 +21,7 @@ GET  /cookie                      Set-Cookie
 GET  /status?code=N               an empty answer of that status
 GET  /trailers, /hints, /big-head?size=N, /slow?piece=N&interval=MS, /inflate?size=N
 GET  /stream?interval=MS&count=N  an event stream; count=0: until the client leaves
-GET  /websocket                   RFC 6455, echoes each message
+GET  /websocket                   RFC 6455, echoes each message; timed=1 as above
 """
 
 import hashlib

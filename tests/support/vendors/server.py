@@ -93,10 +93,21 @@ class Exchange:
         seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
         return seconds + nanoseconds / 1e9
 
-    def _some(self, size):
+    def _time(self):
         arrived = self._arrival() if self.timed else None
         if arrived is not None:
             self.record["last_received"] = arrived
+
+    def receive(self):
+        """What is there, past the request's own body."""
+        self._time()
+        data = self.connection.connection.recv(PIECE)
+        if not data:
+            raise ConnectionResetError("the client left")
+        return self.note(data)
+
+    def _some(self, size):
+        self._time()
         data = self.connection.rfile.read1(min(size, PIECE))
         if not data:
             raise ConnectionResetError("the client left in the middle of its body")

@@ -12,22 +12,29 @@ def _accept(key):
     return base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
 
 
-def _read(reader, size):
-    data = reader.read(size)
-    if len(data) < size:
-        raise ConnectionResetError("the client left")
-    return data
+class _Reader:
+    """Exact reads. Nobody sends before the answer to the handshake, so nothing is in the request's buffer."""
+
+    def __init__(self, exchange):
+        self._exchange = exchange
+        self._data = b""
+
+    def read(self, size):
+        while len(self._data) < size:
+            self._data += self._exchange.receive()
+        data, self._data = self._data[:size], self._data[size:]
+        return data
 
 
 def _frame(reader):
-    first, second = _read(reader, 2)
+    first, second = reader.read(2)
     size = second & 0x7F
     if size == 126:
-        (size,) = struct.unpack("!H", _read(reader, 2))
+        (size,) = struct.unpack("!H", reader.read(2))
     if size == 127 or not second & 0x80:
         raise ValueError("too large, or not masked")
-    mask = _read(reader, 4)
-    data = _read(reader, size)
+    mask = reader.read(4)
+    data = reader.read(size)
     return first & 0x0F, bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
 
 
@@ -43,9 +50,10 @@ def serve(exchange):
         return
     exchange.head(101, {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": _accept(key)})
     exchange.close()
+    exchange.timed = bool(exchange.flag("timed"))
+    reader = _Reader(exchange)
     while True:
-        opcode, data = _frame(exchange.connection.rfile)
-        exchange.note(data)
+        opcode, data = _frame(reader)
         if opcode == PING:
             _send(exchange, PONG, data)
         else:

@@ -164,6 +164,8 @@ START_TEST(header)
         case_init(&c, "/", NULL);
         add_header(&c, "authorization", "Key %s", token.text);
         expect(&c, SLOT_HEADER, "Authorization", "Key ", &token, "Key \x01");
+        case_init(&c, "/", NULL);
+        add_header(&c, "authorization", "Key %s", token.text);
         expect_none(&c, SLOT_HEADER, "Authorization", "key ");
         expect_none(&c, SLOT_HEADER, NULL, NULL);
 }

@@ -480,14 +480,85 @@ START_TEST(grant_that_is_under_way_is_cut_behind_it)
         edge_run(&edge);
         processes[0].answers_cuts = true;
         cut(SESSION_A, NULL);
+        ck_assert_uint_eq(n_cut_done, 1); /* it was not connected, so nobody has to wait */
         edge_run(&edge);
         ck_assert_str_eq(processes[0].order, "GC");
-        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert(!egresses_hold(egresses, SESSION_A, "p"));
         ck_assert_int_eq(request_reply(processes[0].grants[--processes[0].n_grants], &reply, NULL, 0), 0);
         edge_run(&edge);
         ck_assert_uint_eq(result.done, 1);
         ck_assert_int_eq(result.fault, FAULT_REVOKED);
         ck_assert_uint_eq(n_joined, 0);
+}
+END_TEST
+
+/* The answer to a cut is not one for what was granted after it. */
+START_TEST(grant_behind_a_cut_has_to_be_cut_too)
+{
+        Empty reply = { 0 };
+        Result result;
+
+        grant_now("p", SESSION_A);
+        processes[0].answers_cuts = false;
+        cut(SESSION_A, NULL);
+        grant("p", SESSION_A, "another", 0, &result);
+        edge_run(&edge);
+        ck_assert_int_eq(result.fault, FAULT_NONE);
+        ck_assert_int_eq(request_reply(processes[0].cuts[--processes[0].n_cuts], &reply, NULL, 0), 0);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert(egresses_hold(egresses, SESSION_A, "p"));
+        cut(SESSION_A, NULL);
+        edge_run(&edge);
+        ck_assert_str_eq(processes[0].order, "GCGC");
+        ck_assert_int_eq(request_reply(processes[0].cuts[--processes[0].n_cuts], &reply, NULL, 0), 0);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 2);
+        ck_assert(!egresses_hold(egresses, SESSION_A, "p"));
+}
+END_TEST
+
+/* The session's process is connected from before, and sends with what it is given anew. */
+START_TEST(replaced_grant_is_waited_for_when_it_is_cut)
+{
+        Empty reply = { 0 };
+        Result result;
+
+        grant_now("p", SESSION_A);
+        cut(SESSION_A, "p");
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert(!egresses_hold(egresses, SESSION_A, "p"));
+        grant("p", SESSION_A, "another", 0, &result);
+        edge_run(&edge);
+        ck_assert_int_eq(result.fault, FAULT_NONE);
+        ck_assert(egresses_joined(egresses, SESSION_A, "p", 1));
+        processes[0].answers_cuts = false;
+        cut(SESSION_A, NULL);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert_int_eq(request_reply(processes[0].cuts[--processes[0].n_cuts], &reply, NULL, 0), 0);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 2);
+        cut(SESSION_A, NULL);
+        ck_assert_uint_eq(n_cut_done, 3);
+        ck_assert_str_eq(processes[0].order, "GCGC");
+}
+END_TEST
+
+START_TEST(what_was_cut_before_need_not_be_cut_again)
+{
+        grant_now("p", SESSION_A);
+        cut(SESSION_A, "p");
+        edge_run(&edge);
+        cut(SESSION_A, NULL);
+        ck_assert_uint_eq(n_cut_done, 2);
+        edge_run(&edge);
+        ck_assert_str_eq(processes[0].order, "GC");
+        /* Nobody is left there, so it is idle. */
+        for (int i = 0; i < 11; i++)
+                edge_pass(&edge, 30 * USEC_PER_SEC);
+        ck_assert_uint_eq(n_stopped, 1);
 }
 END_TEST
 
@@ -636,6 +707,9 @@ int main(void)
         tcase_add_test(tests, process_that_dies_is_started_anew_after_a_pause);
         tcase_add_test(tests, grant_that_is_cut_while_the_process_starts_is_never_sent);
         tcase_add_test(tests, grant_that_is_under_way_is_cut_behind_it);
+        tcase_add_test(tests, grant_behind_a_cut_has_to_be_cut_too);
+        tcase_add_test(tests, replaced_grant_is_waited_for_when_it_is_cut);
+        tcase_add_test(tests, what_was_cut_before_need_not_be_cut_again);
         tcase_add_test(tests, process_that_does_not_take_a_grant_is_killed);
         tcase_add_test(tests, process_can_speak_of_its_own_sessions_alone);
         tcase_add_test(tests, process_that_nobody_uses_is_stopped_after_a_while);

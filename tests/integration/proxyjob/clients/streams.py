@@ -1,12 +1,14 @@
-"""Opens many connections with a response that does not end, or a request that does not, and tells when the last byte came.
+"""Opens many connections on which something goes on without an end, and tells when the last byte came.
 
-usage: streams.py DOWNLOADS UPLOADS TICKS
+usage: streams.py DOWNLOADS UPLOADS SOCKETS TICKS
 
-Standard library alone; TLS as any client does it. Prints "open" when TICKS events of each download have come
-and TICKS pieces of each upload have gone, goes on until all have ended, and prints one line of JSON. A byte's
-time is the kernel's, of when it arrived (SO_TIMESTAMPNS), and not of when this process came to read it.
+Standard library alone; TLS as any client does it. SOCKETS are WebSockets, of which each message comes back.
+Prints "open" when TICKS events of each download and messages of each WebSocket have come and TICKS pieces of
+each upload have gone, goes on until all have ended, and prints one line of JSON. A byte's time is the kernel's,
+of when it arrived (SO_TIMESTAMPNS), and not of when this process came to read it.
 """
 
+import base64
 import json
 import os
 import re
@@ -18,15 +20,24 @@ import sys
 import time
 
 HOST = "echo.example.test"
-DOWNLOADS, UPLOADS, TICKS = map(int, sys.argv[1:4])
+DOWNLOADS, UPLOADS, SOCKETS, TICKS = map(int, sys.argv[1:5])
 INTERVAL = 0.05
 SO_TIMESTAMPNS = 35
 PIECE = 65536
+DOWNLOAD = ("GET", f"/stream?interval={int(INTERVAL * 1000)}", [])
+UPLOAD = ("POST", "/upload?timed=1", ["Transfer-Encoding: chunked"])
+UPGRADE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+UPGRADE.append("Sec-WebSocket-Key: " + base64.b64encode(bytes(16)).decode())
+SOCKET = ("GET", "/websocket?timed=1", UPGRADE)
+# What each sends at a tick: a chunk, or a message under a mask of zeros.
+SENT = {UPLOAD[1]: b"4\r\ntick\r\n", SOCKET[1]: b"\x81\x84\0\0\0\0tick"}
 
 
 class Stream:
-    def __init__(self, context, upload):
-        self.upload = upload
+    def __init__(self, context, kind):
+        method, path, more = kind
+        self.sent = SENT.get(path)
+        self.upload = kind is UPLOAD
         self.ticks = 0
         self.arrived = 0.0
         self.head = b""
@@ -37,10 +48,7 @@ class Stream:
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=HOST)
         self.handshake()
         self.socket.settimeout(0)
-        method, path = ("POST", "/upload?timed=1") if upload else ("GET", f"/stream?interval={int(INTERVAL * 1000)}")
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {os.environ['ECHO_KEY']}"]
-        if upload:
-            lines.append("Transfer-Encoding: chunked")
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {os.environ['ECHO_KEY']}", *more]
         self.write(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def handshake(self):
@@ -72,9 +80,10 @@ class Stream:
             self.ended = True
 
     def tick(self):
-        if self.upload and not self.ended:
-            self.write(b"4\r\ntick\r\n")
-            self.ticks += 1
+        # A WebSocket's messages begin behind the answer to its handshake.
+        if self.sent and not self.ended and (self.upload or self.head):
+            self.write(self.sent)
+            self.ticks += self.upload
 
     def read(self):
         """What is there; application data alone counts as received."""
@@ -109,7 +118,7 @@ def reason(head):
 
 def main():
     context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
-    streams = [Stream(context, number < UPLOADS) for number in range(DOWNLOADS + UPLOADS)]
+    streams = [Stream(context, kind) for kind in [UPLOAD] * UPLOADS + [SOCKET] * SOCKETS + [DOWNLOAD] * DOWNLOADS]
     selector = selectors.DefaultSelector()
     for stream in streams:
         selector.register(stream.socket, selectors.EVENT_READ, stream)
@@ -126,7 +135,8 @@ def main():
         if not said and all(stream.ticks >= TICKS for stream in streams):
             said = True
             print("open", flush=True)
-    reasons = {reason(stream.head) for stream in streams if stream.upload or b" 200 " not in stream.head}
+    good = (b"HTTP/1.1 200 ", b"HTTP/1.1 101 ")
+    reasons = {reason(stream.head) for stream in streams if stream.upload or not stream.head.startswith(good)}
     print(json.dumps({"last": max(stream.arrived for stream in streams), "answers": sorted(reasons - {""})}), flush=True)
 
 
