@@ -14,6 +14,12 @@
 #define BREAK_MAX 4U
 /* What is copied into the window at a time: it stays in the processor's cache, and a stream stays small. */
 #define WINDOW_STEP (16U * 1024U)
+/* Zero bytes between two characters: of UTF-16 and UTF-32, whichever way round. */
+#define ZEROS_MAX 3U
+/* So many characters may tell by the time it takes whether they agree: candidates for these are looked up
+ * in a table anyhow. Of all that follow, up to AGREE_MAX, each is looked at whatever the ones before were. */
+#define LEAD      2U
+#define AGREE_MAX 96U
 /* Places where a byte can be read both as itself and as the begin of an escape, one within another. */
 #define FORKS_MAX 16U
 
@@ -35,6 +41,7 @@ typedef struct Needle {
         size_t skip;   /* of Base64: bits of the secret that are in the character before */
         bool before;   /* there is a character before that has some of its bits, */
         bool after;    /* or behind it */
+        bool forks;    /* the secret has characters that begin an escape: it may be read in two ways */
 } Needle;
 
 struct Scrub {
@@ -224,6 +231,16 @@ static size_t line_break(const uint8_t *at, size_t left)
         return n;
 }
 
+/* How many bytes between two characters are none. */
+static size_t gap(Form form, const uint8_t *at, size_t left)
+{
+        size_t n = 0;
+
+        while (n < ZEROS_MAX && n < left && at[n] == 0)
+                n++;
+        return n > 0 || form == FORM_PLAIN ? n : line_break(at, left);
+}
+
 /* ---- a needle beside the text ---- */
 
 typedef struct Point {
@@ -254,9 +271,9 @@ static unsigned step(const Needle *needle, Slice text, Point *point, Point *fork
                 *point = (Point){ point->character + 1, point->at + n };
                 return 1;
         }
-        if (needle->form == FORM_PLAIN || point->character == 0)
+        if (point->character == 0)
                 return 0;
-        n = line_break(at, left);
+        n = gap(needle->form, at, left);
         if (n == 0 || n == left)
                 return 0;
         *point = (Point){ point->character, point->at + n };
@@ -269,7 +286,7 @@ static unsigned step(const Needle *needle, Slice text, Point *point, Point *fork
  * percent sign of the secret could be both, each way is tried. A secret that consists of little else could
  * make that many: then it is taken for a match, all of it.
  */
-static size_t match(const Needle *needle, Slice text)
+static size_t match_forking(const Needle *needle, Slice text)
 {
         Point forks[FORKS_MAX], point = { 0, 0 };
         size_t n_forks = 0, budget = 8 * needle->length + 64;
@@ -288,6 +305,46 @@ static size_t match(const Needle *needle, Slice text)
                         point = forks[--n_forks];
         }
         return point.at;
+}
+
+/* The character at `at`, escaped or not; how many bytes it is. */
+static size_t read_character(const uint8_t *at, size_t left, uint8_t *ret)
+{
+        size_t n = unescape(at, left, ret);
+
+        if (n == 0)
+                *ret = *at;
+        return MAX(n, 1U);
+}
+
+/*
+ * The same where no character of the secret begins an escape: then the text alone says how it is to be
+ * read. How long this takes is a matter of the text and not of how far it agrees: who can have a long
+ * response made of his guesses could otherwise tell from the time how many characters of them are right,
+ * and find the secret one by one.
+ */
+static size_t match(const Needle *needle, Slice text)
+{
+        size_t at = 0;
+        unsigned wrong = 0;
+
+        if (needle->forks)
+                return match_forking(needle, text);
+        for (size_t i = 0; i < needle->length; i++) {
+                uint8_t got;
+
+                if (i > 0 && at < text.size)
+                        at += gap(needle->form, text.data + at, text.size - at);
+                if (at >= text.size)
+                        return 0;
+                at += read_character(text.data + at, text.size - at, &got);
+                if (got < ' ' || got > '~')
+                        return 0; /* no secret has it, whichever it is */
+                wrong |= !is_same(needle->form, needle_at(needle, i), got);
+                if (wrong && (i < LEAD || i >= AGREE_MAX))
+                        return 0;
+        }
+        return wrong ? 0 : at;
 }
 
 /* The longest match at `at`; and where it begins and ends with the characters of Base64 that have only
@@ -366,6 +423,7 @@ static void add_plain(Scrub *scrub, const Needle *needle, uint8_t c)
                         add_pair(scrub, c, (uint8_t)next);
         for (size_t i = 0; i < sizeof(begins); i++)
                 add_pair(scrub, c, (uint8_t)begins[i]);
+        add_pair(scrub, c, 0);
         for (size_t i = 0; needle->form != FORM_PLAIN && i < sizeof(breaks); i++)
                 add_pair(scrub, c, (uint8_t)breaks[i]);
 }
@@ -377,6 +435,8 @@ static void add_needle(Scrub *scrub, Slice secret, Form form)
         size_t bits = 8 * secret.size;
 
         *needle = (Needle){ .secret = secret, .form = form, .length = secret.size };
+        for (size_t i = 0; form == FORM_PLAIN && i < secret.size; i++)
+                needle->forks = needle->forks || strchr("%\\&", secret.data[i]);
         if (form == FORM_HEX)
                 needle->length = 2 * secret.size;
         if (form_is_base64(form)) {

@@ -8,8 +8,11 @@
  *     breaks of MIME between its characters, also where JSON writes them "\n";
  *   - in hex, both cases;
  *   - and in each of these any subset of its characters percent-encoded, escaped as in JSON or JavaScript
- *     (\u00XX, \xXX, \/, \", \\), or as in HTML (&#NN; &#xHH; &name;), mixed at will. Of a form that would be
- *     longer than scrub_hold() nothing is promised: only hex with every digit escaped is that long.
+ *     (\u00XX, \xXX, \/, \", \\), or as in HTML (&#NN; &#xHH; &name;), mixed at will;
+ *   - and, without such escapes, in UTF-16 or UTF-32.
+ *
+ * Of a form that would be longer than scrub_hold() nothing is promised: only hex with every digit escaped is
+ * that long.
  *
  * It does not decompress (inflate.h comes before it), nor undo two layers of escapes, encryption or hashes.
  *
@@ -28,8 +31,9 @@
  * A secret of less than SCRUB_SECRET_MIN bytes is refused: it is found in innocent text, and what is masked
  * then tells it.
  *
- * Costs about 1 ns a byte where nothing is found, and time does depend on how far bytes agree; the start
- * of a match has to agree in two bytes of a known form before more than a table is looked at.
+ * Costs about 1 ns a byte where nothing is found; the start of a match has to agree in two bytes of a known
+ * form before more than a table is looked at. From then on the time does not depend on how far bytes agree
+ * (but with a secret that has one of "%\&" in it): that would be the same oracle again.
  */
 #include "base/buf.h"
 #include "base/secret.h"
