@@ -373,7 +373,9 @@ static int run_once(Lane *lane, bool *ret_drained)
         int r;
 
         *ret_drained = lane->upstream_ended || lane->upstream_broke;
-        if (!*ret_drained)
+        /* What was kept because the session did not read comes first, or it would grow with each burst. A head that
+         * is not whole yet is shorter. */
+        if (!*ret_drained && lane->in.size < HTTP_HEAD_MAX)
                 size = read_burst(lane, ret_drained);
         r = size > 0 || lane->in.size > 0 || lane->decoder.done ? take_new(lane, slice(lane->process->frame, size)) : 0;
         if (r == 0 && is_active(lane))
