@@ -7,8 +7,12 @@
 #define BURST_SIZE LANE_FRAME_MAX
 /* A record that is shorter comes alone, as a rule, and may be all there is to the response. */
 #define SHORT_READ 8192U
+/* What has come and was not taken yet: no more is read on top of it. Larger than any head. */
+#define AHEAD_MAX (2U * BURST_SIZE)
 /* Compressed bytes that are undone before what came of them is sent: at most 1032 times as much. */
-#define INFLATE_STEP 1024U
+#define INFLATE_STEP 256U
+/* What comes of them before others get their turn. */
+#define INFLATED_MAX (512U * 1024U)
 /* "100 Continue", "103 Early Hints": more is an upstream that plays. */
 #define INFORMATIONAL_MAX 16U
 
@@ -23,6 +27,12 @@ static const Refusal reflected = { 502, "scrub", "The response had the credentia
 static bool is_blocked(const Lane *lane)
 {
         return lane->pending.size > 0;
+}
+
+/* It has had its turn; what has come waits in `in`. */
+static bool is_tired(const Lane *lane)
+{
+        return lane->inflated >= INFLATED_MAX;
 }
 
 static bool is_active(const Lane *lane)
@@ -87,6 +97,7 @@ static int inflate(Lane *lane, Slice bytes)
                 buf_clear(decoded);
                 r = inflate_feed(lane->inflate, bytes, &used, decoded);
                 bytes = slice(bytes.data + used, bytes.size - used);
+                lane->inflated += decoded->size;
                 if (r > 0)
                         return exchange_fail(lane, &undecodable);
                 if (r == 0)
@@ -257,7 +268,7 @@ static int take(Lane *lane, Slice bytes, size_t *ret_used)
         size_t all = bytes.size;
         int r = 0;
 
-        while (r == 0 && is_active(lane) && !is_blocked(lane) && bytes.size > 0) {
+        while (r == 0 && is_active(lane) && !is_blocked(lane) && !is_tired(lane) && bytes.size > 0) {
                 size_t used = 0;
 
                 if (lane->download == DOWNLOAD_HEAD) {
@@ -373,14 +384,13 @@ static int run_once(Lane *lane, bool *ret_drained)
         int r;
 
         *ret_drained = lane->upstream_ended || lane->upstream_broke;
-        /* What was kept because the session did not read comes first, or it would grow with each burst. A head that
-         * is not whole yet is shorter. */
-        if (!*ret_drained && lane->in.size < HTTP_HEAD_MAX)
+        if (!*ret_drained && lane->in.size <= AHEAD_MAX)
                 size = read_burst(lane, ret_drained);
         r = size > 0 || lane->in.size > 0 || lane->decoder.done ? take_new(lane, slice(lane->process->frame, size)) : 0;
         if (r == 0 && is_active(lane))
                 note_progress(lane);
-        if (r == 0 && is_active(lane) && !is_blocked(lane) && (lane->upstream_ended || lane->upstream_broke))
+        if (r == 0 && is_active(lane) && !is_blocked(lane) && !is_tired(lane) &&
+            (lane->upstream_ended || lane->upstream_broke))
                 r = upstream_end(lane);
         return r;
 }
@@ -390,8 +400,11 @@ int download_run(Lane *lane)
         bool drained = false;
         int r = 0;
 
-        for (unsigned i = 0; r == 0 && is_active(lane) && lane->connected && !is_blocked(lane) && !drained; i++) {
-                if (i == BURSTS_MAX) {
+        lane->inflated = 0;
+        for (unsigned i = 0; r == 0 && is_active(lane) && lane->connected && !is_blocked(lane); i++) {
+                if (drained && !is_tired(lane))
+                        break;
+                if (i == BURSTS_MAX || is_tired(lane)) {
                         lane_run_later(lane);
                         break;
                 }

@@ -71,6 +71,7 @@ typedef struct Lane {
         Buf in;             /* from the upstream, not looked at yet */
         HttpDecoder decoder;
         Inflate *inflate;
+        size_t inflated;    /* bytes, in this turn */
         ScrubStream *scrub;
         Buf pending;        /* to the session, which does not read */
         bool end_pending;
