@@ -209,6 +209,12 @@ static int take_upgrade(Lane *lane, const HttpHead *head)
         if (!lane->request.upgrade || !http_name_is(head->upgrade, "websocket"))
                 return exchange_fail(lane, &malformed);
         r = response_head_init(&response, head, lane->grant, false);
+        if (r == 0)
+                r = tell_of_head(lane, head, &response);
+        if (r == 0 && response.scrubbed && lane->grant->policy->scrub == SCRUB_STRICT) {
+                response_head_deinit(&response);
+                return exchange_fail(lane, &reflected);
+        }
         response.response.upgraded = true;
         response.response.body = BODY_STREAM;
         lane->close_lane = true;

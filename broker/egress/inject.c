@@ -51,6 +51,7 @@ int inject_check_credential(SlotKind slot, Slice credential)
         switch (slot) {
         case SLOT_BEARER:
         case SLOT_AUTHORIZATION:
+        case SLOT_KEY:
                 return memchr(credential.data, ' ', credential.size) ? INJECT_E_CREDENTIAL : 0;
         case SLOT_SIGV4:
                 return sigv4_parse_credential(credential, &parsed) ? INJECT_E_CREDENTIAL : 0;
@@ -329,9 +330,8 @@ static int write_prefixed(Buf *out, Slice text, const char *prefix, Slice creden
         return r ? r : buf_append(out, credential.data, credential.size);
 }
 
-static int inject_header(const InjectInput *input, Slice credential, Injection *ret)
+static int inject_header(const InjectInput *input, const EgressPolicy *policy, Slice credential, Injection *ret)
 {
-        const EgressPolicy *policy = input->policy;
         const HeaderField *header = NULL;
         Slice value;
         int r;
@@ -355,6 +355,20 @@ static int inject_header(const InjectInput *input, Slice credential, Injection *
                 return INJECT_E_TOO_LONG;
         set_value(ret, input->request, header, buf_slice(&ret->bytes));
         return 0;
+}
+
+/* There is one marker: where it is not in the one header, it is in the other. */
+static int inject_key(const InjectInput *input, Slice credential, Injection *ret)
+{
+        EgressPolicy policy = *input->policy;
+        int r;
+
+        policy.slot = SLOT_HEADER;
+        r = inject_header(input, &policy, credential, ret);
+        if (r != INJECT_E_PLACE)
+                return r;
+        policy.slot = SLOT_BEARER;
+        return inject_header(input, &policy, credential, ret);
 }
 
 /* ---- slots in the target ---- */
@@ -565,7 +579,9 @@ static int inject_marker(const InjectInput *input, Injection *ret)
         case SLOT_BASIC:
         case SLOT_AUTHORIZATION:
         case SLOT_HEADER:
-                return inject_header(input, credential, ret);
+                return inject_header(input, input->policy, credential, ret);
+        case SLOT_KEY:
+                return inject_key(input, credential, ret);
         case SLOT_QUERY:
                 return inject_query(input, credential, ret);
         case SLOT_PATH:
@@ -580,7 +596,8 @@ static int inject_marker(const InjectInput *input, Injection *ret)
 /* Is what the slot needs to be known there? */
 static bool is_policy_whole(const EgressPolicy *policy)
 {
-        bool named = policy->slot == SLOT_HEADER || policy->slot == SLOT_QUERY || policy->slot == SLOT_FORM;
+        bool named = policy->slot == SLOT_HEADER || policy->slot == SLOT_KEY || policy->slot == SLOT_QUERY ||
+                     policy->slot == SLOT_FORM;
 
         return policy->slot < _SLOT_KIND_N && (!named || policy->slot_name);
 }

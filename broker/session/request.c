@@ -319,7 +319,7 @@ int request_admit_loopback(const HttpHead *head, const Grants *grants, Pool *poo
         *ret_foreign = SLICE_NULL;
         *ret_owes = false;
         (void)http_find(head, "Origin", &n);
-        if (n > 0)
+        if (n > 0) /* two of them are one that somebody reads */
                 return REFUSAL_ORIGIN;
         /* Another form's Host is compared with its target. */
         if (head->form == HTTP_TARGET_ORIGIN && !is_loopback_name(head->host))

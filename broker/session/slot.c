@@ -390,6 +390,15 @@ static int find_query(const SlotSpec *spec, const EgressRequest *request, Pool *
         return mark(pool, slice_text(request->query), hit->token, &hit->marked);
 }
 
+/* A handle in the other place as well is a stray one. */
+static int find_key(const SlotSpec *spec, const EgressRequest *request, Pool *pool, SlotHit *hit)
+{
+        const SlotSpec header = { .kind = SLOT_HEADER, .name = spec->name }, bearer = { .kind = SLOT_BEARER };
+        int r = spec->name ? find_header(&header, spec->name, request, pool, hit) : SLOT_E_NONE;
+
+        return r == SLOT_E_NONE ? find_header(&bearer, "authorization", request, pool, hit) : r;
+}
+
 int slot_find(const SlotSpec *spec, const EgressRequest *request, Pool *pool, SlotHit *ret)
 {
         switch (spec->kind) {
@@ -400,6 +409,8 @@ int slot_find(const SlotSpec *spec, const EgressRequest *request, Pool *pool, Sl
                 return find_header(spec, "authorization", request, pool, ret);
         case SLOT_HEADER:
                 return spec->name ? find_header(spec, spec->name, request, pool, ret) : SLOT_E_NONE;
+        case SLOT_KEY:
+                return find_key(spec, request, pool, ret);
         case SLOT_QUERY:
                 return find_query(spec, request, pool, ret);
         case SLOT_PATH:

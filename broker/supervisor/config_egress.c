@@ -126,13 +126,13 @@ static const char *set_slot(ConfigBuilder *builder, const char *value)
                 policy->slot = kind;
                 if (kind == SLOT_HEADER)
                         return set_header_slot(builder, rest);
-                if (kind == SLOT_QUERY || kind == SLOT_FORM)
+                if (kind == SLOT_QUERY || kind == SLOT_FORM || kind == SLOT_KEY)
                         return set_named_slot(builder, rest);
                 if (kind == SLOT_PATH)
                         return set_path_slot(builder, rest);
                 return *rest ? "takes nothing behind it" : NULL;
         }
-        return "is bearer, basic, authorization, header NAME [PREFIX], query NAME, path [PREFIX], form NAME or sigv4";
+        return "is bearer, basic, authorization, header NAME [PREFIX], key NAME, query NAME, path [PREFIX], form NAME or sigv4";
 }
 
 /* ---- limits ---- */

@@ -16,6 +16,7 @@ typedef enum SlotKind {
         SLOT_BASIC,         /* Authorization: Basic base64(user ":" H); or base64(H ":") */
         SLOT_AUTHORIZATION, /* either of the two */
         SLOT_HEADER,        /* a header of the name `name`, behind the text `prefix` if there is one */
+        SLOT_KEY,           /* the header `name`, or Authorization: Bearer H: for an API whose SDKs differ */
         SLOT_QUERY,         /* a query parameter of the name `name` */
         SLOT_PATH,          /* the path's segment that begins with `prefix` ("bot"), or equals H */
         SLOT_FORM,          /* a field `name` of an application/x-www-form-urlencoded body */

@@ -155,7 +155,6 @@ addresses = 127.0.0.0/8
 secret    = anthropic
 preset    = anthropic
 deliver   = proxy
-slot      = bearer
 addresses = 127.0.0.0/8
 
 [profile brave]

@@ -65,7 +65,8 @@ START_TEST(each_slot_is_complete)
 {
         for (size_t i = 0; i < n_presets; i++) {
                 const Preset *preset = &presets[i];
-                bool named = preset->slot == SLOT_HEADER || preset->slot == SLOT_QUERY || preset->slot == SLOT_FORM;
+                bool named = preset->slot == SLOT_HEADER || preset->slot == SLOT_KEY || preset->slot == SLOT_QUERY ||
+                             preset->slot == SLOT_FORM;
 
                 ck_assert_msg(preset->slot != SLOT_NONE && preset->slot < _SLOT_KIND_N, "%s", preset->name);
                 ck_assert_msg(named == (preset->slot_name != NULL), "%s", preset->name);
