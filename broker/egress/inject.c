@@ -311,7 +311,7 @@ static int write_basic(Buf *out, Slice text, Slice credential)
         size = sodium_base64_encoded_len(plain.size, BASE64);
         if (r == 0)
                 r = buf_reserve(out, size, &room);
-        if (r < 0)
+        if (r)
                 return r;
         (void)sodium_bin2base64((char *)room, size, plain.data, plain.size, BASE64);
         buf_commit(out, size - 1); /* its NUL is not counted */

@@ -158,11 +158,12 @@ int http_write_header(Buf *out, Slice name, Slice value)
                 return r;
         memcpy(room, name.data, name.size);
         room += name.size;
-        memcpy(room, ": ", 2);
-        room += 2;
+        *room++ = ':';
+        *room++ = ' ';
         if (value.size > 0)
                 memcpy(room, value.data, value.size);
-        memcpy(room + value.size, "\r\n", 2);
+        room[value.size] = '\r';
+        room[value.size + 1] = '\n';
         buf_commit(out, name.size + value.size + 4);
         return 0;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #define RATE_MAX       UINT64_C(1000000)
-#define CONCURRENT_MAX UINT64_C(1000)
 #define MAX_USES_MAX   (UINT64_C(1) << 53) /* what JSON carries */
 #define MAX_BODY_MAX   (UINT64_C(1) << 40)
 #define URL_HOST_MAX   260U
@@ -196,7 +195,7 @@ static const char *set_concurrent(ConfigBuilder *builder, const char *value)
 {
         uint64_t *n = &policy_of(builder)->concurrent;
 
-        return text_parse_u64(value, n) || *n < 1 || *n > CONCURRENT_MAX ? "is a number from 1 to 1000" : NULL;
+        return text_parse_u64(value, n) || *n < 1 || *n > LIMIT_CONCURRENT ? "is a number from 1 to 256" : NULL;
 }
 
 static const char *set_scrub(ConfigBuilder *builder, const char *value)
