@@ -3,6 +3,7 @@
 #include "sandbox_channel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -80,6 +81,18 @@ static int pass_descriptors(const Launch *launch)
         return 0;
 }
 
+/*
+ * The one that we have holds what the login put there. The filter lets nobody at it; where there is
+ * none, the command must not have it.
+ */
+static int leave_keyring(const Launch *launch)
+{
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 ||
+            launch->sandbox->files.filter >= 0 || errno == ENOSYS || errno == EPERM)
+                return 0;
+        return -errno;
+}
+
 /* The signals stay blocked in bubblewrap, which would end at them and take the command along. */
 static _Noreturn void become_sandbox(const Launch *launch)
 {
@@ -90,6 +103,9 @@ static _Noreturn void become_sandbox(const Launch *launch)
         r = pass_descriptors(launch);
         if (r < 0)
                 give_up(channel, SANDBOX_FAILED, r, "pass the sandbox's descriptors on");
+        r = leave_keyring(launch);
+        if (r < 0)
+                give_up(channel, SANDBOX_FAILED, r, "leave the session's keyring");
         r = mcpcred_child_mark();
         if (r < 0)
                 give_up(channel, SANDBOX_FAILED, r, "mark the sandbox");
