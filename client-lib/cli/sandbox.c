@@ -23,6 +23,9 @@ typedef struct Launch {
         int exec_errno; /* of the command */
 } Launch;
 
+/* bubblewrap has this long for its work, once nobody waits for the result. */
+#define PREPARE_MS 5000
+
 /* What a step comes to, beside exit statuses. */
 enum { GOES_ON = -1, RUNS = -2, IS_FORBIDDEN = -3 };
 
@@ -161,6 +164,23 @@ static int start(Launch *launch)
         return launch->pid < 0 ? fail_system(launch, errno, "fork") : GOES_ON;
 }
 
+/*
+ * The first process that bubblewrap forks waits for bubblewrap before it asks to end with it, so one
+ * that is killed at its work leaves that behind, with our output open. A closed channel ends it as
+ * soon as it has done its work.
+ */
+static void let_end(pid_t pid)
+{
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd poller = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0)
+                return;
+        while (poll(&poller, 1, PREPARE_MS) < 0 && errno == EINTR)
+                continue;
+        (void)close(fd);
+}
+
 /* Ends what there is of the child. Its status, as waitpid() has it. */
 static int stop(Launch *launch)
 {
@@ -171,6 +191,8 @@ static int stop(Launch *launch)
         launch->channel = -1;
         strings_free(&launch->argv);
         if (launch->pid > 0) {
+                if (!launch->inside)
+                        let_end(launch->pid);
                 (void)kill(launch->pid, SIGKILL);
                 while (waitpid(launch->pid, &status, 0) < 0 && errno == EINTR)
                         continue;

@@ -656,6 +656,29 @@ def test_refused_socket_ends_the_session():
         equal(len(home.broker.asked("CloseSession")), 1)
 
 
+def is_alive(pid):
+    try:
+        return " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_nothing_is_left_of_a_sandbox_that_is_given_up():
+    """Whatever bubblewrap is at: its first process, orphaned, would wait for ever with our output open."""
+    with Sandbox() as home:
+        for _ in range(20):
+            process = start(home, "--", "sh", "-c", "echo ran")
+            deadline = time.monotonic() + 10
+            while len(started := descendants(process.pid)) < 3 and process.poll() is None and time.monotonic() < deadline:
+                pass
+            process.terminate()
+            out, _ = process.communicate(timeout=20)
+            holds(process.returncode in (0, 128 + signal.SIGTERM), process.returncode)
+            while any(map(is_alive, started[1:])) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            equal([pid for pid in started[1:] if is_alive(pid)], [])
+
+
 def test_bubblewrap_that_fails_is_told_and_ends_the_session():
     with Sandbox() as home:
         done = home.inside("sh", "-c", "echo ran", options=["--sandbox-arg", "--no-such-option"], status=125)
