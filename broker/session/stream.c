@@ -54,6 +54,15 @@ static int write_plain(const Stream *stream, Slice data, size_t *ret)
         return errno == EAGAIN || errno == EINTR ? STREAM_E_AGAIN : STREAM_E_CLOSED;
 }
 
+/* A client that never takes all there is would fill the buffer with what it has had. */
+static void compact(Stream *stream)
+{
+        if (stream->out_at < stream->out.size / 2)
+                return;
+        buf_consume(&stream->out, stream->out_at);
+        stream->out_at = 0;
+}
+
 int stream_flush(Stream *stream, bool *ret_moved)
 {
         while (stream_waiting(stream) > 0) {
@@ -62,8 +71,10 @@ int stream_flush(Stream *stream, bool *ret_moved)
                 int r = stream->tls ? from_tls(tls_write(stream->tls, rest, &n)) : write_plain(stream, rest, &n);
 
                 stream->full = r == STREAM_E_AGAIN;
-                if (r)
+                if (r) {
+                        compact(stream);
                         return r;
+                }
                 stream->out_at += n;
                 if (ret_moved)
                         *ret_moved = true;
