@@ -7,8 +7,6 @@
 #define BURST_SIZE LANE_FRAME_MAX
 /* A record that is shorter comes alone, as a rule, and may be all there is to the response. */
 #define SHORT_READ 8192U
-/* What has come and was not taken yet: no more is read on top of it. Larger than any head. */
-#define AHEAD_MAX (2U * BURST_SIZE)
 /* Compressed bytes that are undone before what came of them is sent: at most 1032 times as much. */
 #define INFLATE_STEP 256U
 /* What comes of them before others get their turn. */
@@ -405,7 +403,9 @@ static int run_once(Lane *lane, bool *ret_drained)
         int r;
 
         *ret_drained = lane->upstream_ended || lane->upstream_broke;
-        if (!*ret_drained && lane->in.size <= AHEAD_MAX)
+        /* What was kept because the session did not read comes first, or it would grow with each burst. A head that
+         * is not whole yet is shorter. */
+        if (!*ret_drained && lane->in.size < HTTP_HEAD_MAX)
                 size = read_burst(lane, ret_drained);
         r = size > 0 || lane->in.size > 0 || lane->decoder.done ? take_new(lane, slice(process->frame, size)) : 0;
         buf_clear(&process->scrubbed); /* where something failed, what came before */
