@@ -8,7 +8,7 @@
  * so from the start of this process: an egress that is started anew begins again, since the vault, which
  * knows of it, is told of what is denied and not of each request.
  */
-#include "base/macros.h"
+#include "wire/egress_policy.h"
 
 typedef struct BudgetLimits {
         uint64_t rate;       /* requests in `rate_usec`; 0: no limit */
@@ -17,8 +17,7 @@ typedef struct BudgetLimits {
         uint64_t concurrent; /* 0: BUDGET_CONCURRENT_MAX, which also bounds any other */
 } BudgetLimits;
 
-/* Each takes a descriptor of a lane and one of a connection. */
-#define BUDGET_CONCURRENT_MAX 256U
+#define BUDGET_CONCURRENT_MAX LIMIT_CONCURRENT
 
 typedef struct Budget {
         BudgetLimits limits;

@@ -282,6 +282,8 @@ static CURLcode set_up_tls(UNUSED CURL *easy, void *context, void *userdata)
         SSL_CTX *ssl = context;
 
         SSL_CTX_set1_cert_store(ssl, connection->connector->config.trust);
+        /* In the middle of a response it is of use to nobody but who wants to keep us busy. */
+        (void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
         /* A write that is tried again may come from elsewhere: buffers move when they grow. */
         (void)SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                             SSL_MODE_RELEASE_BUFFERS);

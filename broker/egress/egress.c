@@ -99,6 +99,10 @@ static int on_turn(void *userdata)
                 if (r == 0)
                         r = lane_update(lane);
         }
+        LIST_FOREACH(node, &now) { /* behind a defect: the list is gone with this function */
+                list_remove(node);
+                list_append(&process->runnable, node);
+        }
         return r;
 }
 

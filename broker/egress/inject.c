@@ -1,5 +1,6 @@
 #include "egress/inject.h"
 #include "egress/sigv4.h"
+#include "http/chars.h"
 #include <sodium.h>
 
 /* What a changed part, or all that SigV4 writes, may take. */
@@ -51,6 +52,7 @@ int inject_check_credential(SlotKind slot, Slice credential)
         switch (slot) {
         case SLOT_BEARER:
         case SLOT_AUTHORIZATION:
+        case SLOT_KEY:
                 return memchr(credential.data, ' ', credential.size) ? INJECT_E_CREDENTIAL : 0;
         case SLOT_SIGV4:
                 return sigv4_parse_credential(credential, &parsed) ? INJECT_E_CREDENTIAL : 0;
@@ -122,9 +124,18 @@ static bool is_clean(const char *text, char from, const char *extra)
 
 static bool is_token(const char *text)
 {
-        static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ\x01";
+        const char *at = text;
 
-        return *text && text[strspn(text, token)] == '\0';
+        while (http_is_token((uint8_t)*at) || *at == SLOT_MARKER)
+                at++;
+        return *text && !*at;
+}
+
+static bool has_capital(const char *text)
+{
+        while (*text && (*text < 'A' || *text > 'Z'))
+                text++;
+        return *text;
 }
 
 /* The writer of the head checks again; this is for what is decided here. */
@@ -139,7 +150,7 @@ static int check_request(const EgressRequest *request)
         for (size_t i = 0; i < request->headers.n; i++) {
                 const HeaderField *header = header_at(request, i);
 
-                if (!is_token(header->name) || header->name[strcspn(header->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] ||
+                if (!is_token(header->name) || has_capital(header->name) ||
                     !is_clean(header->value, ' ', "\t"))
                         return INJECT_E_REQUEST;
         }
@@ -310,7 +321,7 @@ static int write_basic(Buf *out, Slice text, Slice credential)
         size = sodium_base64_encoded_len(plain.size, BASE64);
         if (r == 0)
                 r = buf_reserve(out, size, &room);
-        if (r < 0)
+        if (r)
                 return r;
         (void)sodium_bin2base64((char *)room, size, plain.data, plain.size, BASE64);
         buf_commit(out, size - 1); /* its NUL is not counted */
@@ -329,9 +340,8 @@ static int write_prefixed(Buf *out, Slice text, const char *prefix, Slice creden
         return r ? r : buf_append(out, credential.data, credential.size);
 }
 
-static int inject_header(const InjectInput *input, Slice credential, Injection *ret)
+static int inject_header(const InjectInput *input, const EgressPolicy *policy, Slice credential, Injection *ret)
 {
-        const EgressPolicy *policy = input->policy;
         const HeaderField *header = NULL;
         Slice value;
         int r;
@@ -355,6 +365,20 @@ static int inject_header(const InjectInput *input, Slice credential, Injection *
                 return INJECT_E_TOO_LONG;
         set_value(ret, input->request, header, buf_slice(&ret->bytes));
         return 0;
+}
+
+/* There is one marker: where it is not in the one header, it is in the other. */
+static int inject_key(const InjectInput *input, Slice credential, Injection *ret)
+{
+        EgressPolicy policy = *input->policy;
+        int r;
+
+        policy.slot = SLOT_HEADER;
+        r = inject_header(input, &policy, credential, ret);
+        if (r != INJECT_E_PLACE)
+                return r;
+        policy.slot = SLOT_BEARER;
+        return inject_header(input, &policy, credential, ret);
 }
 
 /* ---- slots in the target ---- */
@@ -565,7 +589,9 @@ static int inject_marker(const InjectInput *input, Injection *ret)
         case SLOT_BASIC:
         case SLOT_AUTHORIZATION:
         case SLOT_HEADER:
-                return inject_header(input, credential, ret);
+                return inject_header(input, input->policy, credential, ret);
+        case SLOT_KEY:
+                return inject_key(input, credential, ret);
         case SLOT_QUERY:
                 return inject_query(input, credential, ret);
         case SLOT_PATH:
@@ -580,7 +606,8 @@ static int inject_marker(const InjectInput *input, Injection *ret)
 /* Is what the slot needs to be known there? */
 static bool is_policy_whole(const EgressPolicy *policy)
 {
-        bool named = policy->slot == SLOT_HEADER || policy->slot == SLOT_QUERY || policy->slot == SLOT_FORM;
+        bool named = policy->slot == SLOT_HEADER || policy->slot == SLOT_KEY || policy->slot == SLOT_QUERY ||
+                     policy->slot == SLOT_FORM;
 
         return policy->slot < _SLOT_KIND_N && (!named || policy->slot_name);
 }

@@ -541,7 +541,7 @@ static int append_value(Buf *out, Slice value)
 
 static bool is_repeated(const SignedList *list, size_t i)
 {
-        return i > 0 && slice_equal(list->items[i].name, list->items[i - 1].name);
+        return i > 0 && i < list->n && slice_equal(list->items[i].name, list->items[i - 1].name);
 }
 
 static int append_headers(Buf *out, const SignedList *list)
@@ -558,7 +558,7 @@ static int append_headers(Buf *out, const SignedList *list)
                 }
                 if (r == 0)
                         r = append_value(out, list->items[i].value);
-                if (r == 0 && !(i + 1 < list->n && is_repeated(list, i + 1)))
+                if (r == 0 && !is_repeated(list, i + 1))
                         r = buf_append_u8(out, '\n');
         }
         return r;

@@ -23,12 +23,12 @@ static bool takes_gzip(const char *value)
 }
 
 /*
- * A part of a body cannot be looked through, and an encoding that we do not know neither. So they are
+ * A part of a body cannot be looked through, and an encoding or a charset that we do not know neither. So they are
  * not asked for; what stays is compacted. Says whether the client would take gzip.
  */
 static bool strip_headers(EgressRequest *request)
 {
-        static const char *const stripped[] = { "range", "if-range", "accept-encoding" };
+        static const char *const stripped[] = { "range", "if-range", "accept-encoding", "accept-charset" };
         HeaderField *fields = request->headers.items;
         bool gzip = false;
         size_t n = 0;

@@ -6,7 +6,7 @@
 #include "session/session.h"
 
 /* Of one grant, where its profile names no number (`concurrent`). */
-#define EGRESS_LANES_MAX 256U
+#define EGRESS_LANES_MAX LIMIT_CONCURRENT
 /* Kept for the next requests; others are closed when their exchange is over. */
 #define EGRESS_IDLE_MAX 8U
 

@@ -129,6 +129,30 @@ int listener_check(const SessionProcess *session, int fd, Service service, const
         return problem ? LISTENER_E_CLAIM : 0;
 }
 
+static Listener *listener_free(Listener *listener)
+{
+        list_remove(&listener->link);
+        listener->source = source_free(listener->source);
+        listener->pause = timer_free(listener->pause);
+        listener->fd = fd_close(listener->fd);
+        free(listener);
+        return NULL;
+}
+
+/* Who handed it over has it still, and can shut it down, or fill its queue of errors: events that nothing here would
+ * end. Neither comes of clients. */
+static bool is_broken(uint32_t events)
+{
+        return events & (EPOLLHUP | EPOLLERR);
+}
+
+static int drop_broken(Listener *listener)
+{
+        report_note(listener->session, "a socket that was handed over was shut down: it is served no more");
+        listener_free(listener);
+        return 0;
+}
+
 /* ---- connections ---- */
 
 static bool is_owner(const SessionProcess *session, int fd)
@@ -152,10 +176,12 @@ static void take(Listener *listener, int fd)
                 report_note(session, "no room for a client's connection");
 }
 
-static int on_connections(void *userdata, UNUSED uint32_t events)
+static int on_connections(void *userdata, uint32_t events)
 {
         Listener *listener = userdata;
 
+        if (is_broken(events))
+                return drop_broken(listener);
         for (int i = 0; i < ROUND_MAX; i++) {
                 int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -203,10 +229,12 @@ static void answer(const Listener *listener, Slice query, Address *peer, socklen
                 return;
 }
 
-static int on_queries(void *userdata, UNUSED uint32_t events)
+static int on_queries(void *userdata, uint32_t events)
 {
         Listener *listener = userdata;
 
+        if (is_broken(events))
+                return drop_broken(listener);
         /* Before the grants are known there is no answer: the queries wait in the socket. A client that had to
          * ask again would lose a second by it, and one attempt is all that some have. */
         if (!listener->session->grants)
@@ -226,16 +254,6 @@ static int on_queries(void *userdata, UNUSED uint32_t events)
 }
 
 /* ---- */
-
-static Listener *listener_free(Listener *listener)
-{
-        list_remove(&listener->link);
-        listener->source = source_free(listener->source);
-        listener->pause = timer_free(listener->pause);
-        listener->fd = fd_close(listener->fd);
-        free(listener);
-        return NULL;
-}
 
 int listener_add(SessionProcess *session, int fd, Service service)
 {

@@ -16,7 +16,7 @@ uint64_t listener_namespace(int fd);
 /* Whether the socket may serve that. LISTENER_E_CLAIM, with a sentence in `ret_problem`. */
 int listener_check(const SessionProcess *session, int fd, Service service, const char **ret_problem) NODISCARD
         NONNULL(1, 4);
-/* Serves from now on. `fd` is taken over, also on failure. LISTENER_E_FULL, -errno. */
+/* Serves from now on, until it is shut down. `fd` is taken over, also on failure. LISTENER_E_FULL, -errno. */
 int listener_add(SessionProcess *session, int fd, Service service) NODISCARD NONNULL(1);
 /* The grants are known: what waited for them goes on. */
 int listener_wake_all(SessionProcess *session) NODISCARD NONNULL(1);

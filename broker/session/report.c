@@ -11,7 +11,11 @@ static int on_second(void *userdata)
         Reporter *reporter = &session->reporter;
         int r = 0;
 
-        for (uint32_t kind = 0; r == 0 && session->vault && kind < _REPORT_KIND_N; kind++) {
+        if (!session->vault) { /* it comes back, or the session ends */
+                timer_arm_after(reporter->timer, USEC_PER_SEC);
+                return 0;
+        }
+        for (uint32_t kind = 0; r == 0 && kind < _REPORT_KIND_N; kind++) {
                 EgressReport report = {
                         .session = session->id,
                         .kind = kind,
@@ -114,8 +118,13 @@ int report_misuse(SessionProcess *session, Slice token, const char *host, const 
         if (!may_send(session, REPORT_MISUSE))
                 return 0; /* one is evidence enough */
         r = secret_from_bytes(&notice.handle, session->role.arena, token);
-        if (r)
-                return r > 0 ? 0 : r;
+        if (r > 0) { /* no room: that it was so is told at least */
+                session->reporter.untold[REPORT_MISUSE]++;
+                timer_arm(session->reporter.timer, session->reporter.second);
+                return 0;
+        }
+        if (r < 0)
+                return r;
         r = channel_notify(session->vault, SESSION_VAULT_MISUSE, &notice);
         secret_free(notice.handle);
         return r;

@@ -174,20 +174,30 @@ static bool is_plain(Slice text)
         return true;
 }
 
+/* Both parts are of the plain text, in the pool. */
+static int split_basic(Slice value, Pool *pool, Slice *ret_plain, Slice *ret_user, Slice *ret_password)
+{
+        const uint8_t *colon;
+        int r = decode_basic(value, pool, ret_plain);
+
+        if (r < 0)
+                return r;
+        colon = ret_plain->size > 0 ? memchr(ret_plain->data, ':', ret_plain->size) : NULL;
+        if (!colon)
+                return SLOT_E_NONE;
+        *ret_user = head_of(*ret_plain, (size_t)(colon - ret_plain->data));
+        *ret_password = drop(*ret_plain, ret_user->size + 1);
+        return 0;
+}
+
 /* "user:HANDLE", or "HANDLE:". */
 static int find_basic(Slice value, Pool *pool, SlotHit *hit)
 {
         Slice plain, user, password, token;
-        const uint8_t *colon;
-        int r = decode_basic(value, pool, &plain);
+        int r = split_basic(value, pool, &plain, &user, &password);
 
-        if (r < 0)
+        if (r)
                 return r;
-        colon = plain.size > 0 ? memchr(plain.data, ':', plain.size) : NULL;
-        if (!colon)
-                return SLOT_E_NONE;
-        user = head_of(plain, (size_t)(colon - plain.data));
-        password = drop(plain, user.size + 1);
         if (is_handle(password) && is_plain(user))
                 token = password;
         else if (is_handle(user) && password.size == 0)
@@ -203,17 +213,10 @@ static int find_basic(Slice value, Pool *pool, SlotHit *hit)
 
 int slot_basic_password(Slice value, Pool *pool, Slice *ret)
 {
-        Slice plain;
-        const uint8_t *colon;
-        int r = decode_basic(value, pool, &plain);
+        Slice plain, user;
+        int r = split_basic(value, pool, &plain, &user, ret);
 
-        if (r < 0)
-                return r;
-        colon = plain.size > 0 ? memchr(plain.data, ':', plain.size) : NULL;
-        if (!colon)
-                return SLOT_E_NONE;
-        *ret = drop(plain, (size_t)(colon - plain.data) + 1);
-        return is_handle(*ret) ? 0 : SLOT_E_NONE;
+        return r || is_handle(*ret) ? r : SLOT_E_NONE;
 }
 
 /* ---- other headers ---- */
@@ -387,6 +390,15 @@ static int find_query(const SlotSpec *spec, const EgressRequest *request, Pool *
         return mark(pool, slice_text(request->query), hit->token, &hit->marked);
 }
 
+/* A handle in the other place as well is a stray one. */
+static int find_key(const SlotSpec *spec, const EgressRequest *request, Pool *pool, SlotHit *hit)
+{
+        const SlotSpec header = { .kind = SLOT_HEADER, .name = spec->name }, bearer = { .kind = SLOT_BEARER };
+        int r = spec->name ? find_header(&header, spec->name, request, pool, hit) : SLOT_E_NONE;
+
+        return r == SLOT_E_NONE ? find_header(&bearer, "authorization", request, pool, hit) : r;
+}
+
 int slot_find(const SlotSpec *spec, const EgressRequest *request, Pool *pool, SlotHit *ret)
 {
         switch (spec->kind) {
@@ -397,6 +409,8 @@ int slot_find(const SlotSpec *spec, const EgressRequest *request, Pool *pool, Sl
                 return find_header(spec, "authorization", request, pool, ret);
         case SLOT_HEADER:
                 return spec->name ? find_header(spec, spec->name, request, pool, ret) : SLOT_E_NONE;
+        case SLOT_KEY:
+                return find_key(spec, request, pool, ret);
         case SLOT_QUERY:
                 return find_query(spec, request, pool, ret);
         case SLOT_PATH:

@@ -11,10 +11,14 @@ void stream_deinit(Stream *stream)
         buf_deinit(&stream->out);
 }
 
-static int read_plain(const Stream *stream, uint8_t *data, size_t size, size_t *ret)
+static int read_plain(Stream *stream, uint8_t *data, size_t size, size_t *ret)
 {
-        ssize_t n = recv(stream->fd, data, size, MSG_DONTWAIT);
+        ssize_t n;
 
+        if (stream->dry)
+                return STREAM_E_AGAIN;
+        n = recv(stream->fd, data, size, MSG_DONTWAIT);
+        stream->dry = n < 0 || (size_t)n < size;
         if (n > 0) {
                 *ret = (size_t)n;
                 return 0;
@@ -43,6 +47,13 @@ int stream_read(Stream *stream, Buf *in, size_t max)
         return r;
 }
 
+void stream_announced(Stream *stream)
+{
+        stream->dry = false;
+        if (stream->tls)
+                tls_announced(stream->tls);
+}
+
 static int write_plain(const Stream *stream, Slice data, size_t *ret)
 {
         ssize_t n = send(stream->fd, data.data, data.size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -54,6 +65,15 @@ static int write_plain(const Stream *stream, Slice data, size_t *ret)
         return errno == EAGAIN || errno == EINTR ? STREAM_E_AGAIN : STREAM_E_CLOSED;
 }
 
+/* A client that never takes all there is would fill the buffer with what it has had. */
+static void compact(Stream *stream)
+{
+        if (stream->out_at < stream->out.size / 2)
+                return;
+        buf_consume(&stream->out, stream->out_at);
+        stream->out_at = 0;
+}
+
 int stream_flush(Stream *stream, bool *ret_moved)
 {
         while (stream_waiting(stream) > 0) {
@@ -62,8 +82,10 @@ int stream_flush(Stream *stream, bool *ret_moved)
                 int r = stream->tls ? from_tls(tls_write(stream->tls, rest, &n)) : write_plain(stream, rest, &n);
 
                 stream->full = r == STREAM_E_AGAIN;
-                if (r)
+                if (r) {
+                        compact(stream);
                         return r;
+                }
                 stream->out_at += n;
                 if (ret_moved)
                         *ret_moved = true;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #define RATE_MAX       UINT64_C(1000000)
-#define CONCURRENT_MAX UINT64_C(1000)
 #define MAX_USES_MAX   (UINT64_C(1) << 53) /* what JSON carries */
 #define MAX_BODY_MAX   (UINT64_C(1) << 40)
 #define URL_HOST_MAX   260U
@@ -127,13 +126,13 @@ static const char *set_slot(ConfigBuilder *builder, const char *value)
                 policy->slot = kind;
                 if (kind == SLOT_HEADER)
                         return set_header_slot(builder, rest);
-                if (kind == SLOT_QUERY || kind == SLOT_FORM)
+                if (kind == SLOT_QUERY || kind == SLOT_FORM || kind == SLOT_KEY)
                         return set_named_slot(builder, rest);
                 if (kind == SLOT_PATH)
                         return set_path_slot(builder, rest);
                 return *rest ? "takes nothing behind it" : NULL;
         }
-        return "is bearer, basic, authorization, header NAME [PREFIX], query NAME, path [PREFIX], form NAME or sigv4";
+        return "is bearer, basic, authorization, header NAME [PREFIX], key NAME, query NAME, path [PREFIX], form NAME or sigv4";
 }
 
 /* ---- limits ---- */
@@ -196,7 +195,7 @@ static const char *set_concurrent(ConfigBuilder *builder, const char *value)
 {
         uint64_t *n = &policy_of(builder)->concurrent;
 
-        return text_parse_u64(value, n) || *n < 1 || *n > CONCURRENT_MAX ? "is a number from 1 to 1000" : NULL;
+        return text_parse_u64(value, n) || *n < 1 || *n > LIMIT_CONCURRENT ? "is a number from 1 to 256" : NULL;
 }
 
 static const char *set_scrub(ConfigBuilder *builder, const char *value)

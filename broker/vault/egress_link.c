@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #define START_USEC (10 * USEC_PER_SEC)
+/* Then the supervisor is asked once more. */
 #define STOP_USEC  (10 * USEC_PER_SEC)
 /* One that dies is not started at once again and again. */
 #define BACKOFF_FIRST_USEC (250 * USEC_PER_MSEC)
@@ -84,13 +85,18 @@ static void count_failure(EgressLink *egress)
         egress->not_before = egresses_now(egress->egresses) + MIN(pause, BACKOFF_MOST_USEC);
 }
 
-static int on_stopped(void *userdata, UNUSED const Reply *reply)
+static int ask_to_stop(EgressLink *egress);
+
+static int on_stopped(void *userdata, const Reply *reply)
 {
         EgressLink *egress = userdata;
         int r;
 
-        /* A supervisor that does not answer is about to go, and takes all of them along. */
         egress->call = NULL;
+        /* Not reaped yet: nobody is told that what it holds is gone. */
+        if (reply->fault == FAULT_TIMEOUT)
+                return ask_to_stop(egress);
+        /* A supervisor that is gone takes all of them along. */
         set_state(egress, LINK_DOWN);
         users_clear(egress);
         r = egress_cut_stopped(egress);
@@ -102,10 +108,16 @@ static int on_stopped(void *userdata, UNUSED const Reply *reply)
         return r;
 }
 
+static int ask_to_stop(EgressLink *egress)
+{
+        EgressProcessRequest request = { .profile = egress->profile };
+
+        return channel_call(*egress->egresses->config.supervisor, VAULT_STOP_EGRESS, &request, NULL, 0, STOP_USEC,
+                            on_stopped, egress, &egress->call);
+}
+
 int egress_link_stop(EgressLink *egress)
 {
-        Egresses *egresses = egress->egresses;
-        EgressProcessRequest request = { .profile = egress->profile };
         Channel *channel = take_ptr(egress->channel);
         int r = 0;
 
@@ -113,8 +125,7 @@ int egress_link_stop(EgressLink *egress)
                 return 0;
         set_state(egress, LINK_STOPPING);
         /* First of all: what closing the channel says to those who wait for it can take its time. */
-        r = channel_call(*egresses->config.supervisor, VAULT_STOP_EGRESS, &request, NULL, 0, STOP_USEC, on_stopped, egress,
-                         &egress->call);
+        r = ask_to_stop(egress);
         if (channel) {
                 int q = channel_close(channel);
 

@@ -2,21 +2,10 @@
  * can be made to report at will, so all of it counts as refusals do: beyond a rate it is counted. */
 #include "base/text.h"
 #include "vault/proxy_grants.h"
+#include "vault/report_text.h"
 #include "vault/rows_lease.h"
 #include "vault/vault.h"
 #include <stdio.h>
-
-/* "POST api.example.com/v1/items: sentence (7 times)" */
-static void describe(const EgressReport *report, char out[LIMIT_TEXT])
-{
-        int n = snprintf(out, LIMIT_TEXT, "%s%s%s%s%s%s", report->method ? report->method : "", report->method ? " " : "",
-                         report->host ? report->host : "", report->path ? report->path : "",
-                         report->host || report->path ? ": " : "", report->reason);
-
-        if (report->count > 1 && n > 0 && (size_t)n < LIMIT_TEXT)
-                (void)snprintf(out + n, LIMIT_TEXT - (size_t)n, " (%llu times)", (unsigned long long)report->count);
-        text_mend_end(out);
-}
 
 int proxy_report(Vault *vault, const char *session, const char *profile, const EgressReport *report)
 {
@@ -31,7 +20,7 @@ int proxy_report(Vault *vault, const char *session, const char *profile, const E
                 .detail = detail,
         };
 
-        describe(report, detail);
+        report_text(report, detail);
         if (profile && report->kind == REPORT_UNAUTHORIZED)
                 proxy_grants_hurry(vault->proxy_grants, session, profile);
         return vault_audit_refusal(vault, &event);

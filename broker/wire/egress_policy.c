@@ -1,8 +1,8 @@
 #include "wire/egress_policy.h"
 #include "wire/field.h"
 
-const char *const slot_kind_names[] = { "none",  "bearer", "basic", "authorization", "header",
-                                        "query", "path",   "form",  "sigv4",         NULL };
+const char *const slot_kind_names[] = { "none", "bearer", "basic", "authorization", "header", "key",
+                                        "query", "path", "form", "sigv4", NULL };
 const char *const scrub_mode_names[] = { "mask", "strict", "off", NULL };
 
 static const Field schema_egress_policy_fields[] = {

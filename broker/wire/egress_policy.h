@@ -3,6 +3,9 @@
  * What one grant may do on its way out, as data: which requests, how many, where in a request the
  * handle stands, and what is done to responses. It is compiled from a profile's section (and its
  * preset) by the configuration, kept with the session as it was at the open, and enforced in egress.
+ *
+ * It is kept in the state in its binary form: a member more is another version of the state
+ * (vault/db_schema.c), as version 2 was.
  */
 #include "wire/schema.h"
 
@@ -13,6 +16,7 @@ typedef enum SlotKind {
         SLOT_BASIC,         /* Authorization: Basic base64(user ":" H); or base64(H ":") */
         SLOT_AUTHORIZATION, /* either of the two */
         SLOT_HEADER,        /* a header of the name `name`, behind the text `prefix` if there is one */
+        SLOT_KEY,           /* the header `name`, or Authorization: Bearer H: for an API whose SDKs differ */
         SLOT_QUERY,         /* a query parameter of the name `name` */
         SLOT_PATH,          /* the path's segment that begins with `prefix` ("bot"), or equals H */
         SLOT_FORM,          /* a field `name` of an application/x-www-form-urlencoded body */
@@ -43,7 +47,7 @@ typedef struct EgressPolicy {
         uint64_t rate_seconds;
         uint64_t max_uses;       /* requests of the session in all; 0: no limit */
         uint64_t max_body;       /* bytes of one request's body; 0: no limit */
-        uint64_t concurrent;     /* requests under way; 0: the broker's own limit */
+        uint64_t concurrent;     /* requests under way; 0: LIMIT_CONCURRENT, which bounds any other */
         uint32_t scrub;          /* ScrubMode */
         bool websocket;          /* Upgrade may be asked for: bytes pass unseen from then on */
         bool cookies;            /* Set-Cookie reaches the sandbox */
@@ -54,3 +58,5 @@ extern const Schema schema_egress_policy;
 #define LIMIT_RULES     128U
 #define LIMIT_RULE      512U /* bytes of one */
 #define LIMIT_ADDRESSES 32U
+/* Requests of one grant that are under way. Each is a lane, and takes a descriptor of it and one of a connection. */
+#define LIMIT_CONCURRENT 256U

@@ -125,7 +125,7 @@ const Preset presets[] = {
                 .name = "anthropic",
                 .title = "Anthropic",
                 .hosts = TEXTS("api.anthropic.com"),
-                .slot = SLOT_HEADER,
+                .slot = SLOT_KEY, /* by the API in x-api-key; its newer SDKs send a bearer */
                 .slot_name = "x-api-key",
                 .env = TEXTS("ANTHROPIC_API_KEY"),
                 .env_url = "ANTHROPIC_BASE_URL",
@@ -134,7 +134,6 @@ const Preset presets[] = {
                 .deny = TEXTS("* api.anthropic.com /v1/organizations/**",
                               "* api.anthropic.com /v1/oauth/**",
                               "* api.anthropic.com /api/oauth/**"),
-                .note = "ANTHROPIC_AUTH_TOKEN is sent as a bearer: that needs `slot = bearer`.",
         },
         /*
          * docs.slack.dev, "Methods": those that return tokens, client secrets, or the address of a socket

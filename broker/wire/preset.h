@@ -17,8 +17,8 @@ typedef struct Preset {
         const char *title;
         const char *const *hosts; /* that take the credential: "host" or "*.suffix"; NULL-terminated */
         uint32_t slot;            /* SlotKind; SLOT_NONE: the profile has to say it */
-        const char *slot_name;
-        const char *slot_prefix;
+        const char *slot_name;    /* of a header (in lower case), a parameter or a field; else NULL */
+        const char *slot_prefix;  /* of a header's value or a path's segment; NULL: none */
         const char *const *env;   /* variables that clients read it from, the usual one first; NULL-terminated */
         const char *env_url;      /* the variable of its SDKs for a base URL; NULL: none */
         const char *url_host;     /* what that URL stands for; both are NULL without env_url */

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import urllib.parse
 import zlib
+from random import Random
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 
@@ -373,6 +374,13 @@ class Upstream:
             peer.answer(gzip.compress(body), headers=("Content-Encoding: gzip", "Vary: Accept-Encoding"))
         else:
             peer.answer(body)
+
+    def do_gzip_big(self, peer, _request):
+        """24 MiB that compress to a fifth, more or less: several MiB on the wire."""
+        random = Random(1)
+        words = [b"%08x " % random.getrandbits(32) for _ in range(256)]
+        body = b"".join(random.choices(words, k=(24 << 20) // 9))
+        peer.answer(gzip.compress(body, 1), headers=("Content-Encoding: gzip",))
 
     def do_bomb(self, peer, _request):
         body = gzip.compress(b"\0" * (1 << 28), 9)

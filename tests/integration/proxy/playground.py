@@ -113,6 +113,9 @@ class Playground:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         self.wait("did " + command)
+        for line in self.events:
+            if line.startswith("pid "):  # of the last process that was started
+                self.pid = int(line.split()[1])
 
     def forget(self):
         """Only what comes from now on is of interest."""

@@ -3,11 +3,14 @@ import base64
 import os
 import socket
 import struct
+import time
 import unittest
 
 from playground import Client, Playground, tcp
 
 HOST = "api.example.test"
+IP_RECVERR = 11
+WAIT = 30  # seconds: bounds a test that hangs, never measured
 
 
 def linger(sock):
@@ -98,6 +101,42 @@ class Serve(unittest.TestCase):
             self.refused("proxy", sock, "", error="NotAllowed", secret="wrong")
             self.refused("proxy", sock, "", error="NotAllowed", secret=None)
 
+    # ---- what becomes of them ----
+
+    def assert_rests(self):
+        """Its process waits for something, which one that is told the same again and again never does."""
+        end = time.monotonic() + WAIT
+        n = 0
+        while n < 100:
+            with open(f"/proc/{self.play.pid}/stat", encoding="ascii") as file:
+                n = n + 1 if file.read().rsplit(")", 1)[1].split()[0] == "S" else 0
+            self.assertLess(time.monotonic(), end, "the session's process does not come to rest")
+
+    def test_socket_that_is_shut_down_costs_nothing(self):
+        with tcp() as sock:
+            self.assertNotIn("error", self.play.serve("proxy", sock))
+            sock.shutdown(socket.SHUT_RDWR)
+            self.assert_rests()
+        self.assertEqual(self.ask_name(HOST)[0], 0)
+
+    def test_name_server_that_is_shut_down_costs_nothing(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.assertNotIn("error", self.play.serve("dns", sock))
+            with self.assertRaises(OSError):  # it says that it is not connected, and does it
+                sock.shutdown(socket.SHUT_RDWR)
+            self.assert_rests()
+        self.assertEqual(self.ask_name(HOST)[0], 0)
+
+    def test_errors_of_a_name_server_cost_nothing(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, tcp() as other:
+            sock.bind(("127.0.0.1", 0))
+            self.assertNotIn("error", self.play.serve("dns", sock))
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            sock.sendto(b"x", other.getsockname())  # nobody is there for datagrams: the kernel keeps that for us
+            self.assert_rests()
+        self.assertEqual(self.ask_name(HOST)[0], 0)
+
     # ---- names ----
 
     def ask_name(self, name, kind=1, timeout=30):
@@ -138,7 +177,6 @@ class Serve(unittest.TestCase):
         with self.play.tunnel(HOST) as client:
             self.assertEqual(client.ask("GET", "/", HOST).status, 200)
         self.assertEqual(self.ask_name(HOST)[0], 0)
-        self.play.pid = int([e for e in self.play.events if e.startswith("pid ")][-1].split()[1])
 
     def test_requests_wait_for_the_vault(self):
         self.play.tell("configure hold")
@@ -218,7 +256,14 @@ class Loopback(unittest.TestCase):
             client.close()
 
     def test_web_page_refused(self):
-        client = self.play.tunnel(HOST, headers=self.proof() + "Origin: https://page.test\r\n")
+        for times in 1, 2:
+            client = self.play.tunnel(HOST, headers=self.proof() + times * "Origin: https://page.test\r\n")
+            self.assertEqual((client.refused.status, client.refused.reason), (403, "origin"))
+            client.close()
+
+    def test_web_page_that_is_named_twice_refused(self):
+        origin = "Origin: https://page.test\r\n"
+        client = self.play.tunnel(HOST, headers=self.proof() + origin + origin)
         self.assertEqual((client.refused.status, client.refused.reason), (403, "origin"))
         client.close()
 

@@ -330,7 +330,10 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
                 call(fake, VAULT_RELOAD, &nothing, packet, on_reloaded);
         else if (strcmp(words[0], "provider") == 0)
                 call(fake, VAULT_START_PROVIDER, &provider, packet, on_provider);
-        else if (channel_notify(fake->supervisor,
+        else if (strcmp(words[0], "start-session") == 0) {
+                if (channel_notify(fake->supervisor, VAULT_START_SESSION, &end) < 0)
+                        abort();
+        } else if (channel_notify(fake->supervisor,
                                 strcmp(words[0], "stop-provider") == 0 ? VAULT_STOP_PROVIDER
                                                                        : VAULT_RESTART_KEYRING,
                                 strcmp(words[0], "stop-provider") == 0

@@ -57,6 +57,17 @@ class Sessions(BrokerTest):
             self.assertTrue(sock.recv(64).startswith(b"pid "))
         self.assertEqual(len(broker.pids("session")), 2)
 
+    def test_process_can_be_started_before_first_use(self):
+        broker = self.broker()
+        path, _ = self.create(broker)
+        broker.tell("vault", "start-session s-0000000000000000", answered=False)  # one that is not there
+        broker.tell("vault", f"start-session {SESSION}", answered=False)
+        wait_for(lambda: f"Attach session {SESSION}" in broker.trace("vault"))
+        self.assertEqual(self.ask(path), f"pid {broker.pids('session')[0]}\n")
+        broker.tell("vault", f"start-session {SESSION}", answered=False)  # it runs already
+        self.assertEqual(self.ask(path), f"pid {broker.pids('session')[0]}\n")
+        self.assertEqual(len(broker.pids("session")), 1)
+
     def test_closed_descriptor_starts_nothing(self):
         broker = self.broker()
         path, fds = self.create(broker, want="fd")

@@ -111,6 +111,11 @@ static const HeaderRow header_rows[] = {
         { SLOT_HEADER, "authorization", "Token token=", "authorization", "Token token=\x01", 0, "Token token=C" },
         { SLOT_HEADER, "authorization", "Token token=", "authorization", "token token=\x01", INJECT_E_FORM, NULL },
         { SLOT_HEADER, "authorization", "Token token=", "authorization", "\x01", INJECT_E_FORM, NULL },
+        { SLOT_KEY, "x-api-key", NULL, "x-api-key", "\x01", 0, "C" },
+        { SLOT_KEY, "x-api-key", NULL, "authorization", "Bearer \x01", 0, "Bearer C" },
+        { SLOT_KEY, "x-api-key", NULL, "authorization", "Basic u:\x01", INJECT_E_FORM, NULL },
+        { SLOT_KEY, "x-api-key", NULL, "x-api-key", "Bearer \x01", INJECT_E_FORM, NULL },
+        { SLOT_KEY, "x-api-key", NULL, "x-other", "\x01", INJECT_E_PLACE, NULL },
         { SLOT_NONE, NULL, NULL, "authorization", "Bearer \x01", INJECT_E_PLACE, NULL },
         { SLOT_FORM, "token", NULL, "authorization", "Bearer \x01", INJECT_E_PLACE, NULL },
         { SLOT_QUERY, "key", NULL, "authorization", "Bearer \x01", INJECT_E_PLACE, NULL },
@@ -527,7 +532,7 @@ START_TEST(credential_is_checked_once_for_its_slot)
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 for (int slot = SLOT_BEARER; slot < SLOT_SIGV4; slot++) {
-                        bool one_word = slot == SLOT_BEARER || slot == SLOT_AUTHORIZATION;
+                        bool one_word = slot == SLOT_BEARER || slot == SLOT_AUTHORIZATION || slot == SLOT_KEY;
                         bool good = one_word ? rows[i].bearer : rows[i].other;
 
                         ck_assert_msg((inject_check_credential((SlotKind)slot, slice_text(rows[i].text)) == 0) == good,

@@ -171,6 +171,32 @@ START_TEST(header)
 }
 END_TEST
 
+START_TEST(key)
+{
+        Token token = token_of('c');
+        Slice stray;
+        SlotHit hit;
+        Case c;
+
+        case_init(&c, "/", NULL);
+        add_header(&c, "x-api-key", "%s", token.text);
+        expect(&c, SLOT_KEY, "X-Api-Key", NULL, &token, "\x01");
+        case_init(&c, "/", NULL);
+        add_header(&c, "authorization", "Bearer %s", token.text);
+        expect(&c, SLOT_KEY, "x-api-key", NULL, &token, "Bearer \x01");
+        case_init(&c, "/", NULL);
+        add_header(&c, "authorization", "Bearer %s", token.text);
+        add_header(&c, "x-api-key", "%s", token.text);
+        ck_assert_int_eq(find(&c, SLOT_KEY, "x-api-key", NULL, &hit), 0);
+        slot_mark(&hit, &c.request);
+        ck_assert_int_eq(slot_stray(&c.request, &c.pool, &stray), 0); /* not in both */
+        pool_deinit(&c.pool);
+        case_init(&c, "/", NULL);
+        add_header(&c, "x-other", "%s", token.text);
+        expect_none(&c, SLOT_KEY, "x-api-key", NULL);
+}
+END_TEST
+
 START_TEST(header_that_is_there_twice)
 {
         Token token = token_of('c');
@@ -404,6 +430,7 @@ int main(void)
         tcase_add_test(tcase, basic);
         tcase_add_test(tcase, basic_of_another_form);
         tcase_add_test(tcase, header);
+        tcase_add_test(tcase, key);
         tcase_add_test(tcase, header_that_is_there_twice);
         tcase_add_test(tcase, query);
         tcase_add_test(tcase, path);

@@ -406,7 +406,7 @@ START_TEST(each_problem_of_the_way_out)
                 { Q "max_body = 0K\n", "f:4: max_body" },
                 { Q "max_body = 10T\n", "f:4: max_body" },
                 { Q "max_body = 18446744073709551615G\n", "f:4: max_body" },
-                { Q "concurrent = 1001\n", "f:4: concurrent" },
+                { Q "concurrent = 257\n", "f:4: concurrent" },
                 { Q "scrub = no\n", "f:4: scrub" },
                 { Q "websocket = maybe\n", "f:4: websocket" },
                 { Q "cookies = maybe\n", "f:4: cookies" },

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The shape of the tree: who includes whom, where state may be, and how long a function gets.
+"""The shape of the tree: who includes whom, where state may be, how long a function gets, and that
+the protocol has each refusal.
 
     check_tree.py SOURCE [BUILD]
 
@@ -156,6 +157,24 @@ def check_state(build):
         yield f"{build}: no objects to look at"
 
 
+# { 403, "rule", ... in a table of what a sandbox is told; and a line of the protocol's table of them.
+REFUSAL = re.compile(r'\{ (\d{3}), "([a-z-]+)",')
+REFUSALS_IN = ("broker/session/", "broker/egress/", "broker/http/head.c")
+PROTOCOL = "docs/protocol.md"
+UNTOLD = {"internal", "sni"}  # a defect of ours; what a TLS alert says
+
+
+def check_refusals(read, files):
+    lines = [line.split("|") for line in read(PROTOCOL).splitlines() if line.count("|") == 4]
+    told = {(line[1].strip(), word) for line in lines for word in re.findall("`([a-z-]+)`", line[2])}
+    for name in sorted(files):
+        if not name.startswith(REFUSALS_IN) or not name.endswith(".c"):
+            continue
+        for status, word in REFUSAL.findall(read(name)):
+            if word not in UNTOLD and (status, word) not in told:
+                yield f"{name}: {PROTOCOL} has no {status} `{word}`"
+
+
 def self_test():
     """A checker that finds nothing must be able to find something."""
     long = "int f(void)\n{\n" + "        g();\n" * 200 + "}\n"
@@ -170,6 +189,9 @@ def self_test():
         yield "self-test: a long function was not seen"
     if len(list(check_top(files.__getitem__, set(files)))) != 1:
         yield "self-test: an odd entry was not seen"
+    tables = {PROTOCOL: "| 403 | `rule`, `host` | x |\n", "broker/egress/x.c": '{ 403, "rule", "x" } { 502, "host", "x" }'}
+    if len(list(check_refusals(tables.__getitem__, set(tables)))) != 1:
+        yield "self-test: a refusal that is not in the protocol was not seen"
     if len(list(check_guards(files.__getitem__, set(files)))) != 4:  # the public one among them
         yield "self-test: a header without a guard was not seen"
 
@@ -188,6 +210,7 @@ def main():
         ("entries of the top folder", check_top(read, files)),
         ("headers are guarded", check_guards(read, files)),
         ("functions are short", check_lengths(read, files)),
+        ("refusals are in the protocol", check_refusals(read, files)),
     ]
     if build:
         checks.append(("no mutable state outside main.c", check_state(build)))

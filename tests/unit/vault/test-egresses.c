@@ -400,6 +400,30 @@ START_TEST(silent_process_is_killed_and_waited_for)
 }
 END_TEST
 
+/* However long the kernel takes. */
+START_TEST(process_that_cannot_be_reaped_is_not_believed_gone)
+{
+        Request *first;
+
+        grant_now("p", SESSION_A);
+        processes[0].answers_cuts = false;
+        hold_stop = true;
+        cut(SESSION_A, NULL);
+        pass_cut();
+        first = take_ptr(held_stop);
+        edge_pass(&edge, 11 * USEC_PER_SEC);
+        ck_assert_uint_eq(n_stopped, 2);
+        ck_assert_uint_eq(n_cut_done, 0);
+        answer_stop(first); /* to a question that was given up */
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 0);
+        answer_stop(take_ptr(held_stop));
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert_uint_eq(egresses_count(egresses), 0);
+}
+END_TEST
+
 /* A vault that wrote a thousand rows meanwhile must not kill whoever answered long ago. */
 START_TEST(answer_that_was_not_read_in_time_counts)
 {
@@ -702,6 +726,7 @@ int main(void)
         tcase_add_test(tests, cut_of_one_profile_leaves_the_others);
         tcase_add_test(tests, nothing_to_cut_is_over_at_once);
         tcase_add_test(tests, silent_process_is_killed_and_waited_for);
+        tcase_add_test(tests, process_that_cannot_be_reaped_is_not_believed_gone);
         tcase_add_test(tests, answer_that_was_not_read_in_time_counts);
         tcase_add_test(tests, process_that_closes_its_edge_is_killed_before_a_cut_is_over);
         tcase_add_test(tests, process_that_dies_is_started_anew_after_a_pause);

@@ -58,16 +58,22 @@ START_TEST(each_can_be_told_to_a_profile)
 }
 END_TEST
 
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 START_TEST(each_slot_is_complete)
 {
         for (size_t i = 0; i < n_presets; i++) {
                 const Preset *preset = &presets[i];
-                bool named = preset->slot == SLOT_HEADER || preset->slot == SLOT_QUERY || preset->slot == SLOT_FORM;
+                bool named = preset->slot == SLOT_HEADER || preset->slot == SLOT_KEY || preset->slot == SLOT_QUERY ||
+                             preset->slot == SLOT_FORM;
 
                 ck_assert_msg(preset->slot != SLOT_NONE && preset->slot < _SLOT_KIND_N, "%s", preset->name);
                 ck_assert_msg(named == (preset->slot_name != NULL), "%s", preset->name);
+                /* A header's is lower case; what may be in a query is more, "api_key". */
                 for (const char *c = preset->slot_name; c && *c; c++)
-                        ck_assert_msg((*c >= 'a' && *c <= 'z') || *c == '-', "%s", preset->name);
+                        ck_assert_msg(strchr(preset->slot == SLOT_HEADER ? LOWER "-" : LOWER UPPER "-._~", *c), "%s",
+                                      preset->name);
                 ck_assert(!preset->slot_prefix || preset->slot == SLOT_HEADER || preset->slot == SLOT_PATH);
         }
 }
