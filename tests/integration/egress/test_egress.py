@@ -923,6 +923,9 @@ class Cutting(Case):
         self.request(lane, port=port)
         peer, _ = silent.accept()
         self.vault.cut()
+        with self.assertRaises(Failure) as caught:
+            lane.response()
+        self.assertEqual(caught.exception.reason, "revoked")
         self.assertRaises(Closed, lane.frame)
         peer.settimeout(WAIT)
         try:
