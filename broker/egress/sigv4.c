@@ -620,10 +620,9 @@ static void hmac(Slice key, Slice text, uint8_t out[KEY_SIZE])
 
 static void derive_key(Slice secret, const Scope *scope, uint8_t out[KEY_SIZE])
 {
-        uint8_t first[sizeof(KEY_PREFIX) - 1 + SECRET_KEY_MAX], next[KEY_SIZE];
+        uint8_t first[sizeof(KEY_PREFIX) - 1 + SECRET_KEY_MAX] = KEY_PREFIX, next[KEY_SIZE];
         size_t n = strlen(KEY_PREFIX);
 
-        memcpy(first, KEY_PREFIX, n);
         memcpy(first + n, secret.data, secret.size);
         hmac(slice(first, n + secret.size), scope->date, out);
         hmac(slice(out, KEY_SIZE), scope->region, next);

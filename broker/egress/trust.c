@@ -62,8 +62,9 @@ static bool skip(const uint8_t **at, const uint8_t *end)
 static X509_NAME *subject_of(const uint8_t *der, long size)
 {
         const uint8_t *at = der, *end = der + size;
-        bool good = enter(&at, end, &size) && enter(&at, end, &size);
+        bool good = enter(&at, end, &size);
 
+        good = good && enter(&at, end, &size);
         if (good && at < end && *at == TAG_VERSION)
                 good = skip(&at, end);
         for (int i = 0; good && i < 4; i++)
@@ -197,7 +198,7 @@ static int add_roots(TrustStore *store, const char *path)
                 r = roots_new(&roots);
         if (r == 0)
                 r = roots_read(roots, text);
-        if (r < 0)
+        if (r)
                 return r;
         lookup = X509_STORE_add_lookup(store, roots->method);
         if (!lookup)
