@@ -23,8 +23,27 @@ static size_t utf8_sequence(Slice text)
         return n;
 }
 
+/* How many bytes from the front on are ASCII without NUL, in steps of eight. */
+static size_t ascii_run(Slice text)
+{
+        size_t n = 0;
+
+        for (uint64_t eight; text.size - n >= sizeof(eight); n += sizeof(eight)) {
+                memcpy(&eight, text.data + n, sizeof(eight));
+                /* Of bytes below 0x80 only a zero borrows; what is above it is looked at one by one then. */
+                if ((eight | (eight - 0x0101010101010101U)) & 0x8080808080808080U)
+                        break;
+        }
+        return n;
+}
+
 bool text_is_utf8(Slice text)
 {
+        if (text.size >= sizeof(uint64_t)) {
+                size_t n = ascii_run(text);
+
+                text = slice(text.data + n, text.size - n);
+        }
         while (text.size > 0) {
                 size_t n = utf8_sequence(text);
 

@@ -8,7 +8,9 @@
 /* A record that is shorter comes alone, as a rule, and may be all there is to the response. */
 #define SHORT_READ 8192U
 /* Compressed bytes that are undone before what came of them is sent: at most 1032 times as much. */
-#define INFLATE_STEP 1024U
+#define INFLATE_STEP 256U
+/* What comes of them before others get their turn. */
+#define INFLATED_MAX (512U * 1024U)
 /* "100 Continue", "103 Early Hints": more is an upstream that plays. */
 #define INFORMATIONAL_MAX 16U
 
@@ -25,6 +27,12 @@ static bool is_blocked(const Lane *lane)
         return lane->pending.size > 0;
 }
 
+/* It has had its turn; what has come waits in `in`. */
+static bool is_tired(const Lane *lane)
+{
+        return lane->inflated >= INFLATED_MAX;
+}
+
 static bool is_active(const Lane *lane)
 {
         return lane_is_open(lane) && lane->connection && lane->download != DOWNLOAD_DONE &&
@@ -37,6 +45,24 @@ static bool is_active(const Lane *lane)
 static int put(Lane *lane, Slice bytes)
 {
         int r = bytes.size > 0 ? lane_put(lane, bytes) : 0;
+
+        return r == LANE_E_CLOSED ? 0 : r;
+}
+
+/* The same, when nothing is behind it. */
+static int put_last(Lane *lane)
+{
+        Buf *scrubbed = &lane->process->scrubbed;
+        int r = lane_put_last(lane, buf_slice(scrubbed));
+
+        buf_clear(scrubbed);
+        return r == LANE_E_CLOSED ? 0 : r;
+}
+
+/* What comes behind it may take its time. */
+static int put_head(Lane *lane)
+{
+        int r = lane_put_head(lane);
 
         return r == LANE_E_CLOSED ? 0 : r;
 }
@@ -87,6 +113,7 @@ static int inflate(Lane *lane, Slice bytes)
                 buf_clear(decoded);
                 r = inflate_feed(lane->inflate, bytes, &used, decoded);
                 bytes = slice(bytes.data + used, bytes.size - used);
+                lane->inflated += decoded->size;
                 if (r > 0)
                         return exchange_fail(lane, &undecodable);
                 if (r == 0)
@@ -111,7 +138,7 @@ static int body_end(Lane *lane, bool reusable)
         if (r == SCRUB_E_FOUND)
                 return found(lane);
         if (r == 0)
-                r = put_scrubbed(lane);
+                r = put_last(lane);
         if (r == 0 && lane_is_open(lane) && lane->scrub && scrub_stream_found(lane->scrub) > 0)
                 r = report_scrubbed(lane);
         return r == 0 && lane_is_open(lane) ? exchange_finish(lane, reusable) : r;
@@ -154,15 +181,11 @@ static int begin_body(Lane *lane, const HttpHead *head, const ResponseHead *resp
         return r;
 }
 
-static int send_response(Lane *lane, const EgressResponse *response)
+static int hold_response(Lane *lane, const EgressResponse *response)
 {
-        int r = lane_send(lane->fd, LANE_FRAME_RESPONSE, response);
+        int r = lane_encode_response(response, &lane->held);
 
-        if (r == LANE_E_TOO_LARGE)
-                return exchange_fail(lane, &malformed);
-        if (r > 0)
-                lane_close(lane); /* it did not read what it was sent before */
-        return r < 0 ? r : 0;
+        return r == LANE_E_TOO_LARGE ? exchange_fail(lane, &malformed) : r;
 }
 
 static int tell_of_head(Lane *lane, const HttpHead *head, const ResponseHead *response)
@@ -190,7 +213,7 @@ static int take_final(Lane *lane, const HttpHead *head)
         else if (r == 0 && strict && response.coding == INFLATE_UNKNOWN && head->body != HTTP_BODY_NONE)
                 r = exchange_fail(lane, &unreadable);
         else if (r == 0)
-                r = send_response(lane, &response.response);
+                r = hold_response(lane, &response.response);
         if (r == 0 && is_active(lane)) {
                 /* A refusal knows enough, and so do we. Anything else may be what came so far, on its way back. */
                 if (lane->upload != UPLOAD_NONE && head->status >= 300)
@@ -221,7 +244,7 @@ static int take_upgrade(Lane *lane, const HttpHead *head)
         lane->download = DOWNLOAD_TUNNEL;
         lane->upload = UPLOAD_BODY;
         if (r == 0)
-                r = send_response(lane, &response.response);
+                r = hold_response(lane, &response.response);
         response_head_deinit(&response);
         return r;
 }
@@ -251,13 +274,19 @@ static int take_head(Lane *lane, Slice bytes, size_t *ret_used)
 
 /* ---- bytes ---- */
 
+/* What is left of the body is put by body_end(). */
+static bool is_at_end(const Lane *lane)
+{
+        return is_active(lane) && lane->download == DOWNLOAD_BODY && lane->decoder.done && !is_blocked(lane);
+}
+
 /* Takes from the front of what came, as far as it goes. */
 static int take(Lane *lane, Slice bytes, size_t *ret_used)
 {
         size_t all = bytes.size;
         int r = 0;
 
-        while (r == 0 && is_active(lane) && !is_blocked(lane) && bytes.size > 0) {
+        while (r == 0 && is_active(lane) && !is_blocked(lane) && !is_tired(lane) && bytes.size > 0) {
                 size_t used = 0;
 
                 if (lane->download == DOWNLOAD_HEAD) {
@@ -277,16 +306,16 @@ static int take(Lane *lane, Slice bytes, size_t *ret_used)
                         r = put_scrubbed(lane);
         }
         *ret_used = all - bytes.size;
-        if (r == 0 && is_active(lane) && lane->process->scrubbed.size > 0)
+        /* What is the end of the body goes with it. */
+        if (r == 0 && is_active(lane) && lane->process->scrubbed.size > 0 && !is_at_end(lane))
                 r = put_scrubbed(lane);
-        buf_clear(&lane->process->scrubbed);
         return r;
 }
 
 /* The last byte of the body may be one that came a while ago. */
 static int end_of_body(Lane *lane, size_t left)
 {
-        if (!is_active(lane) || lane->download != DOWNLOAD_BODY || !lane->decoder.done || is_blocked(lane))
+        if (!is_at_end(lane))
                 return 0;
         return body_end(lane, lane->keep_alive && left == 0 && !lane->upstream_ended && !lane->upstream_broke);
 }
@@ -369,6 +398,7 @@ static void note_progress(Lane *lane)
 
 static int run_once(Lane *lane, bool *ret_drained)
 {
+        EgressProcess *process = lane->process;
         size_t size = 0;
         int r;
 
@@ -377,10 +407,14 @@ static int run_once(Lane *lane, bool *ret_drained)
          * is not whole yet is shorter. */
         if (!*ret_drained && lane->in.size < HTTP_HEAD_MAX)
                 size = read_burst(lane, ret_drained);
-        r = size > 0 || lane->in.size > 0 || lane->decoder.done ? take_new(lane, slice(lane->process->frame, size)) : 0;
+        r = size > 0 || lane->in.size > 0 || lane->decoder.done ? take_new(lane, slice(process->frame, size)) : 0;
+        buf_clear(&process->scrubbed); /* where something failed, what came before */
+        if (r == 0 && is_active(lane))
+                r = put_head(lane);
         if (r == 0 && is_active(lane))
                 note_progress(lane);
-        if (r == 0 && is_active(lane) && !is_blocked(lane) && (lane->upstream_ended || lane->upstream_broke))
+        if (r == 0 && is_active(lane) && !is_blocked(lane) && !is_tired(lane) &&
+            (lane->upstream_ended || lane->upstream_broke))
                 r = upstream_end(lane);
         return r;
 }
@@ -390,8 +424,11 @@ int download_run(Lane *lane)
         bool drained = false;
         int r = 0;
 
-        for (unsigned i = 0; r == 0 && is_active(lane) && lane->connected && !is_blocked(lane) && !drained; i++) {
-                if (i == BURSTS_MAX) {
+        lane->inflated = 0;
+        for (unsigned i = 0; r == 0 && is_active(lane) && lane->connected && !is_blocked(lane); i++) {
+                if (drained && !is_tired(lane))
+                        break;
+                if (i == BURSTS_MAX || is_tired(lane)) {
                         lane_run_later(lane);
                         break;
                 }

@@ -300,6 +300,7 @@ void exchange_clear(Lane *lane)
         buf_deinit(&lane->whole);
         buf_deinit(&lane->out);
         buf_deinit(&lane->in);
+        buf_deinit(&lane->held);
         buf_deinit(&lane->pending);
         pool_deinit(&lane->pool);
         lane->request = (EgressRequest){ 0 };
@@ -313,7 +314,7 @@ void exchange_clear(Lane *lane)
         lane->download = DOWNLOAD_NONE;
         lane->decoder = (HttpDecoder){ 0 };
         lane->n_informational = 0;
-        lane->end_pending = lane->failure_pending = false;
+        lane->end_sent = lane->end_pending = lane->failure_pending = false;
         lane->deadline = 0;
 }
 
@@ -342,7 +343,7 @@ static int send_last(Lane *lane, LaneFrame frame)
         int r;
 
         lane->download = DOWNLOAD_DONE;
-        *pending = true;
+        *pending = frame != LANE_FRAME_END || !lane->end_sent;
         r = lane_flush(lane);
         return r < 0 ? r : exchange_settle(lane);
 }
@@ -365,6 +366,7 @@ int exchange_fail(Lane *lane, const Refusal *refusal)
                 return 0;
         lane->connection = connection_free(lane->connection);
         buf_deinit(&lane->out);
+        buf_deinit(&lane->held); /* nobody has seen it */
         lane->out_sent = 0;
         if (lane->upload != UPLOAD_NONE) {
                 lane->upload = UPLOAD_DISCARD;

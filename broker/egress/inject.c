@@ -1,5 +1,6 @@
 #include "egress/inject.h"
 #include "egress/sigv4.h"
+#include "http/chars.h"
 #include <sodium.h>
 
 /* What a changed part, or all that SigV4 writes, may take. */
@@ -123,9 +124,18 @@ static bool is_clean(const char *text, char from, const char *extra)
 
 static bool is_token(const char *text)
 {
-        static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ\x01";
+        const char *at = text;
 
-        return *text && text[strspn(text, token)] == '\0';
+        while (http_is_token((uint8_t)*at) || *at == SLOT_MARKER)
+                at++;
+        return *text && !*at;
+}
+
+static bool has_capital(const char *text)
+{
+        while (*text && (*text < 'A' || *text > 'Z'))
+                text++;
+        return *text;
 }
 
 /* The writer of the head checks again; this is for what is decided here. */
@@ -140,7 +150,7 @@ static int check_request(const EgressRequest *request)
         for (size_t i = 0; i < request->headers.n; i++) {
                 const HeaderField *header = header_at(request, i);
 
-                if (!is_token(header->name) || header->name[strcspn(header->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] ||
+                if (!is_token(header->name) || has_capital(header->name) ||
                     !is_clean(header->value, ' ', "\t"))
                         return INJECT_E_REQUEST;
         }

@@ -36,6 +36,7 @@ int lane_open(Tenant *tenant, int fd)
         lane->whole = BUF_NULL(INJECT_SIGNED_BODY_MAX);
         lane->out = BUF_NULL(OUT_MAX);
         lane->in = BUF_NULL(IN_MAX);
+        lane->held = BUF_NULL(LANE_FRAME_MAX);
         lane->pending = BUF_NULL(PENDING_MAX);
         list_init(&lane->runnable);
         list_append(&tenant->lanes, &lane->link);
@@ -132,9 +133,43 @@ static int settle_send(Lane *lane, int r)
         return LANE_E_CLOSED;
 }
 
+/* Nothing of this exchange waits in the lane yet: who has no room for its head did not read what came before. */
+static int settle_head(Lane *lane, int r)
+{
+        buf_clear(&lane->held);
+        if (r == LANE_E_AGAIN) {
+                lane_close(lane);
+                return LANE_E_CLOSED;
+        }
+        return settle_send(lane, r);
+}
+
+int lane_put_head(Lane *lane)
+{
+        Slice head = buf_slice(&lane->held);
+
+        if (head.size == 0)
+                return 0;
+        return settle_head(lane, lane_send_response(lane->fd, LANE_FRAME_RESPONSE, head, SLICE_NULL));
+}
+
+int lane_put_last(Lane *lane, Slice bytes)
+{
+        Slice head = buf_slice(&lane->held);
+        int r;
+
+        if (head.size == 0 || lane->pending.size > 0)
+                return lane_put(lane, bytes);
+        r = lane_send_response(lane->fd, LANE_FRAME_WHOLE, head, bytes);
+        if (r == LANE_E_TOO_LARGE)
+                return lane_put(lane, bytes);
+        lane->end_sent = r == 0;
+        return settle_head(lane, r);
+}
+
 int lane_put(Lane *lane, Slice bytes)
 {
-        int r = 0;
+        int r = lane_put_head(lane);
 
         while (r == 0 && bytes.size > 0 && lane->pending.size == 0) {
                 size_t size = MIN(bytes.size, (size_t)LANE_DATA_MAX);

@@ -71,8 +71,11 @@ typedef struct Lane {
         Buf in;             /* from the upstream, not looked at yet */
         HttpDecoder decoder;
         Inflate *inflate;
+        size_t inflated;    /* bytes, in this turn */
         ScrubStream *scrub;
+        Buf held;           /* the response's head, encoded, until it is known what goes with it */
         Buf pending;        /* to the session, which does not read */
+        bool end_sent;
         bool end_pending;
         bool failure_pending;
         EgressFailure failure; /* its texts are constants */
@@ -92,6 +95,10 @@ void lane_sever_upstream(Lane *lane) NONNULL(1);
 int lane_update(Lane *lane) NODISCARD NONNULL(1);
 /* Sends bytes of a body, or keeps them in `pending`. The lane may be closed by then: LANE_E_CLOSED. */
 int lane_put(Lane *lane, Slice bytes) NODISCARD NONNULL(1);
+/* Sends a head that is held. */
+int lane_put_head(Lane *lane) NODISCARD NONNULL(1);
+/* The last bytes of a body: with a head that is held and our END in one frame, if they fit. As lane_put(). */
+int lane_put_last(Lane *lane, Slice bytes) NODISCARD NONNULL(1);
 /* Sends what is pending. LANE_E_AGAIN, LANE_E_CLOSED. */
 int lane_flush(Lane *lane) NODISCARD NONNULL(1);
 void lane_set_deadline(Lane *lane, uint64_t usec) NONNULL(1);

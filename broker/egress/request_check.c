@@ -8,12 +8,14 @@
 static bool method_is_valid(const char *method)
 {
         static const char *const refused[] = { "CONNECT", "TRACE", "TRACK", "PRI" };
-        size_t size = strlen(method);
+        size_t size = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
                 if (strcmp(method, refused[i]) == 0)
                         return false;
-        return size > 0 && size <= HTTP_METHOD_MAX && strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == size;
+        while ((method[size] >= 'A' && method[size] <= 'Z') || method[size] == '-')
+                size++;
+        return size > 0 && size <= HTTP_METHOD_MAX && !method[size];
 }
 
 static bool authority_is_valid(const EgressRequest *request, HttpAuthority *ret)

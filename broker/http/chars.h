@@ -16,7 +16,26 @@ static inline bool http_is_alnum(uint8_t c)
 /* Of a method, of a header's name. */
 static inline bool http_is_token(uint8_t c)
 {
-        return http_is_alnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+        switch (c) {
+        case '!':
+        case '#':
+        case '$':
+        case '%':
+        case '&':
+        case '\'':
+        case '*':
+        case '+':
+        case '-':
+        case '.':
+        case '^':
+        case '_':
+        case '`':
+        case '|':
+        case '~':
+                return true;
+        default:
+                return http_is_alnum(c);
+        }
 }
 
 static inline bool http_is_blank(uint8_t c)

@@ -334,18 +334,14 @@ int rule_set_new(RuleSet **ret, const char *const *allow, size_t n_allow, const 
         return r;
 }
 
-/* The first rule that denies the path as it is, or in a form that this one is folded to. */
-static const Rule *find_deny(const RuleSet *rules, const char *method, const HttpAuthority *authority, const char *path)
+/* The first rule that denies a form that the path, of this size, is folded to. */
+static const Rule *find_folded_deny(const RuleSet *rules, const char *method, const HttpAuthority *authority,
+                                    const char *path, size_t size)
 {
         char folded[HTTP_TARGET_MAX + 1];
         unsigned step = 0;
 
-        for (size_t i = 0; i < rules->n_deny; i++)
-                if (rule_matches(&rules->rules[i], method, authority, path))
-                        return &rules->rules[i];
-        if (rules->n_deny == 0 || strlen(path) > HTTP_TARGET_MAX)
-                return NULL;
-        (void)snprintf(folded, sizeof(folded), "%s", path);
+        memcpy(folded, path, size + 1);
         fold(folded);
         do {
                 for (size_t i = 0; i < rules->n_deny; i++)
@@ -357,6 +353,20 @@ static const Rule *find_deny(const RuleSet *rules, const char *method, const Htt
                 }
         } while (step++ == 0 || (step == 2 && drop_format(folded)));
         return NULL;
+}
+
+/* The first rule that denies the path as it is, or in another form. */
+static const Rule *find_deny(const RuleSet *rules, const char *method, const HttpAuthority *authority, const char *path)
+{
+        size_t size;
+
+        for (size_t i = 0; i < rules->n_deny; i++)
+                if (rule_matches(&rules->rules[i], method, authority, path))
+                        return &rules->rules[i];
+        if (rules->n_deny == 0)
+                return NULL; /* the most frequent case, and the other has 16 KiB to clear */
+        size = strlen(path);
+        return size > HTTP_TARGET_MAX ? NULL : find_folded_deny(rules, method, authority, path, size);
 }
 
 RuleVerdict rule_set_decide(const RuleSet *rules, const char *method, const HttpAuthority *authority, const char *path,

@@ -1,6 +1,5 @@
 #include "http/writer.h"
 #include "http/chars.h"
-#include <inttypes.h>
 #include <stdio.h>
 
 typedef struct Reason {
@@ -135,15 +134,17 @@ int http_write_status_line(Buf *out, unsigned status)
                            : status < 400 ? "Redirection"
                            : status < 500 ? "Client Error"
                                           : "Server Error";
-        char line[64];
+        char digits[] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0' };
 
         if (status < 100 || status > 599)
                 return -EINVAL;
         for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-                if (reasons[i].status == status)
+                if (reasons[i].status == status) {
                         text = reasons[i].text;
-        snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, text);
-        return buf_append_text(out, line);
+                        break;
+                }
+        const char *const texts[] = { "HTTP/1.1 ", digits, " ", text, "\r\n" };
+        return append_all(out, texts, ARRAY_SIZE(texts));
 }
 
 int http_write_header(Buf *out, Slice name, Slice value)
@@ -170,7 +171,7 @@ int http_write_header(Buf *out, Slice name, Slice value)
 
 int http_write_framing(Buf *out, HttpBody body, uint64_t length)
 {
-        char line[48];
+        char digits[21], *first = digits + sizeof(digits) - 1;
 
         if (body == HTTP_BODY_CHUNKED)
                 return buf_append_text(out, "Transfer-Encoding: chunked\r\n");
@@ -178,8 +179,13 @@ int http_write_framing(Buf *out, HttpBody body, uint64_t length)
                 return 0;
         if (length > (uint64_t)INT64_MAX)
                 return -EINVAL;
-        snprintf(line, sizeof(line), "Content-Length: %" PRIu64 "\r\n", length);
-        return buf_append_text(out, line);
+        *first = '\0';
+        do {
+                *--first = (char)('0' + length % 10);
+                length /= 10;
+        } while (length > 0);
+        const char *const texts[] = { "Content-Length: ", first, "\r\n" };
+        return append_all(out, texts, ARRAY_SIZE(texts));
 }
 
 int http_write_end(Buf *out)

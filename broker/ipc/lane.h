@@ -8,7 +8,7 @@
  *   REQUEST                 ->
  *                           <-    CONTINUE            if request.expect, and the body may come
  *   DATA* END               ->                        if it has a body; at any time
- *                           <-    RESPONSE DATA* END
+ *                           <-    RESPONSE DATA* END, or WHOLE: all of that in one
  * FAILURE may come in place of RESPONSE, CONTINUE, DATA or END, and ends the exchange. When both sides
  * have sent their END (a request without body has none) the lane is free again; behind a FAILURE that
  * came before the body's END, or to give up, the lane is closed. An upgraded exchange has DATA both
@@ -31,6 +31,7 @@ typedef enum LaneFrame {
         LANE_FRAME_FAILURE = 'F',
         LANE_FRAME_DATA = 'D',
         LANE_FRAME_END = 'E',
+        LANE_FRAME_WHOLE = 'W', /* a RESPONSE, DATA if there is any, and END: each frame costs more than its bytes */
 } LaneFrame;
 
 enum {
@@ -45,10 +46,10 @@ enum {
  * structs' texts are borrowed from the pool. */
 typedef struct LaneMessage {
         LaneFrame frame;
-        Slice data; /* of DATA */
+        Slice data; /* of DATA and WHOLE; of the latter it may be empty */
         union {
                 EgressRequest request;
-                EgressResponse response;
+                EgressResponse response; /* of RESPONSE and WHOLE */
                 EgressFailure failure;
         };
 } LaneMessage;
@@ -65,6 +66,11 @@ int lane_pair(int ret[2]) NODISCARD;
 int lane_send(int fd, LaneFrame frame, const void *body) NODISCARD;
 /* Up to LANE_DATA_MAX bytes; all of them or none. */
 int lane_send_data(int fd, Slice data) NODISCARD;
+/* For a RESPONSE or WHOLE, into an empty `out`. LANE_E_TOO_LARGE, -errno. */
+int lane_encode_response(const EgressResponse *response, Buf *out) NODISCARD NONNULL(1, 2);
+/* The same, when it is known what comes behind: `frame` is RESPONSE, or WHOLE with `data` (LANE_E_TOO_LARGE: not
+ * in one frame). All of it is sent or none. */
+int lane_send_response(int fd, LaneFrame frame, Slice encoded, Slice data) NODISCARD;
 /* `buffer` has LANE_FRAME_MAX bytes. LANE_E_AGAIN, LANE_E_CLOSED, LANE_E_MALFORMED, -errno. */
 int lane_receive(int fd, LaneSide side, uint8_t *buffer, Pool *pool, LaneMessage *ret) NODISCARD
         NONNULL(3, 4, 5);

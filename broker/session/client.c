@@ -228,6 +228,23 @@ static uint32_t events_of(const Client *client)
         return events;
 }
 
+/*
+ * With each request it changes what is wanted, and seldom comes what is not: so the kernel is told only of
+ * what is missing, and of the rest when it happens.
+ */
+static int arm(Client *client)
+{
+        uint32_t lasting = EPOLLIN | EPOLLRDHUP, armed = client->events;
+
+        if (!client->unwanted)
+                armed |= client->armed & lasting;
+        client->unwanted = false;
+        if (armed == client->armed)
+                return 0;
+        client->armed = armed;
+        return source_set_events(client->source, armed);
+}
+
 static int update(Client *client)
 {
         ClientWait wait = what_waits(client);
@@ -243,9 +260,8 @@ static int update(Client *client)
                 else
                         timer_arm_after(client->timer, deadlines[wait]);
         }
-        if (events != client->events)
-                r = source_set_events(client->source, events);
         client->events = events;
+        r = arm(client);
         return r < 0 ? r : exchange_watch(client);
 }
 
@@ -277,9 +293,12 @@ void client_kick(Client *client)
 static int on_events(void *userdata, uint32_t events)
 {
         Client *client = userdata;
+        uint32_t ends = EPOLLHUP | EPOLLERR | (client->events & EPOLLRDHUP);
 
+        client->unwanted = (events & ~client->events & (EPOLLIN | EPOLLRDHUP)) != 0;
+        stream_announced(&client->stream);
         /* What has come before the end is read first, where it is wanted. */
-        if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP) && !(client->events & EPOLLIN))
+        if (events & ends && !(client->events & EPOLLIN))
                 client_die(client);
         client_run(client);
         return 0;

@@ -67,7 +67,9 @@ typedef struct Client {
         Service way;
         Stream stream;
         Source *source;
-        uint32_t events;
+        uint32_t events; /* wanted */
+        uint32_t armed;  /* asked of the kernel: those, and some that are not taken back until they come */
+        bool unwanted;   /* such a one came */
         Timer *timer, *kick;
         ClientState state, resume;
         ClientWait wait;

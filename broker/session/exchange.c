@@ -231,7 +231,7 @@ Step exchange_queue(Client *client)
                 return client_fail(client, r);
         exchange->sent = true;
         client->state = CLIENT_EXCHANGE;
-        return STEP_ON;
+        return exchange->upload_done ? STEP_WAIT : STEP_ON; /* egress cannot have answered yet */
 }
 
 /* ---- towards the client ---- */
@@ -280,6 +280,15 @@ static int take_end(Client *client, Exchange *exchange)
         return exchange->upgraded ? 0 : response_write_end(&exchange->frame, &client->stream.out);
 }
 
+static int take_whole(Client *client, Exchange *exchange, const LaneMessage *message)
+{
+        int r = message->response.upgraded ? -EPROTO : take_response(client, exchange, &message->response);
+
+        if (r == 0 && message->data.size > 0)
+                r = take_data(client, exchange, message->data);
+        return r == 0 ? take_end(client, exchange) : r;
+}
+
 static Step take_failure(Client *client, Exchange *exchange, const EgressFailure *failure)
 {
         const Refusal refusal = {
@@ -309,6 +318,9 @@ static Step take_message(Client *client, Exchange *exchange, const LaneMessage *
                 break;
         case LANE_FRAME_END:
                 r = take_end(client, exchange);
+                break;
+        case LANE_FRAME_WHOLE:
+                r = take_whole(client, exchange, message);
                 break;
         case LANE_FRAME_FAILURE:
                 return take_failure(client, exchange, &message->failure);

@@ -192,7 +192,7 @@ Step front_head(Client *client)
                 return take_head(client, size);
         if (client->in.size == 0 && client->in.capacity > HEAD_PIECE)
                 buf_deinit(&client->in);
-        if (client->in.size == 0)
+        if (client->stream.out.capacity > HEAD_PIECE && stream_waiting(&client->stream) == 0)
                 buf_deinit(&client->stream.out);
         return client_read(client, MIN(HEAD_PIECE, CLIENT_IN_MAX - client->in.size)) == 0 ? STEP_ON : STEP_WAIT;
 }

@@ -11,10 +11,14 @@ void stream_deinit(Stream *stream)
         buf_deinit(&stream->out);
 }
 
-static int read_plain(const Stream *stream, uint8_t *data, size_t size, size_t *ret)
+static int read_plain(Stream *stream, uint8_t *data, size_t size, size_t *ret)
 {
-        ssize_t n = recv(stream->fd, data, size, MSG_DONTWAIT);
+        ssize_t n;
 
+        if (stream->dry)
+                return STREAM_E_AGAIN;
+        n = recv(stream->fd, data, size, MSG_DONTWAIT);
+        stream->dry = n < 0 || (size_t)n < size;
         if (n > 0) {
                 *ret = (size_t)n;
                 return 0;
@@ -41,6 +45,13 @@ int stream_read(Stream *stream, Buf *in, size_t max)
         if (r == 0)
                 buf_commit(in, n);
         return r;
+}
+
+void stream_announced(Stream *stream)
+{
+        stream->dry = false;
+        if (stream->tls)
+                tls_announced(stream->tls);
 }
 
 static int write_plain(const Stream *stream, Slice data, size_t *ret)

@@ -38,6 +38,7 @@ struct Tls {
         TlsNameCheck check;
         void *userdata;
         bool named, refused;
+        bool dry;       /* the descriptor has nothing until it says so */
         size_t writing; /* bytes of a write that was begun and must be gone on with */
         size_t n_first, first_at;
         uint8_t *first; /* read by others before; NULL once it is used up */
@@ -226,7 +227,10 @@ static int receive_bytes(void *userdata, unsigned char *out, size_t size)
         }
         if (tls->ahead_at < tls->n_ahead)
                 return take(out, size, tls->ahead, &tls->ahead_at, tls->n_ahead);
+        if (tls->dry)
+                return MBEDTLS_ERR_SSL_WANT_READ;
         n = direct ? recv(tls->fd, out, size, MSG_DONTWAIT) : recv(tls->fd, tls->ahead, AHEAD_MAX, MSG_DONTWAIT);
+        tls->dry = n < 0 || (size_t)n < (direct ? size : AHEAD_MAX);
         if (n == 0)
                 return MBEDTLS_ERR_SSL_CONN_EOF;
         if (n < 0)
@@ -315,6 +319,11 @@ int tls_read(Tls *tls, uint8_t *data, size_t size, size_t *ret)
                 return 0;
         }
         return r == 0 ? TLS_E_BROKEN : result(tls, r);
+}
+
+void tls_announced(Tls *tls)
+{
+        tls->dry = false;
 }
 
 int tls_write(Tls *tls, Slice data, size_t *ret)

@@ -46,6 +46,8 @@ Tls *tls_free(Tls *tls);
 int tls_handshake(Tls *tls) NODISCARD NONNULL(1);
 /* At least one byte. TLS_E_*. What it has read ahead is announced by no descriptor: to be called until TLS_E_AGAIN. */
 int tls_read(Tls *tls, uint8_t *data, size_t size, size_t *ret) NODISCARD NONNULL(1, 2, 4);
+/* The descriptor is readable, or has ended: until then nothing is asked of one that had less than was asked for. */
+void tls_announced(Tls *tls) NONNULL(1);
 int tls_write(Tls *tls, Slice data, size_t *ret) NODISCARD NONNULL(1, 3);
 /* Says goodbye, as far as the socket takes it. */
 void tls_close(Tls *tls) NONNULL(1);

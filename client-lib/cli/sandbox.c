@@ -3,6 +3,7 @@
 #include "sandbox_channel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -21,6 +22,9 @@ typedef struct Launch {
         pid_t pid;
         int exec_errno; /* of the command */
 } Launch;
+
+/* bubblewrap has this long for its work, once nobody waits for the result. */
+#define PREPARE_MS 5000
 
 /* What a step comes to, beside exit statuses. */
 enum { GOES_ON = -1, RUNS = -2, IS_FORBIDDEN = -3 };
@@ -80,6 +84,18 @@ static int pass_descriptors(const Launch *launch)
         return 0;
 }
 
+/*
+ * The one that we have holds what the login put there. The filter lets nobody at it; where there is
+ * none, the command must not have it.
+ */
+static int leave_keyring(const Launch *launch)
+{
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 ||
+            launch->sandbox->files.filter >= 0 || errno == ENOSYS || errno == EPERM)
+                return 0;
+        return -errno;
+}
+
 /* The signals stay blocked in bubblewrap, which would end at them and take the command along. */
 static _Noreturn void become_sandbox(const Launch *launch)
 {
@@ -90,6 +106,9 @@ static _Noreturn void become_sandbox(const Launch *launch)
         r = pass_descriptors(launch);
         if (r < 0)
                 give_up(channel, SANDBOX_FAILED, r, "pass the sandbox's descriptors on");
+        r = leave_keyring(launch);
+        if (r < 0)
+                give_up(channel, SANDBOX_FAILED, r, "leave the session's keyring");
         r = mcpcred_child_mark();
         if (r < 0)
                 give_up(channel, SANDBOX_FAILED, r, "mark the sandbox");
@@ -145,6 +164,23 @@ static int start(Launch *launch)
         return launch->pid < 0 ? fail_system(launch, errno, "fork") : GOES_ON;
 }
 
+/*
+ * The first process that bubblewrap forks waits for bubblewrap before it asks to end with it, so one
+ * that is killed at its work leaves that behind, with our output open. A closed channel ends it as
+ * soon as it has done its work.
+ */
+static void let_end(pid_t pid)
+{
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd poller = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0)
+                return;
+        while (poll(&poller, 1, PREPARE_MS) < 0 && errno == EINTR)
+                continue;
+        (void)close(fd);
+}
+
 /* Ends what there is of the child. Its status, as waitpid() has it. */
 static int stop(Launch *launch)
 {
@@ -155,6 +191,8 @@ static int stop(Launch *launch)
         launch->channel = -1;
         strings_free(&launch->argv);
         if (launch->pid > 0) {
+                if (!launch->inside)
+                        let_end(launch->pid);
                 (void)kill(launch->pid, SIGKILL);
                 while (waitpid(launch->pid, &status, 0) < 0 && errno == EINTR)
                         continue;

@@ -57,12 +57,20 @@ static void add_current_system(Strings *to)
 
 static void add_system(const SandboxCommand *command, Strings *to)
 {
+        static const char *const keyrings[] = { "/proc/keys", "/proc/key-users" };
         const Places *places = command->places;
 
         add_mount(to, "--ro-bind", "/", "/");
         add_pair(to, "--dev", "/dev");
         add_pair(to, "--tmpfs", "/dev/shm");
         add_pair(to, "--proc", "/proc");
+        for (size_t i = 0; i < ARRAY_SIZE(keyrings); i++) /* with the names of the user's keys */
+                if (access(keyrings[i], F_OK) == 0)
+                        add_mount(to, "--ro-bind", "/dev/null", keyrings[i]);
+        /* Root's files in it take root's word without any capability: core_pattern names what the
+         * kernel starts outside. */
+        if (geteuid() == 0)
+                add_pair(to, "--remount-ro", "/proc");
         for (size_t i = 0; i < places->hidden.n; i++) {
                 const char *path = places->hidden.items[i];
 

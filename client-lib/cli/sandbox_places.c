@@ -1,4 +1,5 @@
 #include "sandbox_places.h"
+#include "sandbox_listeners.h"
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
@@ -250,6 +251,7 @@ bool places_find(Places *places, Cli *cli)
         if (getenv("XDG_RUNTIME_DIR"))
                 hide(places, getenv("XDG_RUNTIME_DIR"));
         hide_closed(places);
+        sandbox_listeners_mask(places);
         return places->home && !places->hidden.failed && !places->masked.failed &&
                !places->closed.failed;
 }

@@ -155,15 +155,33 @@ static int make_files(Sandbox *sandbox)
         return 0;
 }
 
+/* There is none for some architectures, where the rest of the sandbox has to do. */
+static int make_filter(Sandbox *sandbox)
+{
+        int fd = sandbox_filter_new();
+
+        if (fd == -ENOSYS) {
+                cli_note("there is no system call filter for this architecture: the sandbox may "
+                         "make sockets of every family, and user namespaces");
+                return 0;
+        }
+        sandbox->files.filter = raise_number(fd);
+        if (sandbox->files.filter >= 0)
+                return 0;
+        return cli_fail_local(sandbox->cli, EXIT_FAILED, "System", "",
+                              "Cannot prepare the sandbox's filter: %s.",
+                              strerror(fd < 0 ? -fd : errno));
+}
+
 /*
  * A command that shares our terminal could type into it. Where it has no use for a terminal, or
- * there is no filter for this architecture, it gets a terminal session of its own.
+ * there is no filter against that, it gets a terminal session of its own.
  */
 static void choose_terminal(Sandbox *sandbox)
 {
-        if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
-                sandbox->files.filter = raise_number(sandbox_filter_new());
-        sandbox->apart = sandbox->files.filter < 0;
+        bool terminal = isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+
+        sandbox->apart = !terminal || sandbox->files.filter < 0;
 }
 
 int sandbox_prepare(Sandbox *sandbox, Cli *cli, const SandboxOptions *options)
@@ -184,6 +202,8 @@ int sandbox_prepare(Sandbox *sandbox, Cli *cli, const SandboxOptions *options)
                 r = add_binds(sandbox);
         if (r == 0)
                 r = make_files(sandbox);
+        if (r == 0)
+                r = make_filter(sandbox);
         if (r == 0)
                 choose_terminal(sandbox);
         return r;

@@ -173,6 +173,117 @@ def outside_directory():
     return path
 
 
+def test_listening_unix_sockets_of_the_system_do_not_answer():
+    """Wherever they are, if they were there first; only root can have one where no sandbox hides it."""
+    directory = outside_directory()
+    path = directory / "service.sock"
+    script = ("import json,socket,sys\n"
+              "try: socket.socket(socket.AF_UNIX).connect(sys.argv[1]); print(0)\n"
+              "except OSError as e: print(e.errno)")
+    try:
+        with Sandbox() as home, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            holds(json.loads(home.inside(PYTHON, "-c", script, path).stdout) != 0)
+            # Who names it gets it.
+            equal(json.loads(home.inside(PYTHON, "-c", script, path, options=["--ro", path]).stdout), 0)
+            # One that root sees and the sandbox cannot reach is in nobody's way.
+            os.chmod(directory, 0)
+            home.inside("true")
+            os.chmod(directory, 0o700)
+    finally:
+        path.unlink(missing_ok=True)
+        directory.rmdir()
+
+
+# System calls, by number where the C library has no function: the same at x86-64 and elsewhere, or of a table.
+CALLS = {"x86_64": {"add_key": 248, "keyctl": 250, "unshare": 272}}.get(
+    os.uname().machine, {"add_key": 217, "keyctl": 219, "unshare": 97})
+CALLS.update(io_uring_setup=425, clone3=435)
+CALLING = ("import ctypes,json,os,socket,sys\n"
+           f"calls = {CALLS}\n"
+           "libc = ctypes.CDLL(None, use_errno=True)\n"
+           "def call(name, *arguments):\n"
+           "  r = libc.syscall(calls[name], *arguments)\n"
+           "  return r if r >= 0 else -ctypes.get_errno()\n")
+
+
+def test_kernel_keyrings_stay_outside():
+    """What a login put into its keyring, as a ticket or the key of a disk."""
+    scope = {}
+    exec(CALLING, scope)
+    call = scope["call"]
+    join, read, session, user = 1, 11, -3, -4
+    pid = os.fork()
+    if pid:
+        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        return
+    try:
+        call("keyctl", join, None)
+        key = call("add_key", b"user", b"mcpcred-test", b"ticket", 6, session)
+        if key >= 0:
+            with Sandbox() as home:
+                script = CALLING + ("b = ctypes.create_string_buffer(64)\n"
+                                    f"print(json.dumps([call('keyctl', {read}, k, b, 64)\n"
+                                    f"  for k in (int(sys.argv[1]), {session}, {user})]))")
+                equal(json.loads(home.inside(PYTHON, "-c", script, key).stdout), [-1, -1, -1])
+                listed = home.inside("sh", "-c", "cat /proc/keys /proc/key-users || :").stdout
+                holds(b"mcpcred-test" not in listed, listed)
+        os._exit(0)
+    except BaseException:  # pylint: disable=broad-except
+        support.traceback.print_exc()
+        os._exit(1)
+
+
+def test_sandbox_makes_no_socket_outside_its_network():
+    """AF_VSOCK is of no network namespace: it reaches the host of a virtual machine, and what listens for it."""
+    with Sandbox() as home:
+        script = CALLING + ("made = []\n"
+                            "for family in range(64):\n"
+                            "  for kind in (1, 2, 3, 5):\n"
+                            "    try: socket.socket(family, kind).close(); made.append(family)\n"
+                            "    except OSError: pass\n"
+                            "b = ctypes.create_string_buffer(120)\n"
+                            "print(json.dumps([sorted(set(made)), call('io_uring_setup', 4, b)]))")
+        families, ring = home.python(script)
+        holds(set(families) <= {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK}, families)
+        holds(ring < 0, ring)
+
+
+def test_sandbox_makes_no_user_namespace():
+    with Sandbox() as home:
+        script = CALLING + ("b = ctypes.create_string_buffer(b'\\0\\0\\0\\x10', 88)\n"
+                            "print(json.dumps([call('unshare', 0x10000000), call('clone3', b, 88)]))")
+        equal(home.python(script), [-1, -38])
+        equal(home.python("import subprocess,threading\n"
+                          "t = threading.Thread(target=lambda: None); t.start(); t.join()\n"
+                          "print(subprocess.run(['true']).returncode)"), 0)
+
+
+def test_every_process_of_the_sandbox_is_filtered():
+    """The first one may be traced by the command, and made to do what it may."""
+    with Sandbox() as home:
+        said = home.inside("cat", "/proc/1/status", "/proc/self/status").stdout.decode()
+        equal([line for line in said.splitlines() if line.startswith(("Seccomp:", "NoNewPrivs:"))],
+              ["NoNewPrivs:\t1", "Seccomp:\t2"] * 2)
+
+
+def test_kernel_settings_are_not_to_write():
+    """Root's own need no capability, and core_pattern names a program that the kernel starts outside."""
+    with Sandbox() as home:
+        script = ("import json,os\n"
+                  "def writable(path):\n"
+                  "  try: os.close(os.open(path, os.O_WRONLY)); return True\n"
+                  "  except OSError: return False\n"
+                  "print(json.dumps([os.path.join(d, n) for t in ('/proc/sys', '/sys/fs/cgroup', '/sys/kernel')\n"
+                  "  for d, _, ns in os.walk(t) for n in ns if writable(os.path.join(d, n))]\n"
+                  "  + [p for p in ('/proc/sysrq-trigger', '/proc/sys/kernel/core_pattern') if writable(p)]))")
+        # The sandbox's own IPC and process numbers may be for it to set.
+        own = ("fs/mqueue/", "kernel/msg", "kernel/sem", "kernel/shm", "kernel/auto_msgmni", "kernel/ns_last_pid",
+               "kernel/pid_max") if os.geteuid() != 0 else ()
+        equal([path for path in home.python(script) if not path.startswith(tuple("/proc/sys/" + name for name in own))], [])
+
+
 def test_home_is_empty():
     with Sandbox() as home:
         (home.path / ".netrc").write_text("secret")
@@ -543,6 +654,29 @@ def test_refused_socket_ends_the_session():
         equal(done.stdout, b"")
         holds(b"Not this one." in done.stderr, done)
         equal(len(home.broker.asked("CloseSession")), 1)
+
+
+def is_alive(pid):
+    try:
+        return " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_nothing_is_left_of_a_sandbox_that_is_given_up():
+    """Whatever bubblewrap is at: its first process, orphaned, would wait for ever with our output open."""
+    with Sandbox() as home:
+        for _ in range(20):
+            process = start(home, "--", "sh", "-c", "echo ran")
+            deadline = time.monotonic() + 10
+            while len(started := descendants(process.pid)) < 3 and process.poll() is None and time.monotonic() < deadline:
+                pass
+            process.terminate()
+            out, _ = process.communicate(timeout=20)
+            holds(process.returncode in (0, 128 + signal.SIGTERM), process.returncode)
+            while any(map(is_alive, started[1:])) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            equal([pid for pid in started[1:] if is_alive(pid)], [])
 
 
 def test_bubblewrap_that_fails_is_told_and_ends_the_session():

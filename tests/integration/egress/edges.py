@@ -150,6 +150,7 @@ class Lane:
     def __init__(self, sock):
         self.sock = sock
         self.sock.settimeout(WAIT)
+        self.parts = []  # of a WHOLE that was received
 
     def close(self):
         self.sock.close()
@@ -171,13 +172,19 @@ class Lane:
         self.send("E")
 
     def frame(self):
-        """(letter, bytes) of the next frame."""
+        """(letter, bytes) of the next frame; a WHOLE as the frames that it stands for."""
+        if self.parts:
+            return self.parts.pop(0)
         try:
             data = self.sock.recv(65536)
         except ConnectionResetError:
             data = b""
         if not data:
             raise Closed
+        if data[:1] == b"W":
+            end = 5 + int.from_bytes(data[1:5], "little")
+            self.parts = [("D", data[end:])] * (len(data) > end) + [("E", b"")]
+            return "R", data[5:end]
         return chr(data[0]), data[1:]
 
     def expect(self, letter):
@@ -205,7 +212,7 @@ class Lane:
         return self.rest(self.response())
 
     def is_quiet(self):
-        return not select.select([self.sock], [], [], 0)[0]
+        return not self.parts and not select.select([self.sock], [], [], 0)[0]
 
 
 class Session(Edge):

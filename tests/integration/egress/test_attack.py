@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """What a sandbox, a session process that was taken over, and an upstream try against the built mcpcred-egress."""
 
+import gzip
 import os
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -114,6 +116,8 @@ class Poison(Case):
         except Failure:
             pass
         self.upstream.release.set()
+        if not at_once:
+            self.upstream.wait_end(1)  # whoever asks before it comes is answered by it: HTTP/1.1 has no numbers
         for _ in range(3):
             response = self.ask(path="/none")
             self.assertEqual((response.status, response.body), (204, b""))
@@ -219,6 +223,27 @@ class Reflection(Case):
                         text.encode(), headers=(f"Content-Encoding: {coding}",)))
                 except Failure as failure:
                     self.assertEqual(failure.reason, "upstream-encoding")
+
+
+class Dense(Case):
+    def test_body_that_becomes_much_and_is_read_slowly(self):
+        """More of it came than was taken, until there was no room for it: that was the end of the process."""
+        plain = b"".join(os.urandom(40) + bytes(16000) for _ in range(6000))
+        body = gzip.compress(plain)
+        self.assertGreater(len(body), 300000)
+        behave(self, "dense", lambda peer, request: peer.answer(body, headers=("Content-Encoding: gzip",)))
+        lane = self.session.lane()
+        self.request(lane, path="/dense")
+        lane.response()
+        seen = 0
+        while True:
+            letter, data = lane.frame()
+            if letter != "D":
+                break
+            seen += len(data)
+            time.sleep(0.001)  # what is slow about it
+        self.assertEqual((letter, seen), ("E", len(plain)))
+        self.works()
 
 
 class StrictUpgrade(Case):

@@ -923,7 +923,7 @@ class Cutting(Case):
         self.request(lane, port=port)
         peer, _ = silent.accept()
         self.vault.cut()
-        with self.assertRaises(Failure) as caught:
+        with self.assertRaises(Failure) as caught:  # why, and then the end
             lane.response()
         self.assertEqual(caught.exception.reason, "revoked")
         self.assertRaises(Closed, lane.frame)

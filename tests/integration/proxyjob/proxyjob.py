@@ -25,6 +25,9 @@ PYTHON = os.path.join(PYTHON_MODULES, "bin", "python")
 ECHO = "echo.example.test"
 BASE = f"https://{ECHO}"
 DIRECT = "--direct" in sys.argv
+# The sources and what the clients are made of may stand in a home or in /tmp, which a sandbox does not have.
+PLACES = [os.path.realpath(path) for path in (job.ROOT, job.BUILD, MODULES, PYTHON_MODULES)]
+SANDBOX = ["--sandbox", *(word for path in PLACES for word in ("--ro", path))]
 
 # What each encoding has another form of.
 ODD_CHARACTERS = "+/=&<>'\"\\%~!"
@@ -234,7 +237,7 @@ class Case(job.Case):
     def command(self, command, profile, options=()):
         """In the sandbox; or as it is, with what it needs for that."""
         if not DIRECT:
-            return self.exec_command(*command, profile=profile, options=["--sandbox", *options])
+            return self.exec_command(*command, profile=profile, options=[*SANDBOX, *options])
         variables = {name: self.upstreams.ca for name in DIRECT_CA}
         for one in profile.split(","):
             secret = SAME.get(one, one)
