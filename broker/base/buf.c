@@ -69,7 +69,10 @@ static int buf_append_integer(Buf *buf, uint64_t value, size_t size)
 
 int buf_append_u8(Buf *buf, uint8_t value)
 {
-        return buf_append_integer(buf, value, 1);
+        if (buf->size >= buf->capacity || buf->size >= buf->max)
+                return buf_append_integer(buf, value, 1);
+        buf->data[buf->size++] = value;
+        return 0;
 }
 
 int buf_append_u16(Buf *buf, uint16_t value)

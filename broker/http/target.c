@@ -1,7 +1,6 @@
 #include "http/target.h"
 #include "base/text.h"
 #include "http/chars.h"
-#include <stdio.h>
 #include <strings.h>
 
 #define LABEL_MAX 63U
@@ -266,12 +265,16 @@ int http_canonical_target(Slice target, Buf *path, Buf *query, bool *ret_has_que
 /* The port behind a pattern's host; 443 where there is none. */
 static bool has_port(const char *text, uint16_t port)
 {
-        char own[8];
+        size_t i = strlen(text);
 
-        if (!*text)
+        if (i == 0)
                 return port == PORT_HTTPS;
-        snprintf(own, sizeof(own), ":%u", (unsigned)port);
-        return strcmp(text, own) == 0;
+        /* From the last digit on. */
+        while (i > 1 && port > 0 && text[i - 1] == (char)('0' + port % 10)) {
+                port /= 10;
+                i--;
+        }
+        return i == 1 && port == 0 && text[0] == ':' && text[1];
 }
 
 bool http_host_matches(const char *pattern, const HttpAuthority *authority)

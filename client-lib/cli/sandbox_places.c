@@ -235,8 +235,11 @@ static void hide_closed(Places *places)
 
 bool places_find(Places *places, Cli *cli)
 {
-        static const char *const always[] = { "/tmp", "/run", "/var/run", "/var/tmp", "/home",
-                                              "/root" };
+        /* Temporary files, sockets, homes, mail and jobs, and drives, which have more of those. */
+        static const char *const always[] = { "/tmp",      "/run",           "/var/run",
+                                              "/var/tmp",  "/home",          "/root",
+                                              "/var/mail", "/var/spool/mail", "/var/spool/cron",
+                                              "/media",    "/mnt" };
         const struct passwd *user = getpwuid(geteuid());
         const char *home = getenv("HOME");
 

@@ -297,6 +297,23 @@ def test_home_is_empty():
         holds(not (home.path / "new").exists())
 
 
+def test_drives_and_mail_are_hidden():
+    with Sandbox() as home:
+        places = [place for place in ("/media", "/mnt", "/var/mail", "/var/spool/cron") if os.path.isdir(place)]
+        said = home.inside("sh", "-c", "for d; do stat -f -c %T $d; ls -A $d; done", "sh", *places).stdout.decode()
+        equal(said.split(), ["tmpfs"] * len(places))
+
+
+def test_standard_descriptors_are_all_that_comes_along():
+    with Sandbox() as home:
+        number = os.open("/etc", os.O_RDONLY)
+        done = subprocess.run(
+            [support.MCPCRED, "exec", "p", "--sandbox", "--", "sh", "-c", "ls /proc/$$/fd"], env=home.environment(),
+            stdin=subprocess.DEVNULL, capture_output=True, pass_fds=[number], timeout=30)
+        os.close(number)
+        holds(set(done.stdout.split()) <= {b"0", b"1", b"2", b"3"}, done)
+
+
 def test_runtime_directory_hidden():
     with Sandbox() as home:
         script = ("import json,os\n"
