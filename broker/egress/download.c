@@ -339,7 +339,7 @@ static int take_new(Lane *lane, Slice bytes)
                 buf_deinit(&lane->in);
         else if (kept)
                 buf_consume(&lane->in, used);
-        else
+        else if (used < bytes.size)
                 r = buf_append(&lane->in, bytes.data + used, bytes.size - used);
         return r == 0 ? end_of_body(lane, bytes.size - used) : r;
 }

@@ -420,23 +420,30 @@ static int read_connection(HttpHead *head)
         return 0;
 }
 
-int http_parse_request(Slice bytes, HttpHead *ret)
+static int read_request(Slice bytes, HttpHead *ret)
 {
-        HttpHead head = { 0 };
         int r;
 
-        if ((r = http_gate_request(bytes, &head)) || (r = check_names(&head)) ||
-            (r = read_framing(&head, true)) || (r = read_form(&head)) || (r = read_host(&head)) ||
-            (r = check_method(&head)) || (r = read_expect(&head)) || (r = read_connection(&head)))
+        if ((r = http_gate_request(bytes, ret)) || (r = check_names(ret)) || (r = read_framing(ret, true)) ||
+            (r = read_form(ret)) || (r = read_host(ret)) || (r = check_method(ret)) || (r = read_expect(ret)) ||
+            (r = read_connection(ret)))
                 return r;
         /* Who asks for an upgrade and sends a body all the same gets an ordinary answer. */
-        if (head.body == HTTP_BODY_CHUNKED || head.length > 0)
-                head.upgrade = SLICE_NULL;
-        r = http_opinion(bytes, true, false, &head);
+        if (ret->body == HTTP_BODY_CHUNKED || ret->length > 0)
+                ret->upgrade = SLICE_NULL;
+        return http_opinion(bytes, true, false, ret);
+}
+
+/* A head has room for many headers: it is cleared once and not copied. */
+int http_parse_request(Slice bytes, HttpHead *ret)
+{
+        int r;
+
+        memset(ret, 0, sizeof(*ret));
+        r = read_request(bytes, ret);
         if (r)
-                return r;
-        *ret = head;
-        return 0;
+                memset(ret, 0, sizeof(*ret));
+        return r;
 }
 
 /* Which responses have a body at all (RFC 9112 section 6.3). */
@@ -463,16 +470,15 @@ static void settle_body(HttpHead *head, bool head_request)
 
 int http_parse_response(Slice bytes, bool head_request, HttpHead *ret)
 {
-        HttpHead head = { 0 };
         int r;
 
-        if ((r = http_gate_response(bytes, &head)) || (r = read_framing(&head, false)) ||
-            (r = read_connection(&head)))
-                return r;
-        settle_body(&head, head_request);
-        r = http_opinion(bytes, false, head_request, &head);
+        memset(ret, 0, sizeof(*ret));
+        if ((r = http_gate_response(bytes, ret)) == 0 && (r = read_framing(ret, false)) == 0 &&
+            (r = read_connection(ret)) == 0) {
+                settle_body(ret, head_request);
+                r = http_opinion(bytes, false, head_request, ret);
+        }
         if (r)
-                return r;
-        *ret = head;
-        return 0;
+                memset(ret, 0, sizeof(*ret));
+        return r;
 }

@@ -84,7 +84,7 @@ typedef struct HttpHead {
  */
 size_t http_head_end(Slice bytes);
 /*
- * `bytes` is one whole head, as http_head_end() measured it. HttpError; `ret` is written on success alone.
+ * `bytes` is one whole head, as http_head_end() measured it. HttpError, and then `ret` is empty.
  * Methods are those that llhttp knows, without TRACE. Values are printable ASCII. Where the target names
  * a host, Host names the same; for the rest it is syntax that was looked at, and target.h has the last word.
  */

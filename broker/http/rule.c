@@ -21,6 +21,18 @@ struct RuleSet {
 
 #define BLANKS " \t"
 
+/* With one blank between two: no longer than what they were cut out of. */
+static void join_words(char *to, char *const words[3])
+{
+        for (size_t i = 0; i < 3; i++) {
+                size_t n = strlen(words[i]);
+
+                memcpy(to, words[i], n);
+                to += n;
+                *to++ = i < 2 ? ' ' : '\0';
+        }
+}
+
 /* The three words of a rule, cut out of `text`, which it changes. False: there are not three. */
 static bool cut_words(char *text, char *words[3])
 {
@@ -280,12 +292,12 @@ static int rule_init(Rule *rule, const char *text, bool is_deny)
         rule->methods = words[0];
         rule->host = words[1];
         rule->path = words[2];
-        (void)snprintf(rule->memory + size, size + 1, "%s %s %s", words[0], words[1], words[2]);
         rule->text = rule->memory + size;
+        join_words(rule->memory + size, words);
         if (!is_deny)
                 return 0;
         folded = rule->memory + 2 * size + 1;
-        (void)snprintf(folded, size, "%s", words[2]);
+        memcpy(folded, words[2], strlen(words[2]) + 1);
         fold(folded);
         rule->folded = folded;
         return 0;
