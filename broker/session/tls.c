@@ -18,10 +18,6 @@
 /* A first record and what came behind it. */
 #define FIRST_MAX (TLS_RECORD_MAX + 1024U)
 
-#define RECORD_HEAD      5U
-#define RECORD_HANDSHAKE 22U
-#define CLIENT_HELLO     1U
-
 struct TlsServer {
         unsigned refs;
         mbedtls_ssl_config config;
@@ -345,19 +341,4 @@ void tls_close(Tls *tls)
 {
         if (mbedtls_ssl_close_notify(&tls->ssl) != 0)
                 return; /* then it is not said */
-}
-
-TlsHello tls_hello(Slice bytes)
-{
-        size_t length;
-
-        if ((bytes.size > 0 && bytes.data[0] != RECORD_HANDSHAKE) || (bytes.size > 1 && bytes.data[1] != 3) ||
-            (bytes.size > 2 && bytes.data[2] > 4) || (bytes.size > RECORD_HEAD && bytes.data[RECORD_HEAD] != CLIENT_HELLO))
-                return TLS_HELLO_NO;
-        if (bytes.size < TLS_HELLO_MIN)
-                return TLS_HELLO_MORE;
-        length = (size_t)(bytes.data[3] << 8 | bytes.data[4]);
-        if (length == 0 || length > TLS_RECORD_MAX)
-                return TLS_HELLO_NO;
-        return bytes.size >= RECORD_HEAD + length ? TLS_HELLO_YES : TLS_HELLO_MORE;
 }

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * TLS towards the sandbox: a server with the session's one leaf. The one file with mbedTLS (2.28 and 3.6),
- * so that another library is another file. TLS 1.2 and, where the library has it, 1.3; one curve of
- * ours, two ciphers, http/1.1 by ALPN, tickets under a key that this process alone has.
+ * TLS towards the sandbox: a server with the session's one leaf. The option `tls` says whose: tls.c has mbedTLS
+ * (2.28 and 3.6), tls_openssl.c has OpenSSL (3.0 and later), and no other file knows of either. TLS 1.2 and, where the
+ * library has it, 1.3; two curves, two ciphers, http/1.1 by ALPN, tickets under a key that this process alone has.
  */
 #include "base/error.h"
 #include "base/secret.h"
@@ -26,7 +26,7 @@ enum {
         TLS_E_LEAF,   /* the certificate or its key cannot be used */
 };
 
-/* Whether the connection may be about this host, lower-cased by the caller. Asked once, early. */
+/* Whether the connection may be about this host. Asked early, once for each hello: TLS 1.3 may ask for a second one. */
 typedef bool (*TlsNameCheck)(void *userdata, Slice name);
 
 /* Once a process, before it is confined. */
