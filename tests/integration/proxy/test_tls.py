@@ -3,6 +3,7 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 import unittest
 import warnings
 
@@ -57,13 +58,51 @@ class Tls(unittest.TestCase):
             self.assertEqual(Client(second).ask("GET", "/", HOST).status, 200)
 
     def test_ticket_for_another_host_is_of_no_use(self):
-        context = self.play.context()
-        with context.wrap_socket(self.play.raw("tls"), server_hostname=HOST) as first:
-            Client(first).ask("GET", "/", HOST)
-            session = first.session
-        with self.assertRaises((ssl.SSLError, ConnectionError)):
-            with context.wrap_socket(self.play.raw("tls"), server_hostname="elsewhere.test", session=session) as second:
-                second.recv(1)
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            context = self.play.context()
+            context.maximum_version = version
+            with context.wrap_socket(self.play.raw("tls"), server_hostname=HOST) as first:
+                Client(first).ask("GET", "/", HOST)
+                session = first.session
+            with self.assertRaises((ssl.SSLError, ConnectionError)):
+                with context.wrap_socket(self.play.raw("tls"), server_hostname="elsewhere.test", session=session) as second:
+                    second.recv(1)
+        self.still_serves()
+
+    def s_client(self, *options, command=None):
+        """What `openssl s_client` says, which sends one request; before that a line that is a command of its own."""
+        words = ["openssl", "s_client", "-connect", f"127.0.0.1:{self.play.ports['tls']}", "-servername", HOST,
+                 "-CAfile", self.play.path("ca.pem"), *options]
+        request = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        bound, said = threading.Timer(20, process.kill), b""
+        bound.start()
+        try:
+            if command:
+                line, answer = command
+                process.stdin.write(line)
+                process.stdin.flush()
+                while answer not in said:
+                    said += process.stdout.read1() or self.fail(said)
+            process.stdin.write(request)
+            process.stdin.flush()  # and left open: its end would be this client's
+            return said + process.stdout.read()
+        finally:
+            bound.cancel()
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+    def test_second_hello_is_asked_for(self):
+        # A share of the first group alone is sent with the first hello.
+        self.assertIn(b"HTTP/1.1 200", self.s_client("-groups", "P-384:P-256"))
+
+    def test_keys_updated(self):
+        with self.play.direct(HOST) as client:
+            if client.sock.version() != "TLSv1.3":
+                self.skipTest("this library has no TLS 1.3")
+        self.assertIn(b"HTTP/1.1 200", self.s_client("-tls1_3", command=(b"K\n", b"KEYUPDATE")))
 
     def test_no_sni_refused(self):
         context = self.play.context()
