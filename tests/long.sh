@@ -1,8 +1,8 @@
 #!/bin/sh
-# The long form of the tests: valgrind, the static checkers, and fuzzing.
+# The long form of the tests: valgrind, the static checkers, the other TLS library, and fuzzing.
 #
 #   tests/long.sh BUILD                 all of it, with the build in BUILD
-#   tests/long.sh BUILD PART...         of valgrind, clang-tidy, cppcheck, fuzz, analyzer
+#   tests/long.sh BUILD PART...         of valgrind, clang-tidy, cppcheck, openssl, fuzz, analyzer
 #
 # The analyzer of gcc is not among "all": of C with cleanup attributes it reports mostly itself.
 # $FUZZ_SECONDS (60) is the time of each target. Further builds go beside BUILD.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 build=$1
 shift
-[ $# -gt 0 ] || set -- valgrind clang-tidy cppcheck fuzz
+[ $# -gt 0 ] || set -- valgrind clang-tidy cppcheck openssl fuzz
 jobs=$(nproc)
 mkdir -p "$build/long"
 
@@ -73,6 +73,25 @@ cpp_check() {
         }
 }
 
+# TLS towards the sandbox by the other library: what knows of it is the session's process. With gcc and clang, since
+# the headers are others.
+openssl_tests() {
+        for compiler in clang gcc; do
+                dir="$build-openssl-$compiler"
+                CC=$compiler setup "$dir" -Dwerror=true -Dtls=openssl || return 1
+                ninja -C "$dir" broker/session/mcpcred-session >"$dir/ninja.log" 2>&1 || { cat "$dir/ninja.log" >&2; return 1; }
+        done
+        # The whole of the latter, for the tests.
+        ninja -C "$dir" >"$dir/ninja.log" 2>&1 || { cat "$dir/ninja.log" >&2; return 1; }
+        names=$(meson test -C "$dir" --no-rebuild --list 2>/dev/null |
+                sed -n 's#^mcpcred:[a-z]* / \(session-.*\|proxy-\(front\|handles\|hostile\|serve\|tls\)\)$#\1#p' | sort -u)
+        # shellcheck disable=SC2086  # one word a test
+        meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes "$jobs" $names >"$build/long/openssl.log" 2>&1 || {
+                tail -n 200 "$build/long/openssl.log" >&2
+                return 1
+        }
+}
+
 fuzz() {
         CC=clang setup "$build-fuzz" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
                 -Dc_args=-fsanitize=fuzzer-no-link || return 1
@@ -109,6 +128,7 @@ for part in "$@"; do
         valgrind) valgrind_tests ;;
         clang-tidy) clang_tidy ;;
         cppcheck) cpp_check ;;
+        openssl) openssl_tests ;;
         fuzz) fuzz ;;
         analyzer) analyzer ;;
         *) echo "unknown part: $part" >&2; exit 2 ;;

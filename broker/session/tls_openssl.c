@@ -209,6 +209,7 @@ static bool renew_tickets(TlsServer *server)
 static bool configure(TlsServer *server)
 {
         SSL_CTX *context = server->context;
+        char groups[] = "X25519:P-256"; /* a macro takes it that knows no const */
 
         SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                              SSL_OP_PRIORITIZE_CHACHA);
@@ -223,7 +224,7 @@ static bool configure(TlsServer *server)
         return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
                SSL_CTX_set_max_early_data(context, 0) == 1 && SSL_CTX_set_num_tickets(context, 1) == 1 &&
                SSL_CTX_set_cipher_list(context, suites) == 1 && SSL_CTX_set_ciphersuites(context, suites_13) == 1 &&
-               SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1 && renew_tickets(server);
+               SSL_CTX_set1_groups_list(context, groups) == 1 && renew_tickets(server);
 }
 
 /*
