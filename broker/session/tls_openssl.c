@@ -10,7 +10,7 @@
 #define FIRST_MAX (TLS_RECORD_MAX + 1024U)
 /* Messages that are no data, as updates of keys are, can follow one another without an end: what is still in the
  * kernel is come back for. */
-#define RECEIVES_MAX 8U
+#define RECEIVES_MAX 2U
 /* Name, MAC key and cipher's key; more than any version has. */
 #define TICKET_KEYS_MAX 256
 
