@@ -39,6 +39,11 @@ static int make_rules(Grant *grant, const char **ret_problem)
         const EgressPolicy *policy = grant->policy;
         int r;
 
+        /* No time at all would be no limit at all. */
+        if (policy->rate > 0 && policy->rate_seconds == 0) {
+                *ret_problem = "A rate needs a time.";
+                return GRANT_E_INVALID;
+        }
         r = guard_init(&grant->guard, policy->addresses.items, policy->addresses.n);
         if (r > 0) {
                 *ret_problem = "An entry of `addresses` is no address and no network.";

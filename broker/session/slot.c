@@ -60,11 +60,11 @@ static int join(Pool *pool, Slice a, Slice b, Slice c, const char **ret)
         if (r < 0)
                 return r;
         at = text;
-        if (a.size > 0)
+        if (a.data)
                 memcpy(at, a.data, a.size);
-        if (b.size > 0)
+        if (b.data)
                 memcpy(at + a.size, b.data, b.size);
-        if (c.size > 0)
+        if (c.data)
                 memcpy(at + a.size + b.size, c.data, c.size);
         *ret = text;
         return 0;

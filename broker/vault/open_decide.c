@@ -115,7 +115,7 @@ static int decide_grants(OpenOp *op)
                                     text_is_name(asked[i].profile) ? asked[i].profile : "of that name");
                 else if (policy_admits(profile, body->caller, &body->command, &op->failure))
                         check_delivery(op, profile);
-                if (!failed(&op->failure))
+                if (profile && !failed(&op->failure))
                         r = add_grant(op, profile, asked[i].scope);
         }
         return r;

@@ -161,6 +161,8 @@ def test_sandbox_sees_no_session_bus():
                 equal(done.returncode, 125)
                 holds(b"would let the sandbox at" in done.stderr, done)
             path.unlink()
+            if directory != home.path:
+                directory.rmdir()
 
 
 def outside_directory():

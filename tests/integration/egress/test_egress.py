@@ -1026,7 +1026,7 @@ class Isolation(Case):
 
     def test_bad_grants_are_refused(self):
         for values in ({"addresses": ["10.0.0.1/8"]}, {"allow": ["nonsense"]}, {"credential": "short"},
-                       {"credential": "with a\r\nline: end"}):
+                       {"credential": "with a\r\nline: end"}, {"rate": 1, "rate_seconds": 0}):
             self.assertRaises(Fault, self.grant, **values)
         self.works()
 
