@@ -201,5 +201,6 @@ const Verb verb_add = {
         OPTIONS(options, AddOptions),
         .min_arguments = 1,
         .max_arguments = 1,
+        .takes_secret = true,
         .run = run,
 };

@@ -145,6 +145,16 @@ def test_standard_varlink_errors():
         equal(home.json("status", status=2)["error"]["code"], "MethodNotFound")
 
 
+def test_a_secret_among_the_words_is_not_repeated():
+    with Home({}) as home:
+        for words in [["add", "x", "--preset", "openai", "sk-secret"], ["revoke", "--token", "sk-secret"],
+                      ["rotate", "x", "sk-secret"], ["unlock", "sk-secret"]]:
+            for more in ([], ["--json"]):
+                done = home.run(*words, *more)
+                equal(done.returncode, 2, words)
+                equal((b"never an argument" in done.stderr, b"sk-secret" in done.stderr + done.stdout), (True, False))
+
+
 def test_usage_is_status_2():
     with Home({}) as home:
         for words in [["nonsense"], [], ["list", "extra"], ["list", "--nonsense"], ["remove"], ["revoke"],
