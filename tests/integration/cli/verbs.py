@@ -559,8 +559,12 @@ def test_audit_tail():
         path.write_text("".join(line + "\n" for line in lines))
         equal(home.run("audit", "tail", "--file", path, "--lines", 3, "--json").stdout.decode().splitlines(), lines[-3:])
         text = home.run("audit", "tail", "--file", path).stdout.decode().splitlines()
-        equal((len(text), text[0]), (10, "2026-01-31T23:59:59  allow  token.mint  1000  -  -  -"))
+        equal((len(text), text[0]), (10, "2026-01-31T23:59:59Z  allow  token.mint  1000  -  -  -"))
         equal(len(home.run("audit", "tail", "--file", path, "--lines", 50).stdout.splitlines()), 20)
+        path.write_text('{"time":"2026-01-31T23:59:59.000000Z","operation":"proxy.request","verdict":"deny",'
+                        '"reason":"denied","detail":"CONNECT example.com: No profile allows it."}\n')
+        equal(home.run("audit", "tail", "--file", path).stdout.decode(),
+              "2026-01-31T23:59:59Z  deny  proxy.request  -  -  -  denied  CONNECT example.com: No profile allows it.\n")
 
 
 def test_output_that_cannot_be_written_is_a_failure():
