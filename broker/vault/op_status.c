@@ -146,6 +146,7 @@ static void check_egress(Doctor *doctor, const ConfigProfile *profile, const Sec
 static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *profile)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        const ProviderInfo *info;
         SecretRecord secret;
         char id[LIMIT_LABEL];
         int r;
@@ -155,6 +156,13 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
         if (r == DB_E_NOT_FOUND)
                 say(doctor, DOCTOR_WARN, id, "Store it with `mcpcred add`.", "Profile %s needs secret %s, which is not stored.",
                     profile->name, profile->secret);
+        info = r == 0 ? provider_info(secret.provider) : NULL;
+        if (info && !info->can_mint && profile->scope &&
+            (profile->scope->repositories.n > 0 || profile->scope->permissions.n > 0))
+                say(doctor, DOCTOR_WARN, id, "Leave them out, and say in `allow` what may be asked for.",
+                    "Profile %s has repositories or permissions, and secret %s is a stored key, which they do not "
+                    "narrow (%s).",
+                    profile->name, profile->secret, profile->source);
         if (profile->expose_secret)
                 say(doctor, DOCTOR_WARN, id, "Prefer a provider that mints, or the proxy, where there is one.",
                     "Profile %s hands secret %s itself to %s (%s): only rotating it ends what was handed out.",

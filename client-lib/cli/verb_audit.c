@@ -174,6 +174,8 @@ static void print_line(const Cli *cli, const char *line)
 {
         static const char *const keys[] = { "time",    "verdict", "operation", "principal",
                                             "session", "profile", "reason" };
+        const char *detail;
+        int n;
 
         if (cli->json) {
                 (void)puts(line);
@@ -185,8 +187,11 @@ static void print_line(const Cli *cli, const char *line)
 
                 if (i == 0 && length > 19)
                         length = 19;
-                (void)printf("%s%.*s", i ? "  " : "", length, value);
+                (void)printf("%s%.*s%s", i ? "  " : "", length, value, i ? "" : "Z");
         }
+        detail = value_of(line, "detail", &n);
+        if (*detail != '-' || n != 1)
+                (void)printf("  %.*s", n, detail);
         putchar('\n');
 }
 

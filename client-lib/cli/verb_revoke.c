@@ -156,5 +156,6 @@ const Verb verb_revoke = {
                    "  mcpcred revoke --profile github-triage\n"
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),
+        .takes_secret = true,
         .run = run,
 };
