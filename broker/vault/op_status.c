@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "vault/egress_hosts.h"
+#include "vault/grant_check.h"
 #include "vault/policy_advice.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
@@ -143,6 +144,22 @@ static void check_egress(Doctor *doctor, const ConfigProfile *profile, const Sec
                     profile->name, strerror(-r), profile->source);
 }
 
+/* What opening a session would be refused for; of the hosts of rules, check_egress() says more. */
+static void check_grant(Doctor *doctor, Vault *vault, const ConfigProfile *profile, const ProviderInfo *info,
+                        const char *id)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord secret;
+        Failure failure = { 0 };
+        const char *field;
+
+        if ((!policy_leaves(profile) || (info->can_mint && provider_check_scope(info, profile->scope, &field))) &&
+            !grant_check(vault, profile, &pool, &secret, &failure))
+                say(doctor, DOCTOR_WARN, id, "Until that is corrected, no session of the profile is opened.", "%s (%s)",
+                    failure.message, profile->source);
+        pool_deinit(&pool);
+}
+
 static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *profile)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
@@ -157,6 +174,8 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
                 say(doctor, DOCTOR_WARN, id, "Store it with `mcpcred add`.", "Profile %s needs secret %s, which is not stored.",
                     profile->name, profile->secret);
         info = r == 0 ? provider_info(secret.provider) : NULL;
+        if (info)
+                check_grant(doctor, vault, profile, info, id);
         if (info && !info->can_mint && profile->scope &&
             (profile->scope->repositories.n > 0 || profile->scope->permissions.n > 0))
                 say(doctor, DOCTOR_WARN, id, "Leave them out, and say in `allow` what may be asked for.",
