@@ -292,10 +292,9 @@ const Verb verb_audit = {
         .name = "audit",
         .arguments = "verify|tail [OPTION...]",
         .summary = "check the audit log, or read its end",
-        .details = "verify names the first line that was edited, cut, left out, added or moved, "
-                   "and compares the end\n"
-                   "with what the broker's state says. tail prints the last lines; with --json as "
-                   "they are.",
+        .details = "verify names the first line that was edited, cut, left out, added or moved, and\n"
+                   "compares the end with what the broker's state says. tail prints the last lines,\n"
+                   "also why a request was refused; with --json as they are.",
         OPTIONS(options, AuditOptions),
         .min_arguments = 1,
         .max_arguments = 1,
