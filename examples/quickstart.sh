@@ -162,6 +162,7 @@ EOF
 
 step "7. What the broker knows of it, and what it wrote down"
 mcpcred leases | indent
+echo "    A handle is one lease, and the credential behind it another."
 echo "    From the audit log, what was denied:"
 mcpcred audit tail --lines 40 --json | sed -n 's/.*"verdict":"deny".*"detail":"\([^"]*\)".*/    \1/p' | cut -c1-116
 
