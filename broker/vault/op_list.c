@@ -192,14 +192,15 @@ int op_list_leases(Vault *vault, Request *request)
 /* Why a session of this profile could not be opened now; NULL if it could. */
 static const char *profile_problem(const ConfigProfile *profile, const ProviderInfo *info)
 {
-        const char *field;
+        const char *field, *problem;
 
         if (!policy_can_deliver(profile))
                 return "it says nothing of what may be asked for: it needs a preset, or slot and allow";
         if (!info)
                 return "its secret is not stored yet";
-        if (info->can_mint)
-                return provider_check_scope(info, profile->scope, &field);
+        problem = provider_check_scope(info, profile->scope, &field);
+        if (problem || info->can_mint)
+                return problem;
         if (policy_leaves(profile) || policy_exposes(profile))
                 return NULL;
         return "a stored key goes by deliver = proxy; expose_secret in mcpcred.conf(5) hands it out raw";
