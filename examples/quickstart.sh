@@ -40,12 +40,12 @@ indent() { sed 's/^/    /'; }
 
 step "2. Upstreams: stand-ins of the APIs of OpenAI and GitHub, over HTTPS, on this machine"
 mkfifo "$here/ready"
-/usr/bin/python3 tests/support/upstreams_standin.py --dir "$here/upstreams" --until-signal \
+/usr/bin/python3 -B tests/support/upstreams_standin.py --dir "$here/upstreams" --until-signal \
         >"$here/ready" 2>"$here/upstreams.log" </dev/null &
 processes=$!
 read -r ready <"$here/ready"
 port=$(printf '%s' "$ready" | sed 's/.*"port": *\([0-9]*\).*/\1/')
-/usr/bin/python3 tests/support/connect_proxy.py --to "$port" >"$here/ready" 2>>"$here/upstreams.log" </dev/null &
+/usr/bin/python3 -B tests/support/connect_proxy.py --to "$port" >"$here/ready" 2>>"$here/upstreams.log" </dev/null &
 processes="$! $processes"
 read -r proxy_port <"$here/ready"
 # An API key, made up here. Like every secret it is never an argument.
@@ -162,6 +162,7 @@ EOF
 
 step "7. What the broker knows of it, and what it wrote down"
 mcpcred leases | indent
+echo "    A handle is one lease, and the credential behind it another."
 echo "    From the audit log, what was denied:"
 mcpcred audit tail --lines 40 --json | sed -n 's/.*"verdict":"deny".*"detail":"\([^"]*\)".*/    \1/p' | cut -c1-116
 

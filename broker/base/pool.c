@@ -14,11 +14,12 @@ struct PoolChunk {
 static int pool_grow(Pool *pool, size_t size)
 {
         size_t capacity = MAX(size, (size_t)CHUNK_SIZE);
-        PoolChunk *chunk = calloc(1, sizeof(*chunk) + capacity);
+        PoolChunk *chunk = malloc(sizeof(*chunk) + capacity);
 
         if (!chunk)
                 return -ENOMEM;
         chunk->size = capacity;
+        chunk->used = 0;
         chunk->next = pool->chunks;
         pool->chunks = chunk;
         return 0;
@@ -39,7 +40,7 @@ int pool_alloc(Pool *pool, size_t size, void **ret)
                         return r;
                 chunk = pool->chunks;
         }
-        *ret = (uint8_t *)chunk->data + chunk->used;
+        *ret = memset((uint8_t *)chunk->data + chunk->used, 0, size); /* not the chunk: most of it is left over */
         chunk->used += size;
         pool->used = MIN(pool->used + size, pool->max);
         return 0;

@@ -192,6 +192,8 @@ RuntimeDir *runtime_dir_free(RuntimeDir *dir)
 {
         if (!dir)
                 return NULL;
+        /* The number in it is another process's sooner or later, and somebody's `kill` might read it. */
+        (void)!ftruncate(dir->lock_fd, 0);
         fd_close(dir->lock_fd);
         fd_close(dir->fd);
         free(dir->path);

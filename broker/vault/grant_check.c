@@ -59,7 +59,7 @@ bool grant_check(Vault *vault, const ConfigProfile *profile, Pool *pool, SecretR
         info = provider_info(ret->provider);
         if (!info)
                 failure_set(failure, FAULT_UNSUPPORTED, "This build has no provider %s.", ret->provider);
-        else if (info->can_mint && (problem = provider_check_scope(info, profile->scope, &field)))
+        else if ((problem = provider_check_scope(info, profile->scope, &field)))
                 failure_set(failure, FAULT_POLICY_DENIED, "Profile %s: %s", profile->name, problem);
         else
                 check_delivery(profile, ret, info, failure);

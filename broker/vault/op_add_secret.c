@@ -130,7 +130,7 @@ static void check_existing(AddOp *op, Failure *failure)
                 op->generation = record.generation + 1;
                 if (!body_of(op)->replace)
                         failure_set(failure, FAULT_EXISTS,
-                                    "There is a secret %s already; rotate it, or add it with --replace.",
+                                    "There is a secret %s already.",
                                     record.name);
                 /* Nothing in this process is at it any more: what was cut off may not be able to go on,
                  * as when the item has the new binding already, and a replacement needs nothing of it. */

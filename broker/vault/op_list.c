@@ -1,4 +1,5 @@
 /* The listings: page after page of rows, each page one reply. None shows anything secret. */
+#include "vault/grant_check.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
@@ -191,28 +192,35 @@ int op_list_leases(Vault *vault, Request *request)
 /* Why a session of this profile could not be opened now; NULL if it could. */
 static const char *profile_problem(const ConfigProfile *profile, const ProviderInfo *info)
 {
-        const char *field;
+        const char *field, *problem;
 
         if (!policy_can_deliver(profile))
                 return "it says nothing of what may be asked for: it needs a preset, or slot and allow";
         if (!info)
                 return "its secret is not stored yet";
-        if (info->can_mint)
-                return provider_check_scope(info, profile->scope, &field);
-        return policy_leaves(profile) || policy_exposes(profile) ? NULL
-                                       : "a stored key needs deliver = env, expose_secret = yes and a pinned command";
+        problem = provider_check_scope(info, profile->scope, &field);
+        if (problem || info->can_mint)
+                return problem;
+        if (policy_leaves(profile) || policy_exposes(profile))
+                return NULL;
+        return "a stored key goes by deliver = proxy; expose_secret in mcpcred.conf(5) hands it out raw";
 }
 
 static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *row)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
         const ProviderInfo *info = NULL;
+        const char *problem;
         SecretRecord secret;
+        Failure failure = { 0 };
         int r;
 
         r = rows_secret_get(vault->db, profile->secret, &pool, &secret);
         if (r == 0)
                 info = provider_info(secret.provider);
+        problem = profile_problem(profile, info);
+        if (!problem && !grant_check(vault, profile, &pool, &secret, &failure))
+                problem = "no rule allows a host that its secret may be sent to";
         pool_deinit(&pool);
         *row = (ProfileRow){
                 .name = profile->name,
@@ -232,7 +240,7 @@ static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *r
                 .command = profile->command,
                 .caller_unit = profile->caller_unit,
                 .source = profile->source,
-                .problem = profile_problem(profile, info),
+                .problem = problem,
         };
         return r == DB_E_NOT_FOUND ? 0 : r;
 }

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "vault/egress_hosts.h"
+#include "vault/grant_check.h"
 #include "vault/policy_advice.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
@@ -143,9 +144,26 @@ static void check_egress(Doctor *doctor, const ConfigProfile *profile, const Sec
                     profile->name, strerror(-r), profile->source);
 }
 
+/* What opening a session would be refused for; of the hosts of rules, check_egress() says more. */
+static void check_grant(Doctor *doctor, Vault *vault, const ConfigProfile *profile, const ProviderInfo *info,
+                        const char *id)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord secret;
+        Failure failure = { 0 };
+        const char *field;
+
+        if ((!policy_leaves(profile) || (info->can_mint && provider_check_scope(info, profile->scope, &field))) &&
+            !grant_check(vault, profile, &pool, &secret, &failure))
+                say(doctor, DOCTOR_WARN, id, "Until that is corrected, no session of the profile is opened.", "%s (%s)",
+                    failure.message, profile->source);
+        pool_deinit(&pool);
+}
+
 static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *profile)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        const ProviderInfo *info;
         SecretRecord secret;
         char id[LIMIT_LABEL];
         int r;
@@ -155,6 +173,15 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
         if (r == DB_E_NOT_FOUND)
                 say(doctor, DOCTOR_WARN, id, "Store it with `mcpcred add`.", "Profile %s needs secret %s, which is not stored.",
                     profile->name, profile->secret);
+        info = r == 0 ? provider_info(secret.provider) : NULL;
+        if (info)
+                check_grant(doctor, vault, profile, info, id);
+        if (info && !info->can_mint && profile->scope &&
+            (profile->scope->repositories.n > 0 || profile->scope->permissions.n > 0))
+                say(doctor, DOCTOR_WARN, id, "Leave them out, and say in `allow` what may be asked for.",
+                    "Profile %s has repositories or permissions, and secret %s is a stored key, which they do not "
+                    "narrow (%s).",
+                    profile->name, profile->secret, profile->source);
         if (profile->expose_secret)
                 say(doctor, DOCTOR_WARN, id, "Prefer a provider that mints, or the proxy, where there is one.",
                     "Profile %s hands secret %s itself to %s (%s): only rotating it ends what was handed out.",

@@ -8,6 +8,7 @@
 #define GRACE_USEC (60 * USEC_PER_SEC)
 /* Between attempts to renew; minting has a patience of its own (token_turn.h). */
 #define RETRY_FIRST_USEC (5 * USEC_PER_SEC)
+#define RETRY_UNAVAILABLE_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MOST_USEC  (60 * USEC_PER_SEC)
 /* An upstream that refuses what it has just given is not asked for more at once. */
 #define HURRY_USEC (60 * USEC_PER_SEC)
@@ -153,7 +154,8 @@ static int entry_update(Entry *entry, const Supplied *supplied)
 
 static uint64_t retry_after(const Entry *entry, const Failure *failure)
 {
-        uint64_t wait = RETRY_FIRST_USEC;
+        /* A part that was restarted, by a reload for one, is there again in a moment. */
+        uint64_t wait = failure->fault == FAULT_UNAVAILABLE ? RETRY_UNAVAILABLE_USEC : RETRY_FIRST_USEC;
 
         for (unsigned i = 1; i < entry->failures && wait < RETRY_MOST_USEC; i++)
                 wait *= 2;

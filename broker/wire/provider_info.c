@@ -194,7 +194,7 @@ const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
 
         *ret_field = "repositories";
         if (scope->repositories.n > 0 && !info->takes_scope)
-                return "This provider knows no repositories.";
+                return "A stored key cannot be narrowed to repositories; `allow` says what it is used for.";
         if (scope->repositories.n == 0 && info->needs_repositories)
                 return "Name the repositories; without them the token would reach all of the "
                        "installation.";
@@ -203,7 +203,7 @@ const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
                 return problem;
         *ret_field = "permissions";
         if (scope->permissions.n > 0 && !info->takes_scope)
-                return "This provider knows no permissions.";
+                return "A stored key cannot be narrowed to permissions; `allow` says what it is used for.";
         if (scope->permissions.n == 0 && info->needs_permissions)
                 return "Name the permissions; without them the token would have all of the "
                        "installation's.";

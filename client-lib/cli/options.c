@@ -141,6 +141,11 @@ static int check_arguments(Cli *cli, const Verb *verb, const Arguments *argument
         if (arguments->n < verb->min_arguments)
                 return cli_usage(cli, verb, "%.*s is missing", (int)strcspn(verb->arguments, " "),
                                  verb->arguments);
+        if (arguments->n > verb->max_arguments && verb->takes_secret)
+                return cli_usage(cli, verb,
+                                 "there is a word too many. A secret is never an argument: leave it "
+                                 "out, and it is asked for, or use --stdin or --file; this one is in "
+                                 "your shell's history now, if it was one");
         if (arguments->n > verb->max_arguments)
                 return cli_usage(cli, verb, "\"%s\" is one word too many%s",
                                  arguments->items[verb->max_arguments],

@@ -18,7 +18,7 @@ static const Option options[] = {
                "of a GitHub App: where it is installed"),
         OPTION(AddOptions, preset, "preset", TEXT, "NAME",
                "a well-known upstream, such as openai, for its hosts"),
-        OPTION(AddOptions, hosts, "host", TEXTS, "HOST",
+        OPTION(AddOptions, hosts, "host", TEXTS, "HOST[:PORT]",
                "the secret may be sent there and nowhere else"),
         OPTION(AddOptions, base_url, "base-url", TEXT, "URL",
                "of the upstream's API, where it is not the usual one"),
@@ -201,5 +201,6 @@ const Verb verb_add = {
         OPTIONS(options, AddOptions),
         .min_arguments = 1,
         .max_arguments = 1,
+        .takes_secret = true,
         .run = run,
 };

@@ -174,6 +174,8 @@ static void print_line(const Cli *cli, const char *line)
 {
         static const char *const keys[] = { "time",    "verdict", "operation", "principal",
                                             "session", "profile", "reason" };
+        const char *detail;
+        int n;
 
         if (cli->json) {
                 (void)puts(line);
@@ -185,8 +187,11 @@ static void print_line(const Cli *cli, const char *line)
 
                 if (i == 0 && length > 19)
                         length = 19;
-                (void)printf("%s%.*s", i ? "  " : "", length, value);
+                (void)printf("%s%.*s%s", i ? "  " : "", length, value, i ? "" : "Z");
         }
+        detail = value_of(line, "detail", &n);
+        if (*detail != '-' || n != 1)
+                (void)printf("  %.*s", n, detail);
         putchar('\n');
 }
 
@@ -287,10 +292,9 @@ const Verb verb_audit = {
         .name = "audit",
         .arguments = "verify|tail [OPTION...]",
         .summary = "check the audit log, or read its end",
-        .details = "verify names the first line that was edited, cut, left out, added or moved, "
-                   "and compares the end\n"
-                   "with what the broker's state says. tail prints the last lines; with --json as "
-                   "they are.",
+        .details = "verify names the first line that was edited, cut, left out, added or moved, and\n"
+                   "compares the end with what the broker's state says. tail prints the last lines,\n"
+                   "also why a request was refused; with --json as they are.",
         OPTIONS(options, AuditOptions),
         .min_arguments = 1,
         .max_arguments = 1,

@@ -149,12 +149,12 @@ const Verb verb_revoke = {
         .arguments = "--session ID | --profile NAME | --secret NAME | --token | --token-hash HEX | "
                      "--all",
         .summary = "end credentials now",
-        .details = "When it returns, nothing further leaves with what was revoked. It never asks, "
-                   "and may be repeated.\n"
-                   "Status 8: over here, and the upstream has yet to confirm. Several selectors "
-                   "narrow each other.\n\n"
+        .details = "When it returns, nothing further leaves with what was revoked. It never asks,\n"
+                   "and may be repeated. Several selectors narrow each other.\n"
+                   "Status 8: over here, and the upstream has yet to confirm.\n\n"
                    "  mcpcred revoke --profile github-triage\n"
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),
+        .takes_secret = true,
         .run = run,
 };

@@ -87,5 +87,6 @@ const Verb verb_rotate = {
         OPTIONS(options, RotateOptions),
         .min_arguments = 1,
         .max_arguments = 1,
+        .takes_secret = true,
         .run = run,
 };

@@ -9,7 +9,7 @@ static const Option options[] = {
 };
 
 static const char *const headers[] = { "SESSION", "PROFILES", "STATE", "OPENED",
-                                       "ENDS",    "LABEL",    NULL };
+                                       "ENDS",    "LABEL",    "REASON", NULL };
 
 static void cells(Table *table, const mcpcred_row *row)
 {
@@ -22,9 +22,8 @@ static void cells(Table *table, const mcpcred_row *row)
         table_add(table, mcpcred_row_text(row, "state"));
         table_add(table, relative_time(mcpcred_row_time(row, "opened"), opened));
         table_add(table, relative_time(ended ? ended : mcpcred_row_time(row, "expires"), ends));
-        table_add(table, ended && mcpcred_row_text(row, "end_reason")
-                                 ? mcpcred_row_text(row, "end_reason")
-                                 : mcpcred_row_text(row, "label"));
+        table_add(table, mcpcred_row_text(row, "label"));
+        table_add(table, mcpcred_row_text(row, "end_reason"));
 }
 
 static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)

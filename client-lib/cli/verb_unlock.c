@@ -34,5 +34,6 @@ const Verb verb_unlock = {
         .arguments = "[--create] [OPTION...]",
         .summary = "open the sealed file with its passphrase",
         OPTIONS(options, UnlockOptions),
+        .takes_secret = true,
         .run = run,
 };

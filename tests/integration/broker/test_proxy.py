@@ -47,6 +47,14 @@ env = OTHER_KEY
 allow = GET example.org /**
 slot = bearer
 
+[profile narrow]
+secret = api
+repositories = octo/hello
+deliver = proxy
+env = API_KEY
+allow = GET,POST localhost:{port} /static/**
+slot = bearer
+
 [profile base]
 secret = api
 ttl = 1h
@@ -158,6 +166,11 @@ class Open(Proxy):
         broker = self.ready()
         error = self.fails("PolicyDenied", broker.open, "elsewhere")
         self.assertIn("sealed", error.message)
+
+    def test_profile_that_narrows_a_stored_key_is_refused(self):
+        broker = self.ready()
+        error = self.fails("PolicyDenied", broker.open, "narrow")
+        self.assertIn("cannot be narrowed to repositories", error.message)
 
     def test_session_without_proxy_has_none_of_it(self):
         broker = self.broker()

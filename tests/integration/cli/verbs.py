@@ -145,6 +145,16 @@ def test_standard_varlink_errors():
         equal(home.json("status", status=2)["error"]["code"], "MethodNotFound")
 
 
+def test_a_secret_among_the_words_is_not_repeated():
+    with Home({}) as home:
+        for words in [["add", "x", "--preset", "openai", "sk-secret"], ["revoke", "--token", "sk-secret"],
+                      ["rotate", "x", "sk-secret"], ["unlock", "sk-secret"]]:
+            for more in ([], ["--json"]):
+                done = home.run(*words, *more)
+                equal(done.returncode, 2, words)
+                equal((b"never an argument" in done.stderr, b"sk-secret" in done.stderr + done.stdout), (True, False))
+
+
 def test_usage_is_status_2():
     with Home({}) as home:
         for words in [["nonsense"], [], ["list", "extra"], ["list", "--nonsense"], ["remove"], ["revoke"],
@@ -549,8 +559,12 @@ def test_audit_tail():
         path.write_text("".join(line + "\n" for line in lines))
         equal(home.run("audit", "tail", "--file", path, "--lines", 3, "--json").stdout.decode().splitlines(), lines[-3:])
         text = home.run("audit", "tail", "--file", path).stdout.decode().splitlines()
-        equal((len(text), text[0]), (10, "2026-01-31T23:59:59  allow  token.mint  1000  -  -  -"))
+        equal((len(text), text[0]), (10, "2026-01-31T23:59:59Z  allow  token.mint  1000  -  -  -"))
         equal(len(home.run("audit", "tail", "--file", path, "--lines", 50).stdout.splitlines()), 20)
+        path.write_text('{"time":"2026-01-31T23:59:59.000000Z","operation":"proxy.request","verdict":"deny",'
+                        '"reason":"denied","detail":"CONNECT example.com: No profile allows it."}\n')
+        equal(home.run("audit", "tail", "--file", path).stdout.decode(),
+              "2026-01-31T23:59:59Z  deny  proxy.request  -  -  -  denied  CONNECT example.com: No profile allows it.\n")
 
 
 def test_output_that_cannot_be_written_is_a_failure():

@@ -36,6 +36,23 @@ static int make(RuntimeDir **ret, const char *below)
         return runtime_dir_new(ret, path, 0700);
 }
 
+/* The number of one that has ended is somebody else's sooner or later. */
+START_TEST(lock_names_nobody_afterwards)
+{
+        RuntimeDir *dir;
+        struct stat st;
+
+        enter();
+        ck_assert_int_eq(make(&dir, "a"), 0);
+        ck_assert_int_eq(stat("a/lock", &st), 0);
+        ck_assert_int_gt(st.st_size, 0);
+        runtime_dir_free(dir);
+        ck_assert_int_eq(stat("a/lock", &st), 0);
+        ck_assert_int_eq(st.st_size, 0);
+        leave();
+}
+END_TEST
+
 START_TEST(made_and_locked)
 {
         RuntimeDir *dir, *other;
@@ -167,6 +184,7 @@ int main(void)
 
         suite_add_tcase(suite, tests);
         tcase_add_test(tests, made_and_locked);
+        tcase_add_test(tests, lock_names_nobody_afterwards);
         tcase_add_test(tests, refusals);
         tcase_add_test(tests, links_above);
         tcase_add_test(tests, epoch);

@@ -264,7 +264,7 @@ START_TEST(the_manual_has_each_as_it_is)
                 (void)snprintf(row, sizeof(row), "\n.It Cm %s Ta %s%s%s Ta ", preset->name,
                                slot_kind_names[preset->slot], preset->slot_name ? " " : "", preset->slot_name ? preset->slot_name : "");
                 for (size_t k = 0; preset->env[k]; k++)
-                        (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%s", k > 0 ? ", " : "",
+                        (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s%s", k > 0 ? ",\n.It Ta Ta " : "",
                                        preset->env[k]);
                 (void)snprintf(row + strlen(row), sizeof(row) - strlen(row), "%s\n", preset->env[0] ? "" : "\\(en");
                 ck_assert_msg(strstr(text, row), "%s", row);
