@@ -348,7 +348,14 @@ Tls *tls_free(Tls *tls)
         return NULL;
 }
 
-/* What went wrong stands in a queue of the thread: none may find what is another's. */
+/* What went wrong stands in a queue of the thread, also where it mattered to nobody, and is looked at behind what
+ * failed: none may find what is another's. */
+static void start(Tls *tls)
+{
+        ERR_clear_error();
+        tls->receives = 0;
+}
+
 static int result(const Tls *tls, int r)
 {
         int error = SSL_get_error(tls->ssl, r);
@@ -370,7 +377,7 @@ int tls_handshake(Tls *tls)
 {
         int r;
 
-        tls->receives = 0;
+        start(tls);
         r = SSL_do_handshake(tls->ssl);
         if (r == 1)
                 return tls->named ? 0 : TLS_E_NAME;
@@ -381,7 +388,7 @@ int tls_read(Tls *tls, uint8_t *data, size_t size, size_t *ret)
 {
         int r;
 
-        tls->receives = 0;
+        start(tls);
         r = SSL_read(tls->ssl, data, (int)MIN(size, (size_t)INT_MAX));
         if (r > 0) {
                 *ret = (size_t)r;
@@ -398,8 +405,10 @@ void tls_announced(Tls *tls)
 int tls_write(Tls *tls, Slice data, size_t *ret)
 {
         size_t size = tls->writing > 0 ? tls->writing : MIN(data.size, TLS_RECORD_MAX);
-        int r = SSL_write(tls->ssl, data.data, (int)size);
+        int r;
 
+        start(tls);
+        r = SSL_write(tls->ssl, data.data, (int)size);
         tls->writing = 0;
         if (r > 0) {
                 *ret = (size_t)r;
@@ -413,6 +422,7 @@ int tls_write(Tls *tls, Slice data, size_t *ret)
 
 void tls_close(Tls *tls)
 {
+        start(tls);
         if (SSL_shutdown(tls->ssl) < 0)
                 ERR_clear_error(); /* then it is not said */
 }
