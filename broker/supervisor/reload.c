@@ -21,12 +21,12 @@ static int answer(Request *request, uint64_t n_profiles, const char **problems, 
         return request ? request_reply(request, &reply, NULL, 0) : 0;
 }
 
-/* A vault that is gone gets the new configuration when it is started again. */
 static bool same_text(const char *a, const char *b)
 {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* A vault that is gone gets the new configuration when it is started again. */
 static void take_over(Supervisor *supervisor, Config *settings)
 {
         const Config *former = supervisor->settings;
