@@ -46,7 +46,9 @@ static void finish(ProviderProcess *process)
 typedef union Answer {
         ProviderVerifyReply verify;
         ProviderMintReply mint;
-        ProviderRevokeReply revoke;
+        ProviderRevokeReply revoke; /* of a token, and of a secret */
+        ProviderRotateReply rotate;
+        ProviderAbandonReply abandon;
 } Answer;
 
 static int run_mint(const Provider *provider, Operation *operation,
@@ -80,6 +82,21 @@ static int run(const Provider *provider, Operation *operation, const Request *re
                                               "%s: only its owner can revoke it, upstream.",
                                               operation->info->title);
                 return provider->revoke(operation, request->body, &answer->revoke);
+        case PROVIDER_ROTATE:
+                if (!provider->rotate)
+                        return operation_fail(operation, FAULT_UNSUPPORTED, "%s: a new one has to be made by hand.",
+                                              operation->info->title);
+                return provider->rotate(operation, request->body, &answer->rotate);
+        case PROVIDER_REVOKE_SECRET:
+                if (!provider->revoke_secret)
+                        return operation_fail(operation, FAULT_UNSUPPORTED, "%s: only its owner can end it, upstream.",
+                                              operation->info->title);
+                return provider->revoke_secret(operation, request->body, &answer->revoke);
+        case PROVIDER_ABANDON:
+                if (!provider->abandon)
+                        return operation_fail(operation, FAULT_UNSUPPORTED, "%s: what was made cannot be looked for.",
+                                              operation->info->title);
+                return provider->abandon(operation, request->body, &answer->abandon);
         }
         return -ENOTRECOVERABLE;
 }
@@ -111,6 +128,12 @@ static const Upstream *upstream_of(const Request *request)
                 return ((const ProviderMintRequest *)request->body)->upstream;
         case PROVIDER_REVOKE:
                 return ((const ProviderRevokeRequest *)request->body)->upstream;
+        case PROVIDER_ROTATE:
+                return ((const ProviderRotateRequest *)request->body)->upstream;
+        case PROVIDER_REVOKE_SECRET:
+                return ((const ProviderRevokeSecretRequest *)request->body)->upstream;
+        case PROVIDER_ABANDON:
+                return ((const ProviderAbandonRequest *)request->body)->upstream;
         }
         return NULL;
 }
@@ -127,7 +150,7 @@ static int dispatch(Operation *operation, const Request *request, Answer *answer
         if (!provider || !operation->info)
                 return operation_fail(operation, FAULT_UNSUPPORTED,
                                       "There is no such provider in this build.");
-        r = check_upstream(operation, request->id != PROVIDER_REVOKE);
+        r = check_upstream(operation, request->id != PROVIDER_REVOKE && request->id != PROVIDER_REVOKE_SECRET);
         return r ? r : run(provider, operation, request, answer);
 }
 

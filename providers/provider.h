@@ -41,6 +41,11 @@ typedef struct Provider {
                     ProviderMintReply *reply);
         int (*revoke)(Operation *operation, const ProviderRevokeRequest *request,
                       ProviderRevokeReply *reply);
+        /* Of the secret itself; see ProviderInfo.rotation and .can_revoke_secret. */
+        int (*rotate)(Operation *operation, const ProviderRotateRequest *request, ProviderRotateReply *reply);
+        int (*revoke_secret)(Operation *operation, const ProviderRevokeSecretRequest *request,
+                             ProviderRevokeReply *reply);
+        int (*abandon)(Operation *operation, const ProviderAbandonRequest *request, ProviderAbandonReply *reply);
 } Provider;
 
 /* NULL for a name that is none of them. */

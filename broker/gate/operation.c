@@ -69,9 +69,10 @@ static size_t fds_wanted(const VarlinkRequest *request)
         case BROKER_OPEN_SESSION:
                 return open->lifeline == LIFELINE_DESCRIPTOR ? 1 : 0;
         case BROKER_ROTATE:
-                return rotate->plan || rotate->abort ? 0 : 1;
+                return rotate->plan || rotate->abort || request->n_fds == 0 ? 0 : 1; /* the provider may make it */
         case BROKER_ADD_SECRET:
         case BROKER_UNLOCK:
+        case BROKER_VERIFY_WEBHOOK:
                 return 1;
         default:
                 return 0;

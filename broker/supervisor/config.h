@@ -31,6 +31,9 @@ typedef struct Config {
         bool require_landlock;
         ConfigProfile *profiles;
         size_t n_profiles;
+        ConfigSecret *secrets; /* sections [secret NAME] */
+        size_t n_secrets;
+        TextList notify; /* argv of the command that hears of leaks, absolute; empty: none */
         unsigned n_files; /* that were read */
         Pool pool;        /* owns what is pointed at */
 } Config;

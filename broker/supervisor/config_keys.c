@@ -455,6 +455,7 @@ static void start_profile(ConfigBuilder *builder, unsigned line, const char *nam
         *profile = (ConfigProfile){ .scope = scope,
                                     .egress = egress,
                                     .ttl = CONFIG_TTL_DEFAULT,
+                                    .on_leak = LEAK_ACTIONS_DEFAULT,
                                     .deliver = DELIVER_PROXY };
         (void)config_keep(builder, name, &profile->name);
         (void)config_keep(builder, builder->file, &file);

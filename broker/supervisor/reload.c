@@ -112,6 +112,8 @@ static int send_all(Job *job, const Config *settings)
 
         for (size_t i = 0; i < settings->n_profiles && r == 0; i++)
                 r = send(job, TO_VAULT_CONFIGURE_PROFILE, &settings->profiles[i]);
+        for (size_t i = 0; i < settings->n_secrets && r == 0; i++)
+                r = send(job, TO_VAULT_CONFIGURE_SECRET, &settings->secrets[i]);
         return r == 0 ? send(job, TO_VAULT_CONFIGURE_COMMIT, &nothing) : r;
 }
 

@@ -97,5 +97,19 @@ static const char version_2[] = "ALTER TABLE session ADD COLUMN proxy BLOB;"
                                 "UPDATE session SET grants = x'';"
                                 "ALTER TABLE lease ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;";
 
-const char *const db_migrations[] = { version_1, version_2 };
+/* Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. */
+static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;";
+
+/* Rotations by the provider itself: what the journal has to know beyond the step. */
+static const char version_4[] = "ALTER TABLE secret ADD COLUMN rotation_label TEXT NOT NULL DEFAULT '';";
+
+/* Values that are or were stored, by their keyed hash; and what was done about leaks. */
+static const char version_5[] = "CREATE TABLE secret_value ("
+                                " hash BLOB NOT NULL,"
+                                " secret TEXT NOT NULL,"
+                                " generation INTEGER NOT NULL,"
+                                " PRIMARY KEY (hash, secret)"
+                                ") STRICT, WITHOUT ROWID;";
+
+const char *const db_migrations[] = { version_1, version_2, version_3, version_4, version_5 };
 const size_t db_n_migrations = ARRAY_SIZE(db_migrations);

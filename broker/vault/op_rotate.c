@@ -509,6 +509,13 @@ int op_rotate(Vault *vault, Request *request)
         return begin(op);
 }
 
+bool rotate_begin(UNUSED Vault *vault, UNUSED const char *name, UNUSED const char *reason, UNUSED bool now,
+                  Failure *failure)
+{
+        failure_set(failure, FAULT_UNSUPPORTED, NULL);
+        return false;
+}
+
 int rotate_resume_all(Vault *vault)
 {
         Pool pool = POOL_NULL(64U * CHANNEL_FRAME_MAX);

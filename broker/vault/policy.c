@@ -11,6 +11,8 @@ struct Policy {
         Pool pool;
         ConfigProfile profiles[POLICY_PROFILES_MAX];
         size_t n_profiles;
+        ConfigSecret secrets[POLICY_SECRETS_MAX];
+        size_t n_secrets;
 };
 
 int policy_new(Policy **ret, const ConfigureRequest *config)
@@ -56,6 +58,33 @@ int policy_add(Policy *policy, const ConfigProfile *profile)
         if (r == 0)
                 policy->n_profiles++;
         return r;
+}
+
+int policy_add_secret(Policy *policy, const ConfigSecret *secret)
+{
+        Buf buf = BUF_NULL(CHANNEL_FRAME_MAX);
+        int r;
+
+        if (policy->n_secrets == POLICY_SECRETS_MAX)
+                return -ENOBUFS;
+        r = schema_encode(&schema_config_secret, secret, &buf);
+        if (r == 0)
+                r = error_fold(schema_decode(&schema_config_secret, buf_slice(&buf), NULL, &policy->pool,
+                                             &policy->secrets[policy->n_secrets], NULL));
+        buf_deinit(&buf);
+        if (r == 0)
+                policy->n_secrets++;
+        return r;
+}
+
+const ConfigSecret *policy_secret(const Policy *policy, const char *name)
+{
+        static const ConfigSecret defaults = { .on_leak = LEAK_ACTIONS_DEFAULT };
+
+        for (size_t i = 0; i < policy->n_secrets; i++)
+                if (strcmp(policy->secrets[i].name, name) == 0)
+                        return &policy->secrets[i];
+        return &defaults;
 }
 
 size_t policy_count(const Policy *policy)

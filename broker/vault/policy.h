@@ -11,6 +11,8 @@
 /* Profiles of one configuration. More is a mistake in a generated file. */
 #define POLICY_PROFILES_MAX 1024U
 
+#define POLICY_SECRETS_MAX  1024U
+
 typedef struct Policy Policy;
 
 int policy_new(Policy **ret, const ConfigureRequest *config) NODISCARD NONNULL(1, 2);
@@ -19,6 +21,10 @@ Policy *policy_ref(Policy *policy) NONNULL(1);
 Policy *policy_unref(Policy *policy);
 /* A deep copy. -ENOBUFS at the limit. */
 int policy_add(Policy *policy, const ConfigProfile *profile) NODISCARD NONNULL(1, 2);
+/* Likewise, what a section [secret NAME] says. */
+int policy_add_secret(Policy *policy, const ConfigSecret *secret) NODISCARD NONNULL(1, 2);
+/* Never NULL: a secret without a section has the defaults, and no name. Valid as long as the policy. */
+const ConfigSecret *policy_secret(const Policy *policy, const char *name) NONNULL(1, 2);
 size_t policy_count(const Policy *policy) NONNULL(1);
 const ConfigProfile *policy_at(const Policy *policy, size_t index) NONNULL(1);
 /* NULL: no such profile. Valid as long as the policy. */

@@ -14,6 +14,8 @@ typedef enum LeaseKind {
         LEASE_CREDENTIAL, /* the upstream gave it, or a stored key was handed out raw */
         LEASE_HANDLE,     /* our own: as long as it lives, its grant goes on */
         LEASE_STORED,     /* a stored key in use behind a handle; it leaves the broker for its upstream alone */
+        LEASE_SECRET,     /* a value of a secret itself that is to die at its upstream; it has no session */
+        LEASE_CANARY,     /* a handle that nobody has a use for */
         _LEASE_KIND_N,
 } LeaseKind;
 

@@ -155,6 +155,10 @@ static const Operation operations[] = {
         [BROKER_RELOAD] = { op_reload, false, false },
         [BROKER_LOCK] = { op_lock, false, true },
         [BROKER_UNLOCK] = { op_unlock, false, true },
+        [BROKER_REPORT_LEAK] = { op_report_leak, false, true },
+        [BROKER_SCAN_PATTERNS] = { op_scan_patterns, false, true },
+        [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
+        [BROKER_WATCH] = { op_watch, false, false },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
@@ -291,6 +295,19 @@ static int on_configure_profile(Vault *vault, Request *request)
         return r < 0 ? r : request_reply(request, &reply, NULL, 0);
 }
 
+static int on_configure_secret(Vault *vault, Request *request)
+{
+        Empty reply = { 0 };
+        int r;
+
+        if (!vault->next_policy)
+                return request_fail(request, FAULT_INVALID_PARAMETER, NULL);
+        r = policy_add_secret(vault->next_policy, request->body);
+        if (r == -ENOBUFS || r == -ENOTRECOVERABLE)
+                return request_fail(request, FAULT_CONFIG_INVALID, "There are too many sections for secrets.");
+        return r < 0 ? r : request_reply(request, &reply, NULL, 0);
+}
+
 static int on_configure_commit(Vault *vault, Request *request)
 {
         Empty reply = { 0 };
@@ -362,6 +379,8 @@ int vault_on_supervisor(void *userdata, UNUSED Channel *channel, Request *reques
                 return on_configure_begin(vault, request);
         case TO_VAULT_CONFIGURE_PROFILE:
                 return on_configure_profile(vault, request);
+        case TO_VAULT_CONFIGURE_SECRET:
+                return on_configure_secret(vault, request);
         case TO_VAULT_CONFIGURE_COMMIT:
                 return on_configure_commit(vault, request);
         case TO_VAULT_CONFIG_PROBLEMS:

@@ -197,5 +197,13 @@ int op_doctor(Vault *vault, Request *request) NODISCARD;
 int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;
+int op_report_leak(Vault *vault, Request *request) NODISCARD;
+int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
+int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
+int op_watch(Vault *vault, Request *request) NODISCARD;
 /* Finishes or drops the rotations that an earlier run left. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);
+/* A rotation that nobody waits for: by schedule, or after a leak (`now`: without grace). False with `failure` where the
+ * provider cannot do it by itself, or one is under way. */
+bool rotate_begin(Vault *vault, const char *name, const char *reason, bool now, Failure *failure) NODISCARD
+        NONNULL(1, 2, 3, 5);

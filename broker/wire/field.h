@@ -26,4 +26,7 @@
 #define LIMIT_PARAMETERS 16U    /* provider settings of one secret */
 #define LIMIT_ARGV 32U          /* words of a pinned command */
 #define LIMIT_VARIABLES 16U     /* further variables of one profile */
+#define LIMIT_CANDIDATES 512U   /* hashes in one report of a leak; larger reports come in several */
+#define LIMIT_RIGHTS 256U       /* of one secret, as its upstream lists them */
+#define LIMIT_ACTIONS 8U        /* of the answer to a leak */
 #define LIMIT_PAGE 64U          /* rows in one reply of a listing; further ones follow as "more" */

@@ -6,6 +6,8 @@ const char *const delivery_names[] = { "proxy", "env", "file", "endpoint", "sock
 const char *const outcome_names[] = { "none", "confirmed", "pending", "impossible_rotate", NULL };
 const char *const session_state_names[] = { "opening", "live", "ended", NULL };
 const char *const lease_state_names[] = { "intent", "live", "revoking", "revoked", "expired", "failed", "unrecoverable", NULL };
+const char *const leak_signal_names[] = { "report", "egress", "foreign_handle", "wrong_place", "canary", NULL };
+const char *const webhook_scheme_names[] = { "github", "gitguardian", NULL };
 const char *const doctor_status_names[] = { "ok", "warn", "fail", NULL };
 
 /* The vault reads it without knowing which request it is. */
@@ -232,6 +234,8 @@ static const Field rotate_request_fields[] = {
         F(RotateRequest, name, TEXT, 0, LIMIT_NAME, 0),
         F(RotateRequest, plan, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, abort, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, now, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, grace, U64, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(rotate_request, "RotateRequest", RotateRequest);
 
@@ -239,6 +243,7 @@ static const Field rotate_reply_fields[] = {
         F(RotateReply, step, TEXT, 0, LIMIT_NAME, 0),
         F(RotateReply, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
         F(RotateReply, generation, U64, 0, 0, 0),
+        F(RotateReply, pending, BOOL, 0, 0, 0),
 };
 static SCHEMA(rotate_reply, "RotateReply", RotateReply);
 
@@ -247,11 +252,103 @@ static const Field revoke_request_fields[] = {
         F(RevokeRequest, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
         F(RevokeRequest, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
         F(RevokeRequest, secret, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(RevokeRequest, provider, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
         F(RevokeRequest, token_hash, TEXT, FIELD_OPTIONAL, 64, 0),
+        F(RevokeRequest, principal, TEXT, FIELD_OPTIONAL, 20, 0),
+        F(RevokeRequest, since, TIME, FIELD_OPTIONAL, 0, 0),
         F(RevokeRequest, all, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RevokeRequest, dry_run, BOOL, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(revoke_request, "RevokeRequest", RevokeRequest);
+
+static const Field report_leak_request_fields[] = {
+        CALLER(ReportLeakRequest),
+        F(ReportLeakRequest, hashes, TEXTS, 0, LIMIT_CANDIDATES, 64),
+        F(ReportLeakRequest, source, TEXT, FIELD_OPTIONAL, LIMIT_LABEL, 0),
+        F(ReportLeakRequest, dry_run, BOOL, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(report_leak_request, "ReportLeakRequest", ReportLeakRequest);
+
+static const Field schema_leak_match_fields[] = {
+        F(LeakMatch, index, U64, 0, 0, 0),
+        F(LeakMatch, kind, TEXT, 0, LIMIT_NAME, 0),
+        F(LeakMatch, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(LeakMatch, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(LeakMatch, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(LeakMatch, lease, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(LeakMatch, state, TEXT, 0, LIMIT_NAME, 0),
+        F(LeakMatch, issued, TIME, FIELD_OPTIONAL, 0, 0),
+        F(LeakMatch, incident, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(LeakMatch, actions, TEXTS, 0, LIMIT_ACTIONS, LIMIT_LABEL),
+};
+SCHEMA(schema_leak_match, "LeakMatch", LeakMatch);
+
+static const Field report_leak_reply_fields[] = {
+        F_RECORDS(ReportLeakReply, matches, 0, LIMIT_PAGE, schema_leak_match),
+        F(ReportLeakReply, unknown, U64, 0, 0, 0),
+        F(ReportLeakReply, pending, BOOL, 0, 0, 0),
+};
+static SCHEMA(report_leak_reply, "ReportLeakReply", ReportLeakReply);
+
+static const Field schema_scan_pattern_fields[] = {
+        F(ScanPattern, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(ScanPattern, state, TEXT, 0, LIMIT_NAME, 0),
+        F(ScanPattern, anchor, TEXT, 0, 32, 0),
+        F(ScanPattern, offset, U64, 0, 0, 0),
+        F(ScanPattern, length, U64, 0, 0, 0),
+        F(ScanPattern, hash, TEXT, 0, 64, 0),
+};
+SCHEMA(schema_scan_pattern, "ScanPattern", ScanPattern);
+
+static const Field scan_patterns_reply_fields[] = {
+        F(ScanPatternsReply, key, TEXT, 0, 64, 0),
+        F_RECORDS(ScanPatternsReply, patterns, 0, LIMIT_PAGE, schema_scan_pattern),
+        F(ScanPatternsReply, prefixes, TEXTS, 0, LIMIT_PAGE, 32),
+        F(ScanPatternsReply, skipped, TEXTS, 0, LIMIT_PAGE, LIMIT_NAME),
+};
+static SCHEMA(scan_patterns_reply, "ScanPatternsReply", ScanPatternsReply);
+
+static const Field verify_webhook_request_fields[] = {
+        CALLER(VerifyWebhookRequest),
+        F(VerifyWebhookRequest, secret, TEXT, 0, LIMIT_NAME, 0),
+        F_ENUM(VerifyWebhookRequest, scheme, 0, webhook_scheme_names),
+        F(VerifyWebhookRequest, signature, TEXT, 0, LIMIT_TEXT, 0),
+        F(VerifyWebhookRequest, timestamp, TEXT, FIELD_OPTIONAL, 64, 0),
+};
+static SCHEMA(verify_webhook_request, "VerifyWebhookRequest", VerifyWebhookRequest);
+
+static const Field verify_webhook_reply_fields[] = {
+        F(VerifyWebhookReply, valid, BOOL, 0, 0, 0),
+};
+static SCHEMA(verify_webhook_reply, "VerifyWebhookReply", VerifyWebhookReply);
+
+static const Field watch_request_fields[] = {
+        CALLER(WatchRequest),
+        F(WatchRequest, after, U64, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(watch_request, "WatchRequest", WatchRequest);
+
+static const Field schema_watch_event_fields[] = {
+        F(WatchEvent, sequence, U64, 0, 0, 0),
+        F(WatchEvent, time, TIME, 0, 0, 0),
+        F(WatchEvent, principal, TEXT, FIELD_OPTIONAL, 20, 0),
+        F(WatchEvent, session, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, profile, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, secret, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, lease, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, operation, TEXT, 0, LIMIT_TEXT, 0),
+        F(WatchEvent, verdict, TEXT, 0, LIMIT_NAME, 0),
+        F(WatchEvent, reason, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, token, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(WatchEvent, detail, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_watch_event, "Event", WatchEvent);
+
+static const Field watch_reply_fields[] = {
+        F_RECORDS(WatchReply, events, 0, LIMIT_PAGE, schema_watch_event),
+        F(WatchReply, lost, U64, 0, 0, 0),
+};
+static SCHEMA(watch_reply, "WatchReply", WatchReply);
 
 static const Field status_request_fields[] = {
         CALLER(StatusRequest),
@@ -332,6 +429,10 @@ static const Method interface_broker_methods[] = {
         [BROKER_RELOAD] = { "Reload", &status_request, &reload_reply, 0, 0, false },
         [BROKER_LOCK] = { "Lock", &status_request, &store_reply, 0, 0, false },
         [BROKER_UNLOCK] = { "Unlock", &unlock_request, &store_reply, 1, 0, false },
+        [BROKER_REPORT_LEAK] = { "ReportLeak", &report_leak_request, &report_leak_reply, 0, 0, true },
+        [BROKER_SCAN_PATTERNS] = { "ScanPatterns", &status_request, &scan_patterns_reply, 0, 0, true },
+        [BROKER_VERIFY_WEBHOOK] = { "VerifyWebhook", &verify_webhook_request, &verify_webhook_reply, 1, 0, false },
+        [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

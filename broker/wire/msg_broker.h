@@ -248,18 +248,22 @@ typedef struct ListProfilesReply {
         RecordList profiles; /* ProfileRow */
 } ListProfilesReply;
 
-/* Descriptors: one with the new value, unless only the plan is wanted. */
+/* Descriptors: one with the new value, for a guided rotation; none where the provider makes the value, for the plan
+ * and for an abort. */
 typedef struct RotateRequest {
         Caller *caller;
         const char *name;
-        bool plan; /* say what to do upstream, change nothing */
+        bool plan; /* say what will happen, or what to do upstream; change nothing */
         bool abort; /* drop a rotation under way, before its switch */
+        bool now; /* the old value is revoked right behind the switch, and sessions that were handed it raw end */
+        uint64_t grace; /* seconds that the old value lives on behind the switch; 0: as the secret's section says */
 } RotateRequest;
 
 typedef struct RotateReply {
-        const char *step;     /* planned, stored, verified, switched, done */
+        const char *step;     /* planned, created, stored, verified, switched, old_revoked, done; or aborted, ... */
         const char *message;  /* for a person */
         uint64_t generation;
+        bool pending; /* of the last: it goes on by itself (the grace, or the upstream is asked again) */
 } RotateReply;
 
 typedef struct RevokeRequest {
@@ -267,10 +271,115 @@ typedef struct RevokeRequest {
         const char *session;
         const char *profile;
         const char *secret;
+        const char *provider;
         const char *token_hash; /* hex SHA-256 of a token's value */
+        const char *principal; /* decimal uid of whoever opened the session; a text, since 0 is one */
+        uint64_t since; /* wall time: what was issued at or after it */
         bool all;
         bool dry_run;
 } RevokeRequest;
+
+/* Why something counts as exposed; decides what may be done about it (vault/response.h). */
+typedef enum LeakSignal {
+        LEAK_SIGNAL_REPORT,        /* a matched value, from the control socket: a report, a scan */
+        LEAK_SIGNAL_EGRESS,        /* a sandbox sent the real value, where only a handle should be */
+        LEAK_SIGNAL_FOREIGN_HANDLE, /* a handle of another session */
+        LEAK_SIGNAL_WRONG_PLACE,   /* the session's own handle, at another host or where none may stand */
+        LEAK_SIGNAL_CANARY,        /* a variable that nothing has a use for */
+        _LEAK_SIGNAL_N,
+} LeakSignal;
+extern const char *const leak_signal_names[];
+
+/* Hashes of candidates, not the candidates: only what was issued or is stored here counts. */
+typedef struct ReportLeakRequest {
+        Caller *caller;
+        TextList hashes; /* hex SHA-256 of each candidate */
+        const char *source; /* where it was found: "gitleaks", "repo octo/hello"; for the log */
+        bool dry_run; /* say what they are and what would be done */
+} ReportLeakRequest;
+
+/* What one candidate is. */
+typedef struct LeakMatch {
+        uint64_t index;      /* into the request's hashes */
+        const char *kind;    /* "secret", "credential", "handle", "canary" */
+        const char *secret;  /* its name, or that of the secret behind it */
+        const char *profile; /* absent of a secret */
+        const char *session;
+        const char *lease;
+        const char *state;   /* of the lease, or "current", "next", "previous" or "old" of a secret */
+        uint64_t issued;     /* wall time */
+        const char *incident; /* id of what was done; absent with dry_run */
+        TextList actions;    /* "revoke: done", "rotate: begun", "notify: skipped (cool-down)" */
+} LeakMatch;
+
+typedef struct ReportLeakReply {
+        RecordList matches; /* LeakMatch */
+        uint64_t unknown;   /* candidates that are none of ours */
+        bool pending;       /* something goes on */
+} ReportLeakReply;
+
+/* How one stored value can be found in a stream without knowing it. */
+typedef struct ScanPattern {
+        const char *secret; /* its name */
+        const char *state;  /* "current", "next", "previous", "old" */
+        const char *anchor; /* hex: a few bytes of it, to look for */
+        uint64_t offset;    /* of the anchor in the value */
+        uint64_t length;    /* of the value */
+        const char *hash;   /* hex: keyed BLAKE2b-256 of the value with ScanPatternsReply.key */
+} ScanPattern;
+
+typedef struct ScanPatternsReply {
+        const char *key; /* hex, 32 bytes, made for this call */
+        RecordList patterns; /* ScanPattern */
+        TextList prefixes; /* of what is issued: a candidate that begins so is asked about by its hash */
+        TextList skipped; /* secrets that are too short to be looked for */
+} ScanPatternsReply;
+
+typedef enum WebhookScheme {
+        WEBHOOK_GITHUB,      /* X-Hub-Signature-256 */
+        WEBHOOK_GITGUARDIAN, /* Gitguardian-Signature, keyed with the timestamp too */
+} WebhookScheme;
+extern const char *const webhook_scheme_names[];
+
+/* Descriptors: one, a stream socket with the body, shut down for writing at its end. The key stays in the vault. */
+typedef struct VerifyWebhookRequest {
+        Caller *caller;
+        const char *secret; /* name of the stored secret that is the webhook's key */
+        uint32_t scheme;    /* WebhookScheme */
+        const char *signature; /* the header's value */
+        const char *timestamp; /* of WEBHOOK_GITGUARDIAN: the header's value */
+} VerifyWebhookRequest;
+
+typedef struct VerifyWebhookReply {
+        bool valid;
+} VerifyWebhookReply;
+
+/* Streams until the client hangs up. */
+typedef struct WatchRequest {
+        Caller *caller;
+        uint64_t after; /* lines behind this sequence that the log still has come first; 0: from now on */
+} WatchRequest;
+
+/* One line of the audit log; absent texts are as in wire/audit_line.h. */
+typedef struct WatchEvent {
+        uint64_t sequence;
+        uint64_t time;
+        const char *principal; /* decimal uid */
+        const char *session;
+        const char *profile;
+        const char *secret;
+        const char *lease;
+        const char *operation;
+        const char *verdict;
+        const char *reason;
+        const char *token;
+        const char *detail;
+} WatchEvent;
+
+typedef struct WatchReply {
+        RecordList events; /* WatchEvent */
+        uint64_t lost;     /* lines in front of these that this watcher was too slow for */
+} WatchReply;
 
 typedef struct StatusRequest {
         Caller *caller;
@@ -350,6 +459,10 @@ typedef enum BrokerMethod {
         BROKER_RELOAD,
         BROKER_LOCK,
         BROKER_UNLOCK,
+        BROKER_REPORT_LEAK,
+        BROKER_SCAN_PATTERNS,
+        BROKER_VERIFY_WEBHOOK,
+        BROKER_WATCH,
         _BROKER_N,
 } BrokerMethod;
 
@@ -357,4 +470,5 @@ extern const Interface interface_broker;
 /* Record schemas that the listings use; clients build and read rows by them. */
 extern const Schema schema_grant_request, schema_environment_entry, schema_grant_reply,
         schema_credential_outcome, schema_secret_row, schema_session_row, schema_lease_row,
-        schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply;
+        schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply,
+        schema_leak_match, schema_scan_pattern, schema_watch_event;

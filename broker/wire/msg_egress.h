@@ -52,6 +52,7 @@ typedef enum ReportKind {
         REPORT_REFUSED,      /* not a request that is passed on: malformed, ambiguous */
         REPORT_MISUSE,       /* a handle of another session, or at another host: a leak signal */
         REPORT_SCRUBBED,     /* the upstream sent the credential back */
+        REPORT_LEAKED,       /* the sandbox sent the real credential: only its handle was given to it */
         REPORT_UNAUTHORIZED, /* the upstream refuses the credential: 401 */
         _REPORT_KIND_N,
 } ReportKind;

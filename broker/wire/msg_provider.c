@@ -17,6 +17,10 @@ static SCHEMA(provider_verify_request, "VerifyRequest", ProviderVerifyRequest);
 static const Field provider_verify_reply_fields[] = {
         F(ProviderVerifyReply, identity, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
         F(ProviderVerifyReply, checked, BOOL, 0, 0, 0),
+        F(ProviderVerifyReply, rights_known, BOOL, 0, 0, 0),
+        F(ProviderVerifyReply, rights, TEXTS, 0, LIMIT_RIGHTS, LIMIT_LABEL),
+        F(ProviderVerifyReply, expires, TIME, FIELD_OPTIONAL, 0, 0),
+        F(ProviderVerifyReply, secret_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
 };
 static SCHEMA(provider_verify_reply, "VerifyReply", ProviderVerifyReply);
 
@@ -47,9 +51,45 @@ static const Field provider_revoke_reply_fields[] = {
 };
 static SCHEMA(provider_revoke_reply, "RevokeReply", ProviderRevokeReply);
 
+static const Field provider_rotate_request_fields[] = {
+        F_RECORD(ProviderRotateRequest, upstream, 0, schema_upstream),
+        F(ProviderRotateRequest, label, TEXT, 0, LIMIT_LABEL, 0),
+};
+static SCHEMA(provider_rotate_request, "RotateRequest", ProviderRotateRequest);
+
+static const Field provider_rotate_reply_fields[] = {
+        F(ProviderRotateReply, secret, SECRET, 0, SECRET_MAX, 0),
+        F(ProviderRotateReply, secret_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(ProviderRotateReply, old_secret_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(ProviderRotateReply, expires, TIME, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(provider_rotate_reply, "RotateReply", ProviderRotateReply);
+
+static const Field provider_revoke_secret_request_fields[] = {
+        F_RECORD(ProviderRevokeSecretRequest, upstream, 0, schema_upstream),
+        F(ProviderRevokeSecretRequest, secret, SECRET, FIELD_OPTIONAL, SECRET_MAX, 0),
+        F(ProviderRevokeSecretRequest, secret_id, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+};
+static SCHEMA(provider_revoke_secret_request, "RevokeSecretRequest", ProviderRevokeSecretRequest);
+
+static const Field provider_abandon_request_fields[] = {
+        F_RECORD(ProviderAbandonRequest, upstream, 0, schema_upstream),
+        F(ProviderAbandonRequest, label, TEXT, 0, LIMIT_LABEL, 0),
+};
+static SCHEMA(provider_abandon_request, "AbandonRequest", ProviderAbandonRequest);
+
+static const Field provider_abandon_reply_fields[] = {
+        F(ProviderAbandonReply, ended, U64, 0, 0, 0),
+};
+static SCHEMA(provider_abandon_reply, "AbandonReply", ProviderAbandonReply);
+
 static const Method interface_provider_methods[] = {
         [PROVIDER_VERIFY] = { "Verify", &provider_verify_request, &provider_verify_reply, 0, 0, false },
         [PROVIDER_MINT] = { "Mint", &provider_mint_request, &provider_mint_reply, 0, 0, false },
         [PROVIDER_REVOKE] = { "Revoke", &provider_revoke_request, &provider_revoke_reply, 0, 0, false },
+        [PROVIDER_ROTATE] = { "Rotate", &provider_rotate_request, &provider_rotate_reply, 0, 0, false },
+        [PROVIDER_REVOKE_SECRET] = { "RevokeSecret", &provider_revoke_secret_request, &provider_revoke_reply, 0, 0,
+                                     false },
+        [PROVIDER_ABANDON] = { "Abandon", &provider_abandon_request, &provider_abandon_reply, 0, 0, false },
 };
 INTERFACE(interface_provider, "provider");

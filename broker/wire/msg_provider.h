@@ -18,6 +18,10 @@ typedef struct ProviderVerifyRequest {
 typedef struct ProviderVerifyReply {
         const char *identity; /* "GitHub App octo-mcp (123456)", for a person */
         bool checked;         /* false: this provider has no way to ask */
+        bool rights_known;    /* `rights` is all that it may do */
+        TextList rights;      /* "contents:write", "repo": what a new value's are compared with */
+        uint64_t expires;     /* of the secret itself, wall time; 0: never, or not known */
+        const char *secret_id; /* what the upstream calls it, where that is not the value */
 } ProviderVerifyReply;
 
 typedef struct ProviderMintRequest {
@@ -48,10 +52,46 @@ typedef struct ProviderRevokeReply {
         bool probed; /* the upstream was seen to refuse it afterwards */
 } ProviderRevokeReply;
 
+/*
+ * A new value for the secret itself. With PROVIDER_ROTATION_CREATE both live on; with
+ * PROVIDER_ROTATION_REPLACE the old one is dead when this succeeds, and may be when the reply is lost.
+ */
+typedef struct ProviderRotateRequest {
+        Upstream *upstream; /* its proof is the value in use */
+        const char *label;  /* unique to the rotation, put on what is made where the upstream can */
+} ProviderRotateRequest;
+
+typedef struct ProviderRotateReply {
+        Secret *secret;
+        const char *secret_id;     /* of the new one; NULL: the upstream has none */
+        const char *old_secret_id; /* of the one that made it */
+        uint64_t expires;          /* wall time; 0: never */
+} ProviderRotateReply;
+
+/* Ends a value of the secret itself: the old one of a rotation, or a leaked one. "Gone already" is success. */
+typedef struct ProviderRevokeSecretRequest {
+        Upstream *upstream;    /* its proof is the value in use, or NULL: the value alone has to do */
+        Secret *secret;        /* the one to end; NULL: it is not known any more */
+        const char *secret_id; /* as the rotation said; NULL: it said none */
+} ProviderRevokeSecretRequest;
+
+/* Ends what a rotation whose reply was lost may have made: found by its label. */
+typedef struct ProviderAbandonRequest {
+        Upstream *upstream; /* its proof is the value in use */
+        const char *label;
+} ProviderAbandonRequest;
+
+typedef struct ProviderAbandonReply {
+        uint64_t ended; /* how many there were */
+} ProviderAbandonReply;
+
 typedef enum ProviderMethod {
         PROVIDER_VERIFY,
         PROVIDER_MINT,
         PROVIDER_REVOKE,
+        PROVIDER_ROTATE,
+        PROVIDER_REVOKE_SECRET,
+        PROVIDER_ABANDON,
 } ProviderMethod;
 
 extern const Interface interface_provider;

@@ -6,10 +6,13 @@
 #define SESSIONS_MAX 4096U
 #define PROBLEMS_MAX 64U
 #define EPOCH_MAX 64U
+#define LIMIT_NOTIFY 8192U
 
 const char *const service_names[] = { "varlink_socket", "varlink_descriptor", "proxy_socket", "proxy", "tls",
                                       "dns", "loopback", NULL };
 const char *const log_level_names[] = { "debug", "info", "warning", "error", NULL };
+
+const char *const leak_action_names[] = { "revoke", "end-session", "revoke-upstream", "rotate", "notify", NULL };
 
 static const Field attach_request_fields[] = {
         F_ENUM(AttachRequest, peer, 0, role_names),
@@ -69,6 +72,9 @@ static const Field configure_request_fields[] = {
         F_ENUM(ConfigureRequest, store, 0, store_kind_names),
         F(ConfigureRequest, max_sessions, U64, 0, 0, 0),
         F(ConfigureRequest, max_lifetime, U64, 0, 0, 0),
+        F(ConfigureRequest, audit_max_size, U64, 0, 0, 0),
+        F(ConfigureRequest, audit_keep, U64, 0, 0, 0),
+        F(ConfigureRequest, has_notify, BOOL, 0, 0, 0),
 };
 static SCHEMA(configure_request, "ConfigureRequest", ConfigureRequest);
 
@@ -89,9 +95,22 @@ static const Field schema_config_profile_fields[] = {
         F(ConfigProfile, command, TEXTS, 0, LIMIT_ARGV, LIMIT_PATH),
         F(ConfigProfile, caller_uids, TEXTS, 0, 64, 20),
         F(ConfigProfile, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(ConfigProfile, on_leak, U64, 0, 0, 0),
+        F(ConfigProfile, canary, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ConfigProfile, source, TEXT, 0, LIMIT_PATH + 16, 0),
 };
 SCHEMA(schema_config_profile, "ConfigProfile", ConfigProfile);
+
+static const Field schema_config_secret_fields[] = {
+        F(ConfigSecret, name, TEXT, 0, LIMIT_NAME, 0),
+        F(ConfigSecret, rotate_every, U64, 0, 0, 0),
+        F(ConfigSecret, max_age, U64, 0, 0, 0),
+        F(ConfigSecret, grace, U64, 0, 0, 0),
+        F(ConfigSecret, on_leak, U64, 0, 0, 0),
+        F(ConfigSecret, revoke_upstream, BOOL, 0, 0, 0),
+        F(ConfigSecret, source, TEXT, 0, LIMIT_PATH + 16, 0),
+};
+SCHEMA(schema_config_secret, "ConfigSecret", ConfigSecret);
 
 static const Field config_problems_fields[] = {
         F(ConfigProblems, problems, TEXTS, 0, PROBLEMS_MAX, LIMIT_TEXT),
@@ -172,6 +191,24 @@ static const Field set_epoch_request_fields[] = {
 };
 static SCHEMA(set_epoch_request, "SetEpochRequest", SetEpochRequest);
 
+static const Field notify_request_fields[] = {
+        F(NotifyRequest, incident, TEXT, 0, LIMIT_ID, 0),
+        F(NotifyRequest, json, TEXT, 0, LIMIT_NOTIFY, 0),
+};
+static SCHEMA(notify_request, "NotifyRequest", NotifyRequest);
+
+static const Field notify_reply_fields[] = {
+        F(NotifyReply, status, U64, 0, 0, 0),
+};
+static SCHEMA(notify_reply, "NotifyReply", NotifyReply);
+
+static const Field journal_notice_fields[] = {
+        F(JournalNotice, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
+        F(JournalNotice, priority, U64, 0, 0, 0),
+        F(JournalNotice, fields, MAP, 0, LIMIT_PARAMETERS, 2 * LIMIT_TEXT),
+};
+static SCHEMA(journal_notice, "JournalNotice", JournalNotice);
+
 static const Field list_held_reply_fields[] = {
         F(ListHeldReply, sessions, TEXTS, 0, SESSIONS_MAX, LIMIT_ID),
 };
@@ -225,6 +262,7 @@ static const Method interface_to_vault_methods[] = {
         [TO_VAULT_START] = { "Start", &start_request, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIGURE_BEGIN] = { "ConfigureBegin", &configure_request, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIGURE_PROFILE] = { "ConfigureProfile", &schema_config_profile, &schema_empty, 0, 0, false },
+        [TO_VAULT_CONFIGURE_SECRET] = { "ConfigureSecret", &schema_config_secret, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIGURE_COMMIT] = { "ConfigureCommit", &schema_empty, &schema_empty, 0, 0, false },
         [TO_VAULT_CONFIG_PROBLEMS] = { "ConfigProblems", &config_problems, NOTICE, 0, 0, false },
         [TO_VAULT_LIFELINE_GONE] = { "LifelineGone", &session_notice, NOTICE, 0, 0, false },
@@ -246,6 +284,8 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_START_EGRESS] = { "StartEgress", &egress_process_request, &schema_empty, 0, 1, false },
         [VAULT_STOP_EGRESS] = { "StopEgress", &egress_process_request, &schema_empty, 0, 0, false },
         [VAULT_JOIN_EGRESS] = { "JoinEgress", &join_egress_request, &schema_empty, 0, 0, false },
+        [VAULT_NOTIFY] = { "Notify", &notify_request, &notify_reply, 0, 0, false },
+        [VAULT_JOURNAL] = { "Journal", &journal_notice, NOTICE, 0, 0, false },
         [VAULT_START_SESSION] = { "StartSession", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_vault, "supervisor");

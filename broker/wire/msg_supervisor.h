@@ -128,6 +128,29 @@ typedef struct StartRequest {
         bool system_mode;
 } StartRequest;
 
+/* What is done about a leak, in this order; bits of `on_leak`. What the evidence does not bear is left out. */
+typedef enum LeakAction {
+        LEAK_REVOKE,          /* the lease, and all of its grant */
+        LEAK_END_SESSION,
+        LEAK_REVOKE_UPSTREAM, /* the stored secret itself, where the provider can */
+        LEAK_ROTATE,
+        LEAK_NOTIFY,
+        _LEAK_ACTION_N,
+} LeakAction;
+extern const char *const leak_action_names[]; /* "revoke", "end-session", "revoke-upstream", "rotate", "notify" */
+#define LEAK_ACTIONS_DEFAULT ((1U << LEAK_REVOKE) | (1U << LEAK_END_SESSION) | (1U << LEAK_NOTIFY))
+
+/* A section [secret NAME]: what concerns the secret and not one use of it. */
+typedef struct ConfigSecret {
+        const char *name;
+        uint64_t rotate_every; /* seconds; 0: never by itself. Of a guided one: when a person is reminded */
+        uint64_t max_age;      /* seconds, beyond which doctor warns; 0: the default */
+        uint64_t grace;        /* seconds that the old value lives on behind a switch */
+        uint64_t on_leak;      /* bits 1U << LeakAction */
+        bool revoke_upstream;  /* the value may be revoked at its upstream for good (GitHub's POST /credentials/revoke) */
+        const char *source;    /* file:line */
+} ConfigSecret;
+
 typedef struct ConfigProfile {
         const char *name;
         const char *secret;
@@ -145,6 +168,8 @@ typedef struct ConfigProfile {
         TextList command;
         TextList caller_uids; /* decimal */
         const char *caller_unit;
+        uint64_t on_leak;   /* bits 1U << LeakAction */
+        const char *canary; /* a variable that gets a handle nobody has a use for; or NULL */
         const char *source; /* file:line */
 } ConfigProfile;
 
@@ -157,6 +182,9 @@ typedef struct ConfigureRequest {
         uint32_t store;       /* StoreKind */
         uint64_t max_sessions; /* of one uid */
         uint64_t max_lifetime; /* seconds, of any session */
+        uint64_t audit_max_size; /* bytes, at which the audit file is rotated */
+        uint64_t audit_keep;     /* rotated files that are kept; 0: all */
+        bool has_notify;       /* there is a command for VAULT_NOTIFY */
 } ConfigureRequest;
 
 typedef struct ConfigProblems {
@@ -180,6 +208,7 @@ typedef enum ToVaultMethod {
         TO_VAULT_START,
         TO_VAULT_CONFIGURE_BEGIN,
         TO_VAULT_CONFIGURE_PROFILE,
+        TO_VAULT_CONFIGURE_SECRET,
         TO_VAULT_CONFIGURE_COMMIT,
         TO_VAULT_CONFIG_PROBLEMS,
         TO_VAULT_LIFELINE_GONE, /* notice */
@@ -245,6 +274,23 @@ typedef struct SetEpochRequest {
         const char *epoch;
 } SetEpochRequest;
 
+/* The command gets `json` on its standard input. BUSY: too many run already. UNSUPPORTED: none is configured. */
+typedef struct NotifyRequest {
+        const char *incident; /* for the broker's log */
+        const char *json;
+} NotifyRequest;
+
+typedef struct NotifyReply {
+        uint64_t status; /* exit status; 128 + signal; 255: it could not be run */
+} NotifyReply;
+
+/* Fields as the journal names them: upper case, no leading "_". Values are texts. */
+typedef struct JournalNotice {
+        const char *message;
+        uint64_t priority; /* syslog's */
+        TextMap fields;
+} JournalNotice;
+
 /* The sessions that the supervisor holds, for a vault that was started again. */
 typedef struct ListHeldReply {
         TextList sessions;
@@ -269,8 +315,10 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_START_EGRESS,
         VAULT_STOP_EGRESS, /* kills it; answered when it is reaped */
         VAULT_JOIN_EGRESS,
+        VAULT_NOTIFY,        /* runs the configured command; answered when it has ended */
+        VAULT_JOURNAL,       /* a line for the system's journal, if there is one */
         VAULT_START_SESSION, /* it is about to be used: its process is started before first use */
 } VaultMethod;
 
 extern const Interface interface_from_vault, interface_to_vault;
-extern const Schema schema_config_profile;
+extern const Schema schema_config_profile, schema_config_secret;

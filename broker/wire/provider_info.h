@@ -31,6 +31,13 @@ typedef struct ProviderParameter {
         const char *help; /* one line for a person, without a full stop */
 } ProviderParameter;
 
+/* How a new value of the secret itself comes about. */
+typedef enum ProviderRotation {
+        PROVIDER_ROTATION_GUIDED,  /* a person makes it */
+        PROVIDER_ROTATION_CREATE,  /* the provider makes it, and ends the old one afterwards */
+        PROVIDER_ROTATION_REPLACE, /* making it kills the old one: a lost reply needs a person */
+} ProviderRotation;
+
 typedef struct ProviderInfo {
         const char *name;
         const char *title;
@@ -48,9 +55,16 @@ typedef struct ProviderInfo {
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
         bool takes_scope;        /* false: repositories and permissions mean nothing here */
+        ProviderRotation rotation;
+        bool can_revoke_secret;  /* a value of the secret itself, at the upstream */
+        unsigned revoke_parallel; /* revocations that its upstream is asked for at once; 0: REVOKE_PARALLEL_DEFAULT */
+        const char *token_prefix;  /* of what it mints, for scanners; NULL: none is known */
+        const char *secret_prefix; /* of the secret's value, likewise */
         const char *rotate_create; /* what to do upstream before pasting the new value */
         const char *rotate_delete; /* what to do upstream once the new one is in use */
 } ProviderInfo;
+
+#define REVOKE_PARALLEL_DEFAULT 4U
 
 /* In the order in which they are listed to people. */
 extern const ProviderInfo provider_infos[];
