@@ -1,3 +1,4 @@
+#include "vault/known_values.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
 #include "vault/session_collect.h"
@@ -71,6 +72,8 @@ static int write_rows(RemoveOp *op, const char *name)
         r = db_begin(vault->db);
         if (r == 0)
                 r = rows_secret_remove(vault->db, name);
+        if (r == 0)
+                r = known_values_removed(vault, name);
         if (r == 0)
                 r = rows_cutoff_insert(vault->db, &op->cutoff);
         if (r == 0)
