@@ -185,7 +185,7 @@ int op_list_leases(Vault *vault, Request *request)
 
         if (is_starting(vault, request, &r))
                 return r;
-        if (body->principal && text_parse_u64(body->principal, &filter.what.principal) < 0)
+        if (body->principal && text_parse_u64(body->principal, &filter.what.principal) != 0)
                 return request_fail(request, FAULT_INVALID_PARAMETER, "`principal` is not the decimal number of a user.");
         while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
