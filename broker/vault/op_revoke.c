@@ -95,15 +95,24 @@ static int consider(RevokeOp *op)
         return op->local_done && op->n_waiting == 0 ? answer(op) : 0;
 }
 
+/* Its upstream does not answer others either. */
+static bool is_stuck(const RevokeOp *op, const RevokeListed *listed)
+{
+        return listed->provider && revoker_is_stuck(op->vault->revoker, listed->provider);
+}
+
 static int on_settled(void *userdata, const char *lease)
 {
         RevokeOp *op = userdata;
 
-        for (size_t i = 0; i < op->n_listed; i++)
-                if (op->listed[i].waiting && strcmp(op->listed[i].id, lease) == 0) {
-                        op->listed[i].waiting = false;
-                        op->n_waiting--;
-                }
+        for (size_t i = 0; i < op->n_listed; i++) {
+                RevokeListed *listed = &op->listed[i];
+
+                if (!listed->waiting || (strcmp(listed->id, lease) != 0 && !is_stuck(op, listed)))
+                        continue;
+                listed->waiting = false;
+                op->n_waiting--;
+        }
         return consider(op);
 }
 
@@ -116,14 +125,15 @@ static int on_deadline(void *userdata)
 }
 
 /* Will its upstream be asked for the first time while the answer waits? */
-static bool is_worth_waiting_for(const RevokeOp *op, const RevokeListed *listed)
+static bool is_worth_waiting_for(const RevokeOp *op, RevokeListed *listed)
 {
-        uint64_t end = vault_boot(op->vault) + op->settle_usec;
         LeaseRecord lease;
 
-        return rows_lease_get(op->vault->db, listed->id, &lease) == 0 && lease.state == LEASE_REVOKING &&
-               lease.attempts == 0 && lease.next_attempt <= vault_now(op->vault) && op->vault->seal &&
-               revoker_held_until(op->vault->revoker, lease.provider) < end;
+        if (!op->vault->seal || rows_lease_get(op->vault->db, listed->id, &lease) != 0)
+                return false;
+        listed->provider = provider_info(lease.provider);
+        return lease.state == LEASE_REVOKING && lease.attempts == 0 && lease.next_attempt <= vault_now(op->vault) &&
+               listed->provider && !is_stuck(op, listed);
 }
 
 /* Everything here is over; what the upstreams say is waited for, but not for ever. */

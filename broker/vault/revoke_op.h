@@ -12,7 +12,8 @@
 typedef struct RevokeListed {
         char id[IDENT_ID_SIZE + 1];
         Outcome expected; /* and counted so; what it has become is looked up when it is answered */
-        bool waiting;     /* for the upstream */
+        bool waiting;     /* for the upstream, */
+        const ProviderInfo *provider; /* which is this one's; NULL: not looked up yet */
 } RevokeListed;
 
 typedef struct RevokeOp {

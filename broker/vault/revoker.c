@@ -21,6 +21,8 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 /* A provider whose attempts fail one after the other is left alone for a while, all of it. */
 #define HOLD_FIRST_USEC (500 * USEC_PER_MSEC)
 #define HOLD_MOST_USEC (60 * USEC_PER_SEC)
+/* So many in a row, and nobody should wait for those that are to follow. */
+#define STUCK_FAILURES 2U
 /* While the store is locked, the sealed value cannot be read; likewise for a state that cannot be written. */
 #define RETRY_LOCKED_USEC (10 * USEC_PER_SEC)
 /* An expiry within its margin, or a state that cannot be written. */
@@ -406,12 +408,9 @@ static int arm(Revoker *revoker)
         return 0;
 }
 
-uint64_t revoker_held_until(const Revoker *revoker, const char *provider)
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info)
 {
-        for (size_t i = 0; i < n_provider_infos; i++)
-                if (strcmp(provider_infos[i].name, provider) == 0)
-                        return revoker->sides[i].not_before;
-        return UINT64_MAX; /* this build does not know it */
+        return revoker->sides[info - provider_infos].failures >= STUCK_FAILURES;
 }
 
 int revoker_wake(Revoker *revoker)

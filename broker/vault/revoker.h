@@ -7,6 +7,7 @@
  */
 #include "vault/rows_lease.h"
 #include "vault/vault.h"
+#include "wire/provider_info.h"
 
 typedef struct RevokeWatch RevokeWatch;
 
@@ -17,8 +18,8 @@ int revoker_new(Revoker **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 Revoker *revoker_free(Revoker *revoker);
 /* Looks for work now and sets the timer for what is due later. Called after every change of leases. */
 int revoker_wake(Revoker *revoker) NODISCARD NONNULL(1);
-/* Boot clock: before that its upstream is not asked. UINT64_MAX: never. */
-uint64_t revoker_held_until(const Revoker *revoker, const char *provider) NONNULL(1, 2);
+/* Its upstream does not answer, or not yet: what is to be revoked there takes its time. */
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info) NONNULL(1, 2);
 /* Calls `settled` after each attempt, until it is freed. */
 int revoke_watch_new(RevokeWatch **ret, Revoker *revoker, RevokeSettled settled, void *userdata) NODISCARD
         NONNULL(1, 2, 3);
