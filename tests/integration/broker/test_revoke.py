@@ -356,7 +356,7 @@ class Upstream(Containing):
         fault = self.github.fault("revoke", "drop", count=0)
         answer = self.answer(all=True)
         self.assertEqual(answer["totals"]["pending"], len(sessions))
-        self.assertLess(self.github.count("revoke"), 2 * len(sessions))
+        self.assertLessEqual(self.github.count("revoke"), self.LIMIT + 2)
         self.github.release(fault)
         for session in sessions:
             self.wait_dead(session.token)
