@@ -344,7 +344,7 @@ class Upstream(Containing):
         self.assertEqual(most, self.LIMIT)
 
     def test_rate_limit_holds_for_all_of_it(self):
-        sessions = [self.it.open("gh") for _ in range(3 * self.LIMIT)]
+        sessions = [self.it.open("gh") for _ in range(self.LIMIT + 2)]
         self.github.fault("revoke", "rate_limit", count=self.LIMIT, status=429, retry_after=2)
         answer = self.answer(all=True)
         self.assertEqual(answer["sessions"], len(sessions))
