@@ -207,6 +207,16 @@ int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata)
                             row, userdata);
 }
 
+int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+        RowTarget target = { .schema = reply_of(BROKER_SCAN_PATTERNS), .row = row, .userdata = userdata };
+        const Call call = { CALL(BROKER_SCAN_PATTERNS), .request = &request, .reply = row_target_whole,
+                            .userdata = &target };
+
+        return call_run(client, &call);
+}
+
 /* ---- the broker itself ---- */
 
 static int keep_reload(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED,
