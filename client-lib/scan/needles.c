@@ -57,6 +57,12 @@ static bool spend(Search *search, size_t size)
         return true;
 }
 
+static bool has_room_for(const ScanResult *result, const ScanHit *hit)
+{
+        return hit->value == SCAN_CANDIDATE ? result->n_candidates < SCAN_HITS_MAX
+                                            : result->n - result->n_candidates < SCAN_HITS_MAX;
+}
+
 static bool make_room(ScanResult *result)
 {
         size_t room = result->room ? 2 * result->room : 8;
@@ -78,18 +84,15 @@ static bool make_room(ScanResult *result)
 static void add_hit(Search *search, uint32_t value, size_t at, size_t raw, Slice text)
 {
         ScanResult *result = search->result;
-        size_t n = value == SCAN_CANDIDATE ? result->n_candidates : result->n - result->n_candidates;
-        ScanHit *hit;
+        ScanHit hit = { .offset = search->base + at, .value = value, .size = (uint32_t)raw };
 
-        if (n >= SCAN_HITS_MAX || !make_room(result)) {
+        if (!has_room_for(result, &hit) || !make_room(result)) {
                 result->unchecked++;
                 return;
         }
-        hit = &result->hits[result->n++];
-        *hit = (ScanHit){ .offset = search->base + at, .value = value, .size = (uint32_t)raw };
-        (void)crypto_hash_sha256(hit->hash, text.data, text.size);
-        if (value == SCAN_CANDIDATE)
-                result->n_candidates++;
+        (void)crypto_hash_sha256(hit.hash, text.data, text.size);
+        result->hits[result->n++] = hit;
+        result->n_candidates += value == SCAN_CANDIDATE;
 }
 
 static void keyed_hash(const Needles *needles, Slice text, uint8_t hash[NEEDLES_HASH_SIZE])
@@ -97,59 +100,54 @@ static void keyed_hash(const Needles *needles, Slice text, uint8_t hash[NEEDLES_
         (void)crypto_generichash(hash, NEEDLES_HASH_SIZE, text.data, text.size, needles->key, sizeof(needles->key));
 }
 
-/* Values that have the anchor at `at`. Those of one offset and length follow each other. True: one of them is there. */
-static bool check_values(Search *search, const Needle *needle, size_t at)
+/* Values that have the anchor at `at`. Those of one offset and length follow each other. */
+static void check_values(Search *search, const Needle *needle, size_t at)
 {
         uint8_t hash[NEEDLES_HASH_SIZE];
         const Value *hashed = NULL;
-        bool any = false;
 
         for (size_t i = 0; i < needle->n_values; i++) {
                 const Value *value = &needle->values[i];
                 size_t start = at - value->offset;
+                Slice text = slice(search->data.data + start, value->length);
 
                 if (at < value->offset || search->data.size - start < value->length)
                         continue;
                 if (!hashed || hashed->offset != value->offset || hashed->length != value->length) {
                         if (!spend(search, value->length))
-                                return any;
-                        keyed_hash(search->needles, slice(search->data.data + start, value->length), hash);
+                                return;
+                        keyed_hash(search->needles, text, hash);
                         hashed = value;
                 }
-                if (sodium_memcmp(hash, value->hash, sizeof(hash)) != 0)
-                        continue;
-                any = true;
-                add_hit(search, value->index, start, value->length, slice(search->data.data + start, value->length));
+                if (sodium_memcmp(hash, value->hash, sizeof(hash)) == 0)
+                        add_hit(search, value->index, start, value->length, text);
         }
-        return any;
 }
 
-/* A block, with and without a newline at its end, among the values that are one. */
+/* The values that are a block: is it one of them? */
 static bool check_block(Search *search, size_t at, size_t raw, Slice block)
 {
         const Needles *needles = search->needles;
-        uint8_t hashes[2][NEEDLES_HASH_SIZE];
+        uint8_t hash[NEEDLES_HASH_SIZE];
         bool any = false;
 
-        for (unsigned i = 0; i < 2; i++)
-                keyed_hash(needles, slice(block.data, block.size + i), hashes[i]);
+        keyed_hash(needles, block, hash);
         for (size_t i = 0; i < needles->n; i++) {
                 const Needle *needle = &needles->items[i];
 
                 for (size_t j = 0; needle->pem && j < needle->n_values; j++) {
                         const Value *value = &needle->values[j];
-                        unsigned more = value->length == block.size + 1;
 
-                        if ((value->length != block.size && !more) ||
-                            sodium_memcmp(hashes[more], value->hash, sizeof(hashes[more])) != 0)
+                        if (value->length != block.size || sodium_memcmp(hash, value->hash, sizeof(hash)) != 0)
                                 continue;
                         any = true;
-                        add_hit(search, value->index, at, raw, slice(block.data, value->length));
+                        add_hit(search, value->index, at, raw, block);
                 }
         }
         return any;
 }
 
+/* Several literals may lead to one block: its prefix, and values that begin with it. */
 static void check_pem(Search *search, size_t at)
 {
         Slice block = { .data = search->scratch };
@@ -159,14 +157,11 @@ static void check_pem(Search *search, size_t at)
                 return;
         search->pem_seen = at + 1;
         block.size = pem_normal(slice(search->data.data + at, search->data.size - at), search->scratch, &raw);
-        if (block.size == 0 || !spend(search, 4 * block.size))
+        if (block.size == 0 || !spend(search, 2 * block.size))
                 return;
-        search->scratch[block.size] = '\n';
-        if (check_block(search, at, raw, block))
-                return;
-        /* An older one, of which the broker has only a hash. */
-        for (unsigned i = 0; i < 2; i++)
-                add_hit(search, SCAN_CANDIDATE, at, raw, slice(block.data, block.size + i));
+        /* One that is none of the stored ones may be an older one, of which the broker has only a hash. */
+        if (!check_block(search, at, raw, block))
+                add_hit(search, SCAN_CANDIDATE, at, raw, block);
 }
 
 static void check_token(Search *search, const Needle *needle, size_t at)
@@ -194,13 +189,11 @@ static void on_literal(void *userdata, unsigned literal, size_t at)
         Search *search = userdata;
         const Needle *needle = &search->needles->items[literal];
 
-        if (needle->n_values > 0 && check_values(search, needle, at)) {
-                search->pem_seen = at + 1;
-                return;
-        }
         if (needle->pem)
                 check_pem(search, at);
-        else if (needle->n_values == 0)
+        else if (needle->n_values > 0)
+                check_values(search, needle, at);
+        else
                 check_token(search, needle, at);
 }
 
@@ -219,6 +212,26 @@ void needles_find(const Needles *needles, Slice data, uint64_t base, size_t from
                 .allowance = SCAN_WORK_BASE + SCAN_WORK_PER_BYTE * result->bytes,
         };
         literals_find(needles->literals, data, from, to, on_literal, &search);
+}
+
+void scan_result_append(ScanResult *result, ScanResult *from)
+{
+        for (size_t i = 0; i < from->n; i++) {
+                const ScanHit *hit = &from->hits[i];
+
+                if (!has_room_for(result, hit) || !make_room(result)) {
+                        result->unchecked++;
+                        continue;
+                }
+                result->hits[result->n++] = *hit;
+                result->n_candidates += hit->value == SCAN_CANDIDATE;
+        }
+        result->bytes += from->bytes;
+        result->work += from->work;
+        result->unchecked += from->unchecked;
+        result->binary = result->binary || from->binary;
+        result->no_memory = result->no_memory || from->no_memory;
+        scan_result_clear(from);
 }
 
 void scan_result_clear(ScanResult *result)

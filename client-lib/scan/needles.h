@@ -19,7 +19,8 @@
 
 typedef struct Needles Needles;
 
-/* A stored value: `anchor` is at `offset` in it, `hash` is its BLAKE2b-256 with the key. */
+/* A stored value: `anchor` is at `offset` in it, `hash` is its BLAKE2b-256 with the key. One that begins as PEM does is
+ * found in any form that pem_normal() undoes. */
 typedef struct NeedleValue {
         Slice anchor;
         size_t offset;
@@ -59,10 +60,12 @@ size_t needles_behind(const Needles *needles) NONNULL(1);
 
 /*
  * Looks through data[from, to), which is at `base` in its file, and appends what is found to `result`. What lies across
- * two adjoining ranges is found once, if the bytes around them are there. `scratch` has PEM_MAX + 1 bytes.
+ * two adjoining ranges is found once, if the bytes around them are there. `scratch` has PEM_MAX bytes.
  */
 void needles_find(const Needles *needles, Slice data, uint64_t base, size_t from, size_t to, uint8_t *scratch,
                   ScanResult *result) NONNULL(1, 6, 7);
+/* Moves what was found in another part of the same file over. */
+void scan_result_append(ScanResult *result, ScanResult *from) NONNULL(1, 2);
 void scan_result_clear(ScanResult *result) NONNULL(1);
 
 DEFINE_CLEANUP(Needles *, needles_free);

@@ -9,7 +9,7 @@ struct Scanner {
         const Needles *needles;
         size_t room;
         uint8_t *buffer;
-        uint8_t scratch[PEM_MAX + 1];
+        uint8_t scratch[PEM_MAX];
 };
 
 /* ---- lines ---- */

@@ -1,5 +1,6 @@
 #include "scan/token.h"
 #include "base/ident.h"
+#include "base/token_format.h"
 
 /* Shorter ones are words: "ghs_" in a name. */
 #define BODY_MIN 8U
@@ -14,41 +15,23 @@ bool token_is_byte(uint8_t byte)
         return is_alnum(byte) || byte == '_' || byte == '-' || byte == '.';
 }
 
-static bool is_ours(Slice run)
+/* One whose checksum is known and wrong is none. */
+static bool is_refuted(Slice token)
 {
-        return run.size >= 6 &&
-               (memcmp(run.data, IDENT_HANDLE_PREFIX, 6) == 0 || memcmp(run.data, IDENT_SESSION_PREFIX, 6) == 0);
+        TokenFormat format = token_format(token);
+
+        return format.check == TOKEN_CHECK_WRONG && format.reliable;
 }
 
-static bool is_wellformed(Slice token)
+static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size_t cut, Slice run)
 {
-        return ident_token_is_wellformed(token, IDENT_HANDLE_PREFIX) ||
-               ident_token_is_wellformed(token, IDENT_SESSION_PREFIX);
-}
+        TokenKind kind;
 
-/* Lengths of tokens that are always as long. */
-static size_t known_length(Slice run)
-{
-        static const struct {
-                const char *prefix;
-                size_t length;
-        } known[] = {
-                { "ghp_", 40 }, { "gho_", 40 }, { "ghu_", 40 }, { "ghs_", 40 }, { "ghr_", 80 }, { "npm_", 40 },
-                { "github_pat_", 93 }, { "glpat-", 26 },
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-                size_t n = strlen(known[i].prefix);
-
-                if (run.size >= known[i].length && memcmp(run.data, known[i].prefix, n) == 0)
-                        return known[i].length;
-        }
-        return 0;
-}
-
-static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size_t cut)
-{
-        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX)
+        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX || is_refuted(slice(run.data, cut)))
+                return n;
+        kind = token_format(slice(run.data, cut)).kind;
+        /* Ours are made here: there is nothing to doubt about their length. */
+        if ((kind == TOKEN_KIND_MCPCRED_HANDLE || kind == TOKEN_KIND_MCPCRED_SESSION) && cut != IDENT_TOKEN_SIZE)
                 return n;
         for (size_t i = 0; i < n; i++)
                 if (cuts[i] == cut)
@@ -57,23 +40,39 @@ static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size
         return n + 1;
 }
 
+/* Of kinds that are always as long: 0 where that is not known, or there is less. */
+static size_t fixed_length(Slice run)
+{
+        static const size_t lengths[_TOKEN_KIND_N] = {
+                [TOKEN_KIND_MCPCRED_HANDLE] = IDENT_TOKEN_SIZE,
+                [TOKEN_KIND_MCPCRED_SESSION] = IDENT_TOKEN_SIZE,
+                [TOKEN_KIND_GITHUB_CLASSIC] = 40,
+                [TOKEN_KIND_GITHUB_FINE] = 93,
+                [TOKEN_KIND_GITHUB_OAUTH] = 40,
+                [TOKEN_KIND_GITHUB_USER] = 40,
+                [TOKEN_KIND_GITHUB_REFRESH] = 80,
+                [TOKEN_KIND_GITHUB_INSTALLATION] = 40,
+                [TOKEN_KIND_GITLAB] = 26,
+                [TOKEN_KIND_NPM] = 40,
+        };
+        size_t length = lengths[token_format(run).kind];
+
+        return length <= run.size ? length : 0;
+}
+
 size_t token_cuts(Slice run, size_t prefix, size_t cuts[TOKEN_CUTS_MAX])
 {
-        size_t whole = MIN(run.size, TOKEN_MAX + 1), dotless = prefix, plain = prefix, n = 0;
+        size_t whole = MIN(run.size, TOKEN_MAX + 1), dotless = prefix, plain = prefix, fixed = fixed_length(run), n = 0;
 
-        if (is_ours(run)) {
-                if (run.size >= IDENT_TOKEN_SIZE && is_wellformed(slice(run.data, IDENT_TOKEN_SIZE)))
-                        n = add_cut(cuts, n, prefix, IDENT_TOKEN_SIZE);
-                return n;
-        }
+        if (fixed)
+                n = add_cut(cuts, n, prefix, fixed, run);
         while (dotless < whole && run.data[dotless] != '.')
                 dotless++;
         while (plain < dotless && is_alnum(run.data[plain]))
                 plain++;
         while (whole > prefix && run.data[whole - 1] == '.')
                 whole--;
-        n = add_cut(cuts, n, prefix, dotless);
-        n = add_cut(cuts, n, prefix, whole);
-        n = add_cut(cuts, n, prefix, known_length(run));
-        return add_cut(cuts, n, prefix, plain);
+        n = add_cut(cuts, n, prefix, dotless, run);
+        n = add_cut(cuts, n, prefix, whole, run);
+        return add_cut(cuts, n, prefix, plain, run);
 }
