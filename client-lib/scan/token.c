@@ -15,23 +15,19 @@ bool token_is_byte(uint8_t byte)
         return is_alnum(byte) || byte == '_' || byte == '-' || byte == '.';
 }
 
-/* One whose checksum is known and wrong is none. */
-static bool is_refuted(Slice token)
+/* One whose checksum is known and wrong is none. Ours are made here: of them there is nothing to doubt. */
+static bool is_possible(Slice token)
 {
         TokenFormat format = token_format(token);
 
-        return format.check == TOKEN_CHECK_WRONG && format.reliable;
+        if (format.kind == TOKEN_KIND_MCPCRED_HANDLE || format.kind == TOKEN_KIND_MCPCRED_SESSION)
+                return format.check == TOKEN_CHECK_FITS;
+        return format.check != TOKEN_CHECK_WRONG || !format.reliable;
 }
 
 static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size_t cut, Slice run)
 {
-        TokenKind kind;
-
-        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX || is_refuted(slice(run.data, cut)))
-                return n;
-        kind = token_format(slice(run.data, cut)).kind;
-        /* Ours are made here: there is nothing to doubt about their length. */
-        if ((kind == TOKEN_KIND_MCPCRED_HANDLE || kind == TOKEN_KIND_MCPCRED_SESSION) && cut != IDENT_TOKEN_SIZE)
+        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX || !is_possible(slice(run.data, cut)))
                 return n;
         for (size_t i = 0; i < n; i++)
                 if (cuts[i] == cut)
@@ -64,14 +60,15 @@ size_t token_cuts(Slice run, size_t prefix, size_t cuts[TOKEN_CUTS_MAX])
 {
         size_t whole = MIN(run.size, TOKEN_MAX + 1), dotless = prefix, plain = prefix, fixed = fixed_length(run), n = 0;
 
-        if (fixed)
-                n = add_cut(cuts, n, prefix, fixed, run);
         while (dotless < whole && run.data[dotless] != '.')
                 dotless++;
         while (plain < dotless && is_alnum(run.data[plain]))
                 plain++;
         while (whole > prefix && run.data[whole - 1] == '.')
                 whole--;
+        /* Those of that length are letters and digits alone. */
+        if (fixed && (plain >= fixed || token_format(run).kind != TOKEN_KIND_GITHUB_INSTALLATION))
+                n = add_cut(cuts, n, prefix, fixed, run);
         n = add_cut(cuts, n, prefix, dotless, run);
         n = add_cut(cuts, n, prefix, whole, run);
         return add_cut(cuts, n, prefix, plain, run);

@@ -3,7 +3,7 @@
 
 import json
 import os
-import re
+import shutil
 import subprocess
 
 from harness import BUILD, PROFILES, Case, main
@@ -290,15 +290,18 @@ class Broker(Scanning):
         self.assertEqual(done.returncode, 7, done.stderr)
         self.assertEqual(done.stdout, b"")
 
-    def test_an_item_that_is_lost_hides_no_other(self):
-        self.it.crash("keyring")  # and with it all that a store in memory has
-        self.it.wait_ready()
-        key = self.key[::-1]
-        self.it.add("new", "static", key.encode(), hosts=["api.example.com"])
-        self.write("a", f"{self.key} {key}")
-        report = self.run_scan(".", status=FOUND)
-        self.assertEqual(self.places(report), [("a", "secret", "new", "current")])
+    def test_what_the_store_cannot_give_is_not_looked_for_and_that_is_said(self):
+        it = self.ready(store="sealed-file")
+        for key in self.key, self.key[::-1]:
+            it.add("api", "static", key.encode(), hosts=["api.example.com"], replace=key != self.key)
+            if key == self.key:
+                shutil.copy(it.path("state", "secrets.sealed"), it.path("older"))
+        os.replace(it.path("older"), it.path("state", "secrets.sealed"))
+        self.it = it
+        self.write("a", f"{self.key} {self.pem}")
+        report = self.run_scan(self.tree, status=INCOMPLETE)
         self.assertEqual([row["secret"] for row in report["not_looked_for"]], ["api", "github"])
+        self.assertIn("older copy", report["not_looked_for"][0]["reason"])
 
 
 if __name__ == "__main__":
