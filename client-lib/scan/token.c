@@ -25,9 +25,9 @@ static bool is_possible(Slice token)
         return format.check != TOKEN_CHECK_WRONG || !format.reliable;
 }
 
-static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size_t cut, Slice run)
+static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size_t cut)
 {
-        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX || !is_possible(slice(run.data, cut)))
+        if (cut < prefix + BODY_MIN || cut > TOKEN_MAX)
                 return n;
         for (size_t i = 0; i < n; i++)
                 if (cuts[i] == cut)
@@ -37,7 +37,7 @@ static size_t add_cut(size_t cuts[TOKEN_CUTS_MAX], size_t n, size_t prefix, size
 }
 
 /* Of kinds that are always as long: 0 where that is not known, or there is less. */
-static size_t fixed_length(Slice run)
+static size_t fixed_length(Slice run, TokenKind kind)
 {
         static const size_t lengths[_TOKEN_KIND_N] = {
                 [TOKEN_KIND_MCPCRED_HANDLE] = IDENT_TOKEN_SIZE,
@@ -51,15 +51,17 @@ static size_t fixed_length(Slice run)
                 [TOKEN_KIND_GITLAB] = 26,
                 [TOKEN_KIND_NPM] = 40,
         };
-        size_t length = lengths[token_format(run).kind];
+        size_t length = lengths[kind];
 
         return length <= run.size ? length : 0;
 }
 
 size_t token_cuts(Slice run, size_t prefix, size_t cuts[TOKEN_CUTS_MAX])
 {
-        size_t whole = MIN(run.size, TOKEN_MAX + 1), dotless = prefix, plain = prefix, fixed = fixed_length(run), n = 0;
+        size_t whole = MIN(run.size, TOKEN_MAX + 1), dotless = prefix, plain = prefix, n = 0, possible = 0, fixed;
+        TokenKind kind = token_format(slice(run.data, prefix)).kind;
 
+        fixed = fixed_length(run, kind);
         while (dotless < whole && run.data[dotless] != '.')
                 dotless++;
         while (plain < dotless && is_alnum(run.data[plain]))
@@ -67,9 +69,13 @@ size_t token_cuts(Slice run, size_t prefix, size_t cuts[TOKEN_CUTS_MAX])
         while (whole > prefix && run.data[whole - 1] == '.')
                 whole--;
         /* Those of that length are letters and digits alone. */
-        if (fixed && (plain >= fixed || token_format(run).kind != TOKEN_KIND_GITHUB_INSTALLATION))
-                n = add_cut(cuts, n, prefix, fixed, run);
-        n = add_cut(cuts, n, prefix, dotless, run);
-        n = add_cut(cuts, n, prefix, whole, run);
-        return add_cut(cuts, n, prefix, plain, run);
+        if (fixed && (plain >= fixed || kind != TOKEN_KIND_GITHUB_INSTALLATION))
+                n = add_cut(cuts, n, prefix, fixed);
+        n = add_cut(cuts, n, prefix, dotless);
+        n = add_cut(cuts, n, prefix, whole);
+        n = add_cut(cuts, n, prefix, plain);
+        for (size_t i = 0; i < n; i++)
+                if (is_possible(slice(run.data, cuts[i])))
+                        cuts[possible++] = cuts[i];
+        return possible;
 }
