@@ -205,7 +205,7 @@ static const GitPlace *find_place(const Findings *findings, size_t from, const c
 }
 
 /* The objects of one repository that follow each other in the list; they are sorted. Returns the next one of another. */
-static size_t place_repository(const ScanReport *report, Findings *findings, size_t at)
+static size_t place_repository(Findings *findings, size_t at)
 {
         const char *repository = findings->items[at].file->path;
         size_t first = findings->n_places, end;
@@ -227,17 +227,16 @@ static size_t place_repository(const ScanReport *report, Findings *findings, siz
 
                 findings->items[i].place = place && place->path ? place : NULL;
         }
-        (void)report;
         return end;
 }
 
-static void place_all(const ScanReport *report, Findings *findings)
+static void place_all(Findings *findings)
 {
         findings->places = calloc(findings->n + 1, sizeof(*findings->places));
         if (!findings->places)
                 return; /* the objects are named all the same */
         for (size_t i = 0; i < findings->n;)
-                i = findings->items[i].file->object[0] ? place_repository(report, findings, i) : i + 1;
+                i = findings->items[i].file->object[0] ? place_repository(findings, i) : i + 1;
 }
 
 static void findings_clear(Findings *findings)
@@ -419,6 +418,8 @@ static void advise(const ScanReport *report, const Findings *findings)
         for (size_t i = 0; i < report->n_not_looked_for; i++)
                 cli_note("secret %s was not looked for: %s", report->not_looked_for[i].path,
                          report->not_looked_for[i].reason);
+        if (found->no_memory || findings->no_memory)
+                cli_note("there was not enough memory to look at everything");
         if (found->all_troubles)
                 cli_note("%llu could not be looked at, or not whole", (unsigned long long)found->all_troubles);
         if (findings->n > 0 && !report->act)
@@ -458,18 +459,18 @@ int scan_report(const ScanReport *report)
 {
         Matches matches = { 0 }, reported = { 0 };
         Findings findings = { 0 };
-        int r;
+        int r, acted;
 
         scan_found_sort(report->found);
         r = ask(report, &matches);
         if (r == 0) {
                 sift(report, &matches, &findings);
-                place_all(report, &findings);
-                if (report->act)
-                        r = act(report, &findings, &reported);
-        }
-        if (r == 0)
+                place_all(&findings);
+                /* Where it fails, what was found is all the more to be shown. */
+                acted = report->act ? act(report, &findings, &reported) : 0;
                 r = show(report, &findings, &reported);
+                r = acted ? acted : r;
+        }
         findings_clear(&findings);
         matches_clear(&matches);
         matches_clear(&reported);
