@@ -299,11 +299,13 @@ const Verb verb_scan = {
         .name = "scan",
         .arguments = "[PATH...|-] [--git REPOSITORY]",
         .summary = "find in files what the broker stores or has issued",
-        .details = "Looks through files, and everything below folders, hidden and binary ones too; \"-\" is\n"
-                   "stdin, and without a PATH it is the folder here. Links are not followed. --git looks\n"
-                   "through all that a repository has, in branches or not. It says where and what, and\n"
-                   "never the value. What is encoded (base64) or compressed is not seen.\n"
-                   "Status 0: nothing found; 1: something; 3: nothing, but not everything could be looked at.\n\n"
+        .details = "Looks through files, and everything below folders, hidden and binary ones too;\n"
+                   "\"-\" is stdin, and without a PATH it is the folder here. Links are not followed.\n"
+                   "--git looks through all that a repository has, in branches or not. It says where\n"
+                   "and what, and never the value. What is encoded (base64) or compressed is not\n"
+                   "seen.\n"
+                   "Status 0: nothing found; 1: something; 3: nothing, but not everything could be\n"
+                   "looked at.\n\n"
                    "  mcpcred scan ~/src --git ~/src/app\n"
                    "  mcpcred scan --git . --report\n"
                    "  journalctl -b | mcpcred scan -",
