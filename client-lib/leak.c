@@ -1,8 +1,10 @@
 #include "client.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "wire/field.h"
 #include <sodium.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define HASH_SIZE crypto_hash_sha256_BYTES
 
@@ -145,15 +147,6 @@ typedef struct Batch {
         mcpcred_leaked *sum;
 } Batch;
 
-static int give(mcpcred *client, const Batch *batch, const LeakMatch *match, Pool *pool)
-{
-        const mcpcred_row row = { .schema = &schema_leak_match, .body = match, .pool = pool };
-
-        if (batch->row && batch->row(&row, batch->userdata))
-                return client_fail(client, MCPCRED_E_STOPPED, "%s", "");
-        return 0;
-}
-
 static int take_matches(mcpcred *client, void *body, Pool *pool, bool more UNUSED, void *userdata)
 {
         Batch *batch = userdata;
@@ -170,7 +163,7 @@ static int take_matches(mcpcred *client, void *body, Pool *pool, bool more UNUSE
                 batch->sum->matched += !batch->matched[index];
                 batch->matched[index] = true;
                 matches[i].index += batch->first;
-                r = give(client, batch, &matches[i], pool);
+                r = row_give(client, batch->row, batch->userdata, &schema_leak_match, &matches[i], pool);
         }
         batch->sum->pending = batch->sum->pending || reply->pending;
         return r;
@@ -215,5 +208,44 @@ int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run, 
         free(batch);
         if (r == 0 && ret)
                 *ret = sum;
+        return r;
+}
+
+/* ---- webhooks ---- */
+
+static int keep_valid(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED, void *userdata)
+{
+        *(int *)userdata = ((const VerifyWebhookReply *)body)->valid;
+        return 0;
+}
+
+int mcpcred_webhook_verify(mcpcred *client, const mcpcred_webhook *webhook, int *ret_valid)
+{
+        const VerifyWebhookRequest request = { .secret = webhook->secret,
+                                               .scheme = (uint32_t)webhook->scheme,
+                                               .signature = webhook->signature,
+                                               .timestamp = webhook->timestamp };
+        _cleanup_(fd_closep) int ours = -1;
+        _cleanup_(fd_closep) int theirs = -1;
+        int pair[2], valid = 0, r;
+        Call call = { CALL(BROKER_VERIFY_WEBHOOK), .request = &request, .reply = keep_valid, .userdata = &valid };
+
+        client_clear_error(client);
+        if (!webhook->secret || !webhook->signature || !webhook->body ||
+            (webhook->scheme == MCPCRED_WEBHOOK_GITGUARDIAN) != (webhook->timestamp != NULL))
+                return client_fail(client, MCPCRED_E_MISUSE, "Key, signature or body is missing, or the timestamp, which "
+                                                             "belongs to GitGuardian's signatures.");
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return client_fail_errno(client, error_errno(), "make a socket for the body");
+        ours = pair[0];
+        theirs = pair[1];
+        if (shutdown(theirs, SHUT_WR) < 0)
+                return client_fail_errno(client, error_errno(), "make a socket for the body");
+        call.request_fd = theirs;
+        call.body_fd = ours;
+        call.body = slice(webhook->body, webhook->size);
+        r = call_run(client, &call);
+        if (r == 0)
+                *ret_valid = valid;
         return r;
 }

@@ -463,6 +463,25 @@ typedef struct mcpcred_leaked {
 MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
                                     mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
 
+typedef enum mcpcred_webhook_scheme {
+        MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
+        MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
+} mcpcred_webhook_scheme;
+
+typedef struct mcpcred_webhook {
+        const char *secret; /* name of the stored key, of the provider webhook */
+        mcpcred_webhook_scheme scheme;
+        const char *signature; /* the header's value, "sha256=..." */
+        const char *timestamp; /* of MCPCRED_WEBHOOK_GITGUARDIAN: the header's value; otherwise NULL */
+        const void *body;      /* as it came, byte for byte */
+        size_t size;
+} mcpcred_webhook;
+
+/* Has the broker check a webhook's signature; the key does not leave it. 0 when it was checked, and
+ * `ret_valid` says how it ended. How old the timestamp is is left to the caller. */
+MCPCRED_API int mcpcred_webhook_verify(mcpcred *client, const mcpcred_webhook *webhook,
+                                       int *ret_valid);
+
 /*
  * How everything that is stored or issued can be found in files without knowing it. Rows, one after the other, each
  * with key; patterns (records: secret state anchor offset length hash), prefixes, and skipped (records: secret

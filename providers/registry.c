@@ -3,6 +3,7 @@
 static const Provider *const providers[] = {
         &provider_github_app,
         &provider_static,
+        &provider_webhook,
 };
 
 const Provider *provider_find(const char *name)

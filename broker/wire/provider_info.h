@@ -54,6 +54,7 @@ typedef struct ProviderInfo {
         bool needs_hosts;        /* a secret has to say where it may be sent */
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
+        bool webhook_key;        /* webhooks are checked with it: it leaves the vault for nothing, and no profile has it */
         bool takes_scope;        /* false: repositories and permissions mean nothing here */
         ProviderRotation rotation;
         bool can_revoke_secret;  /* a value of the secret itself, at the upstream */
