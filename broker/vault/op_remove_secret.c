@@ -1,6 +1,6 @@
 #include "vault/epoch.h"
 #include "vault/revoker.h"
-#include "vault/rows_secret.h"
+#include "vault/rows_rotation.h"
 #include "vault/vault.h"
 #include <stdio.h>
 
@@ -107,6 +107,8 @@ static int write_rows(RemoveOp *op, const char *name)
         if (r == 0)
                 r = rows_secret_remove(vault->db, name);
         if (r == 0)
+                r = rows_rotation_end(vault->db, name);
+        if (r == 0)
                 r = rows_cutoff_insert(vault->db, &cutoff);
         while (r == 0 && n == LIMIT_PAGE)
                 r = rows_lease_apply_cutoff(vault->db, &cutoff, cutoff.time, LIMIT_PAGE, &n);
@@ -115,6 +117,24 @@ static int write_rows(RemoveOp *op, const char *name)
         if (r == 0)
                 r = audit_append(vault->audit, &event);
         return r == 0 ? vault_commit(vault) : r;
+}
+
+/* What a provider may have made for it could not be ended any more. */
+static bool is_being_made(Vault *vault, const SecretRecord *record, Failure *failure)
+{
+        RotationRecord journal;
+        int r;
+
+        if (!rotation_is_under_way(record->step) || rotation_has_switched(record->step))
+                return false;
+        r = rows_rotation_get(vault->db, record->name, &journal);
+        if (r == DB_E_NOT_FOUND || (r == 0 && journal.kind == ROTATION_GUIDED))
+                return false;
+        if (!vault_db_failed(vault, r, failure))
+                failure_set(failure, FAULT_BUSY,
+                            "Secret %s is being rotated. Wait for it, or drop it with `mcpcred rotate --abort %s`.",
+                            record->name, record->name);
+        return true;
 }
 
 int op_remove_secret(Vault *vault, Request *request)
@@ -135,7 +155,7 @@ int op_remove_secret(Vault *vault, Request *request)
                 r = rows_secret_get(vault->db, body->name, &pool, &record);
                 if (r == DB_E_NOT_FOUND)
                         failure_set(&failure, FAULT_NOT_FOUND, "There is no secret of that name.");
-                else if (!vault_db_failed(vault, r, &failure))
+                else if (!vault_db_failed(vault, r, &failure) && !is_being_made(vault, &record, &failure))
                         (void)vault_db_failed(vault, rows_lease_count(vault->db, &filter, &op->reply.leases), &failure);
         }
         pool_deinit(&pool);

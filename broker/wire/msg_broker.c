@@ -236,6 +236,7 @@ static const Field rotate_request_fields[] = {
         F(RotateRequest, abort, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, now, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, grace, U64, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, allow_wider, BOOL, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(rotate_request, "RotateRequest", RotateRequest);
 
@@ -244,6 +245,7 @@ static const Field rotate_reply_fields[] = {
         F(RotateReply, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
         F(RotateReply, generation, U64, 0, 0, 0),
         F(RotateReply, pending, BOOL, 0, 0, 0),
+        F(RotateReply, made_by_provider, BOOL, 0, 0, 0),
 };
 static SCHEMA(rotate_reply, "RotateReply", RotateReply);
 

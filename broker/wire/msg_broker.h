@@ -257,13 +257,16 @@ typedef struct RotateRequest {
         bool abort; /* drop a rotation under way, before its switch */
         bool now; /* the old value is revoked right behind the switch, and sessions that were handed it raw end */
         uint64_t grace; /* seconds that the old value lives on behind the switch; 0: as the secret's section says */
+        bool allow_wider; /* a value that a person made may do more than the old one */
 } RotateRequest;
 
 typedef struct RotateReply {
-        const char *step;     /* planned, created, stored, verified, switched, old_revoked, done; or aborted, ... */
+        /* planned, created, stored, verified, switched, old_revoked, done; or plan, lost, waiting, aborted, none */
+        const char *step;
         const char *message;  /* for a person */
         uint64_t generation;
         bool pending; /* of the last: it goes on by itself (the grace, or the upstream is asked again) */
+        bool made_by_provider; /* of the plan: no value has to come with the call */
 } RotateReply;
 
 typedef struct RevokeRequest {
