@@ -1,4 +1,4 @@
-#include "support.h"
+#include "../base/suite.h"
 #include "vault/rights.h"
 
 static bool within(const char *now, const char *before)
@@ -60,12 +60,10 @@ END_TEST
 
 int main(void)
 {
-        Suite *suite = suite_create("vault/rights");
-        TCase *tests = tcase_create("rights");
+        TCase *tcase = tcase_create("rights");
 
-        tcase_add_test(tests, the_same_or_less_is_within);
-        tcase_add_test(tests, more_or_another_is_wider);
-        tcase_add_test(tests, the_first_that_is_wider_is_named);
-        suite_add_tcase(suite, tests);
-        return run(suite);
+        tcase_add_test(tcase, the_same_or_less_is_within);
+        tcase_add_test(tcase, more_or_another_is_wider);
+        tcase_add_test(tcase, the_first_that_is_wider_is_named);
+        return suite_run("rights", tcase);
 }
