@@ -12,7 +12,9 @@ import threading
 from .credential import carries_handle, credentials
 from .message import digest
 
-HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token"}
+HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token", "private-token"}
+# Whose body is credentials and nothing else.
+HIDDEN_BODIES = {"revoke_credentials"}
 BODY_LIMIT = 4096
 
 
@@ -68,7 +70,7 @@ class Journal:
                 ],
                 "credential_sha256": _credential(request),
                 "handle": carries_handle(request.target, request.headers, request.body),
-                "body": request.body[:BODY_LIMIT].decode("utf-8", "replace"),
+                "body": "" if endpoint in HIDDEN_BODIES else request.body[:BODY_LIMIT].decode("utf-8", "replace"),
                 "phase": "arrived",
                 "status": None,
                 "fault": None,

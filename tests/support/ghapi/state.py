@@ -2,7 +2,7 @@
 
 import threading
 
-from . import admin, app_api, repository_api, static_api
+from . import admin, app_api, personal_api, repository_api, static_api
 from .appjwt import AppKeys
 from .clock import Clock
 from .faults import Faults
@@ -11,6 +11,8 @@ from .ratelimit import RateLimits
 from .routing import Router
 from .tokens import TokenStore
 from .world import World
+from vendors.cloudflare import Cloudflare
+from vendors.gitlab import GitLab
 
 
 class State:
@@ -27,8 +29,11 @@ class State:
         self.faults = Faults()
         self.journal = Journal(self.lock)
         self.router = Router()
-        for api in (app_api, repository_api, static_api):
+        for api in (app_api, repository_api, personal_api, static_api):
             api.register(self.router)
+        self.revocation_calls = []
+        # Other upstreams with an API for tokens, each under a path of its own beside GitHub's.
+        self.issuers = {"gitlab": GitLab(self.clock), "cloudflare": Cloudflare(self.clock)}
 
     def add_vendors(self, directory):
         """For what has more hosts than this one; the directory is the stand-in's own."""
