@@ -154,6 +154,10 @@ class Standin:
         found = self.admin("tokens")["tokens"]
         return [token for token in found if state in (None, token["state"])]
 
+    def reset(self):
+        """For the next test of the same stand-in."""
+        self.admin("reset")
+
     def credentials(self, vendor=None, state=None):
         """What GitHub, GitLab and Cloudflare have issued, by vendor and state ("alive", "revoked", "expired")."""
         return self.admin("credentials", vendor=vendor, state=state)["credentials"]

@@ -45,6 +45,11 @@ class State(state.State):
         made = [vendor() for vendor in VENDORS] + [githost.GitHost(directory, self), *self.issuers.values()]
         self.vendors = {host: vendor for vendor in made for host in vendor.hosts}
 
+    def forget(self):
+        super().forget()
+        if hasattr(self, "vendors"):
+            self.vendors.update((host, issuer) for issuer in self.issuers.values() for host in issuer.hosts)
+
 
 if __name__ == "__main__":
     github_standin.main(State, server.Server, NAMES)

@@ -41,8 +41,13 @@ class Issued(Case):
 
     vendor = ""
 
+    @classmethod
+    def setUpClass(cls):
+        cls.github = Standin().start()
+        cls.addClassCleanup(cls.github.stop)
+
     def setUp(self):
-        super().setUp()
+        self.github.reset()
         self.value, self.id = self.github.add_issued(self.vendor)
 
     def upstream(self, proof=None, base_url=None):

@@ -48,6 +48,13 @@ class Verbs:
         reached = self._state.journal.wait(endpoint, phase, count, timeout)
         return {"reached": reached, "count": self._state.journal.count(endpoint, phase)}
 
+    def reset(self):
+        """As if just started, but for the world and its keys; what is under way is not waited for."""
+        self._state.faults.release()
+        self._state.journal.reset()
+        self._state.forget()
+        return {}
+
     # -- the app and its installations
 
     def keys(self):

@@ -31,6 +31,11 @@ class Journal:
         self.requests = []
         self.connections = []
 
+    def reset(self):
+        with self._changed:
+            self._counts.clear()
+            self.requests.clear()
+
     def _count(self, endpoint, phase):
         for name in (endpoint, "*") if endpoint != "connect" else (endpoint,):
             key = (name, phase)

@@ -23,7 +23,7 @@ class State:
         self.clock = Clock()
         self.world = World(world)
         self.keys = AppKeys()
-        self.tokens = TokenStore(self.clock, self.world.app["id"], lifetime, token_format)
+        self._make = lambda: TokenStore(self.clock, self.world.app["id"], lifetime, token_format)
         self.static_keys = static_api.StaticKeys()
         self.limits = RateLimits(self.clock)
         self.faults = Faults()
@@ -31,6 +31,11 @@ class State:
         self.router = Router()
         for api in (app_api, repository_api, personal_api, static_api):
             api.register(self.router)
+        self.forget()
+
+    def forget(self):
+        """All tokens, whoever by."""
+        self.tokens = self._make()
         self.revocation_calls = []
         # Other upstreams with an API for tokens, each under a path of its own beside GitHub's.
         self.issuers = {"gitlab": GitLab(self.clock), "cloudflare": Cloudflare(self.clock)}
