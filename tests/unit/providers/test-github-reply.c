@@ -110,7 +110,7 @@ START_TEST(senseless_mints)
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 ck_assert_msg(github_read_mint(slice_text(bad[i]), arena, &pool, &reply) ==
-                                      GITHUB_E_SENSELESS,
+                                      REPLY_E_SENSELESS,
                               "%s", bad[i]);
         ck_assert_ptr_null(reply.token);
 }
@@ -118,13 +118,13 @@ END_TEST
 
 START_TEST(limits_of_a_mint)
 {
-        static char token[GITHUB_TOKEN_MAX + 2], text[GITHUB_TOKEN_MAX + 1024];
+        static char token[REPLY_TOKEN_MAX + 2], text[REPLY_TOKEN_MAX + 1024];
         ProviderMintReply reply = { 0 };
 
         make_token(token, sizeof(token));
         make_reply(text, sizeof(text), token, "");
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         make_token(token, sizeof(token) - 1);
         make_reply(text, sizeof(text), token, "");
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply), 0);
@@ -141,7 +141,7 @@ START_TEST(no_room)
 
         make_reply(text, sizeof(text), "t", SELECTED);
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &small, &reply),
-                         GITHUB_E_NO_SPACE);
+                         REPLY_E_NO_SPACE);
         pool_deinit(&small);
 }
 END_TEST
@@ -178,11 +178,11 @@ START_TEST(reads_app)
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"Octo\"}"), &app), 0);
         ck_assert_str_eq(app.client_id, "");
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":-1,\"name\":\"Octo\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":\"1\",\"name\":\"Octo\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"\\u001b[2J\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
 }
 END_TEST
 
@@ -195,8 +195,8 @@ START_TEST(long_names_are_cut_at_a_character)
                 strcat(text, "\xc3\xa4");
         strcat(text, "\"}");
         ck_assert_int_eq(github_read_app(slice_text(text), &app), 0);
-        ck_assert_uint_eq(strlen(app.name), GITHUB_TEXT_MAX - 1);
-        ck_assert_int_eq((uint8_t)app.name[GITHUB_TEXT_MAX - 2], 0xa4);
+        ck_assert_uint_eq(strlen(app.name), REPLY_TEXT_MAX - 1);
+        ck_assert_int_eq((uint8_t)app.name[REPLY_TEXT_MAX - 2], 0xa4);
 }
 END_TEST
 
@@ -218,8 +218,8 @@ START_TEST(reads_installation)
         ck_assert(one.suspended);
         ck_assert_str_eq(one.account, "octo");
         ck_assert_int_eq(github_read_installation(slice_text("{\"account\":\"octo\"}"), &one),
-                         GITHUB_E_SENSELESS);
-        ck_assert_int_eq(github_read_installation(slice_text("{}"), &one), GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_installation(slice_text("{}"), &one), REPLY_E_SENSELESS);
 }
 END_TEST
 
@@ -235,12 +235,12 @@ START_TEST(messages)
                 "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
                 "{\"message\":\"Bad: ghs_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
         };
-        char text[GITHUB_TEXT_MAX];
+        char text[REPLY_TEXT_MAX];
 
-        github_read_message(slice_text("{\"message\":\"Not Found\",\"status\":\"404\"}"), text);
+        reply_message(slice_text("{\"message\":\"Not Found\",\"status\":\"404\"}"), text);
         ck_assert_str_eq(text, "Not Found");
         for (size_t i = 0; i < ARRAY_SIZE(dropped); i++) {
-                github_read_message(slice_text(dropped[i]), text);
+                reply_message(slice_text(dropped[i]), text);
                 ck_assert_str_eq(text, "");
         }
 }
@@ -314,7 +314,7 @@ END_TEST
 static void try_all(const uint8_t *bytes, size_t size)
 {
         uint8_t *exact = malloc(size > 0 ? size : 1);
-        char message[GITHUB_TEXT_MAX];
+        char message[REPLY_TEXT_MAX];
         ProviderMintReply reply = { 0 };
         GithubInstallation one;
         GithubApp app_reply;
@@ -331,7 +331,7 @@ static void try_all(const uint8_t *bytes, size_t size)
         secret_free(reply.token);
         (void)!github_read_app(slice(exact, size), &app_reply);
         (void)!github_read_installation(slice(exact, size), &one);
-        github_read_message(slice(exact, size), message);
+        reply_message(slice(exact, size), message);
         pool_deinit(&own);
         free(exact);
 }

@@ -22,7 +22,7 @@ START_TEST(table_is_complete)
                 ck_assert(info->rotate_create && strlen(info->rotate_create) <= LIMIT_TEXT);
                 ck_assert(info->rotate_delete && strlen(info->rotate_delete) <= LIMIT_TEXT);
                 ck_assert_int_eq(info->can_mint, info->token_lifetime > 0);
-                ck_assert(info->takes_scope ||
+                ck_assert(info->scope != PROVIDER_SCOPE_NONE ||
                           (!info->needs_repositories && !info->needs_permissions));
                 /* What is described is what is built. */
                 ck_assert_ptr_nonnull(provider);
