@@ -141,21 +141,29 @@ static int on_kept(void *userdata, Secret *value, const Failure *failure)
         return rotation_retry(rotation, &mine);
 }
 
-/* The value is here, and nowhere else. It goes to the state, or to the keyring: to whichever takes it. */
-static int created(Rotation *rotation, LoadedSecret *secret)
+/* The value is here, and nowhere else: it goes to the state before anything is asked of the keyring, which may not
+ * answer. Where the state does not take it, it goes to the keyring. `secret` is NULL as long as that was not loaded. */
+static int keep(Rotation *rotation, const LoadedSecret *secret)
 {
-        SecretItem item = secret->item;
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord record;
+        SecretItem item;
         Failure failure;
         int r;
 
-        r = rotation_advance(rotation, ROTATION_PLANNED, ROTATION_CREATED, write_created, &secret->record);
-        if (vault_db_failed(rotation->vault, r, &failure)) {
-                item.next = rotation->value;
-                return rotation_store(rotation, &item, on_kept);
+        r = rows_secret_get(rotation->vault->db, rotation->name, &pool, &record);
+        if (r == 0)
+                r = rotation_advance(rotation, ROTATION_PLANNED, ROTATION_CREATED, write_created, &record);
+        pool_deinit(&pool);
+        if (!vault_db_failed(rotation->vault, r, &failure)) {
+                r = rotation_tell(rotation, "created", 0, "The upstream made a new value; it is kept sealed.");
+                return r < 0 ? r : rotation_step(rotation);
         }
-        r = rotation_tell(rotation, "created", secret->record.generation, "%s made a new value; it is kept sealed.",
-                          secret->info->title);
-        return r < 0 ? r : rotation_step(rotation);
+        if (!secret)
+                return rotation_step(rotation);
+        item = secret->item;
+        item.next = rotation->value;
+        return rotation_store(rotation, &item, on_kept);
 }
 
 int rotation_provider_created(Rotation *rotation, LoadedSecret *secret)
@@ -174,6 +182,8 @@ int rotation_provider_created(Rotation *rotation, LoadedSecret *secret)
         }
         if (vault_db_failed(rotation->vault, r, &failure))
                 return rotation_retry(rotation, &failure);
+        if (secret_equal(secret->item.current, secret_slice(rotation->value)))
+                return rotation_needs_human(rotation, "What the upstream gave as a new value is the old one.");
         return rotation_store_next(rotation, secret);
 }
 
@@ -242,19 +252,36 @@ static int refused(Rotation *rotation, const Failure *failure)
         return rotation_fail(rotation, failure);
 }
 
+/* What came as a value may be none; then it is as lost as one that did not come. */
+static bool is_of_use(const Rotation *rotation)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        const ProviderInfo *info = NULL;
+        SecretRecord record;
+        Failure ignored;
+        bool valid;
+
+        if (rows_secret_get(rotation->vault->db, rotation->name, &pool, &record) == 0)
+                info = provider_info(record.provider);
+        pool_deinit(&pool);
+        valid = !info || secret_value_is_valid(info, rotation->value, rotation->vault->role.arena, &ignored);
+        return valid;
+}
+
+static int lost(Rotation *rotation, const char *why)
+{
+        int r = rotation_tell(rotation, "lost", 0, "The upstream's answer is lost: %s It is being found out what came of it.",
+                              why);
+
+        return r < 0 ? r : rotation_step(rotation);
+}
+
 static int on_rotated(Rotation *rotation, void *body, const Failure *failure)
 {
         ProviderRotateReply *reply = body;
-        int r;
 
-        if (failed(failure) && is_refusal(failure))
-                return refused(rotation, failure);
-        if (failed(failure)) {
-                r = rotation_tell(rotation, "lost", 0,
-                                  "The upstream's answer was lost (%s) It is being found out what came of it.",
-                                  failure->message);
-                return r < 0 ? r : rotation_step(rotation);
-        }
+        if (failed(failure))
+                return is_refusal(failure) ? refused(rotation, failure) : lost(rotation, failure->message);
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a body there is a failure */
         rotation->value = take_ptr(reply->secret);
         rotation->made.expires = reply->expires;
@@ -262,16 +289,10 @@ static int on_rotated(Rotation *rotation, void *body, const Failure *failure)
                        reply->secret_id ? reply->secret_id : "");
         (void)snprintf(rotation->made.old_secret_id, sizeof(rotation->made.old_secret_id), "%s",
                        reply->old_secret_id ? reply->old_secret_id : "");
-        return rotation_step(rotation);
-}
-
-/* What came as a value may be none; then it is as lost as one that did not come. */
-static bool is_of_use(Rotation *rotation, const LoadedSecret *secret)
-{
-        Failure ignored;
-
-        return secret_value_is_valid(secret->info, rotation->value, rotation->vault->role.arena, &ignored) &&
-               !secret_equal(secret->item.current, secret_slice(rotation->value));
+        if (is_of_use(rotation))
+                return keep(rotation, NULL);
+        rotation->value = secret_free(rotation->value);
+        return lost(rotation, "what came as a new value is none.");
 }
 
 /* ---- a lost answer ---- */
@@ -348,16 +369,10 @@ int rotation_provider_planned(Rotation *rotation, LoadedSecret *secret)
 {
         ProviderRotateRequest request = { .label = rotation->journal.label };
 
-        if (rotation->value && is_of_use(rotation, secret))
-                return created(rotation, secret);
-        if (rotation->value) {
-                rotation->value = secret_free(rotation->value);
-                return find_out(rotation, secret);
-        }
-        if (secret->item.next) { /* the state could not be written when it came */
+        if (!rotation->value) /* the state could not be written when it came */
                 rotation->value = take_ptr(secret->item.next);
-                return created(rotation, secret);
-        }
+        if (rotation->value)
+                return keep(rotation, secret);
         if (!rotation->may_ask)
                 return find_out(rotation, secret);
         rotation->may_ask = false;
