@@ -390,15 +390,24 @@ MCPCRED_API int mcpcred_secret_remove(mcpcred *client, const char *name, int dry
                                       mcpcred_ended *ret);
 
 typedef enum mcpcred_rotation {
-        MCPCRED_ROTATION_PLAN,  /* say what to do upstream; no value */
-        MCPCRED_ROTATION_RUN,   /* verify the new value, switch to it, end the old one */
-        MCPCRED_ROTATION_ABORT  /* drop a rotation under way; no value */
+        MCPCRED_ROTATION_PLAN, /* say what will happen, or what to do upstream; no value */
+        MCPCRED_ROTATION_RUN,  /* verify the new value, switch to it, end the old one. Without a value
+                                  the provider makes it, where it can: the plan says so */
+        MCPCRED_ROTATION_ABORT /* drop a rotation under way; no value */
 } mcpcred_rotation;
 
-/* Rows with step, message and generation, as the steps are done. */
+/* Of MCPCRED_ROTATION_RUN. All zero: as the secret's section of the configuration says. */
+typedef struct mcpcred_rotation_options {
+        uint64_t grace;  /* seconds that the old value lives on behind the switch */
+        int now;         /* it dies at once, and sessions that were handed it itself end */
+        int allow_wider; /* a value that a person made may do more than the old one */
+} mcpcred_rotation_options;
+
+/* Rows with step, message, generation, pending and made_by_provider, as the steps are done. Of the last one, pending
+ * says that the broker goes on by itself. `options` may be NULL. */
 MCPCRED_API int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation rotation,
-                                      const mcpcred_value *value, mcpcred_row_fn row,
-                                      void *userdata);
+                                      const mcpcred_rotation_options *options, const mcpcred_value *value,
+                                      mcpcred_row_fn row, void *userdata);
 
 /* ---- revocation ---- */
 
@@ -428,7 +437,7 @@ MCPCRED_API int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector
 
 typedef enum mcpcred_list {
         MCPCRED_LIST_SECRETS,  /* name provider base_url hosts parameters generation added rotated
-                                  rotation leases */
+                                  rotation problem due expires leases */
         MCPCRED_LIST_SESSIONS, /* session label uid profiles state opened expires ended end_reason
                                   lifeline */
         MCPCRED_LIST_LEASES,   /* lease session profile secret generation state outcome created
@@ -444,6 +453,8 @@ MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, m
 /* One row: version started store store_state secrets profiles sessions leases pending
  * audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
+/* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
+MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
 /* ---- the broker itself ---- */
 

@@ -166,6 +166,7 @@ static const Operation operations[] = {
         [BROKER_SCAN_PATTERNS] = { op_scan_patterns, false, true },
         [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
         [BROKER_WATCH] = { op_watch, false, false },
+        [BROKER_METRICS] = { op_metrics, false, false },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 

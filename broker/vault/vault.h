@@ -199,6 +199,7 @@ int op_rotate(Vault *vault, Request *request) NODISCARD;
 int op_revoke(Vault *vault, Request *request) NODISCARD;
 int op_status(Vault *vault, Request *request) NODISCARD;
 int op_doctor(Vault *vault, Request *request) NODISCARD;
+int op_metrics(Vault *vault, Request *request) NODISCARD;
 int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;

@@ -154,6 +154,9 @@ static const Field schema_secret_row_fields[] = {
         F(SecretRow, added, TIME, 0, 0, 0),
         F(SecretRow, rotated, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, rotation, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(SecretRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(SecretRow, due, TIME, FIELD_OPTIONAL, 0, 0),
+        F(SecretRow, expires, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, leases, U64, 0, 0, 0),
 };
 SCHEMA(schema_secret_row, "Secret", SecretRow);
@@ -396,6 +399,11 @@ static const Field doctor_reply_fields[] = {
 };
 static SCHEMA(doctor_reply, "DoctorReply", DoctorReply);
 
+static const Field metrics_reply_fields[] = {
+        F(MetricsReply, text, TEXT, 0, LIMIT_METRICS, 0),
+};
+static SCHEMA(metrics_reply, "MetricsReply", MetricsReply);
+
 static const Field reload_reply_fields[] = {
         F(ReloadReply, profiles, U64, 0, 0, 0),
 };
@@ -435,6 +443,7 @@ static const Method interface_broker_methods[] = {
         [BROKER_SCAN_PATTERNS] = { "ScanPatterns", &status_request, &scan_patterns_reply, 0, 0, true },
         [BROKER_VERIFY_WEBHOOK] = { "VerifyWebhook", &verify_webhook_request, &verify_webhook_reply, 1, 0, false },
         [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
+        [BROKER_METRICS] = { "Metrics", &status_request, &metrics_reply, 0, 0, true },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

@@ -162,7 +162,10 @@ typedef struct SecretRow {
         uint64_t generation;
         uint64_t added;
         uint64_t rotated;
-        const char *rotation; /* the step of a rotation under way */
+        const char *rotation; /* the step of a rotation under way, or "needs_human" */
+        const char *problem;  /* what that waits for */
+        uint64_t due;         /* when it is to be rotated by `rotate_every`; 0: never */
+        uint64_t expires;     /* as its upstream says; 0: never, or not known */
         uint64_t leases;      /* live ones */
 } SecretRow;
 
@@ -412,6 +415,11 @@ typedef struct StatusReply {
         RecordList roles; /* RoleRow */
 } StatusReply;
 
+/* Lines of Prometheus' text format, whole ones; the stream's parts belong behind one another. */
+typedef struct MetricsReply {
+        const char *text;
+} MetricsReply;
+
 typedef struct DoctorRow {
         const char *id;      /* "keyring", "config", "profile.github.expose" */
         uint32_t status;     /* DoctorStatus */
@@ -466,6 +474,7 @@ typedef enum BrokerMethod {
         BROKER_SCAN_PATTERNS,
         BROKER_VERIFY_WEBHOOK,
         BROKER_WATCH,
+        BROKER_METRICS,
         _BROKER_N,
 } BrokerMethod;
 
