@@ -303,8 +303,11 @@ MCPCRED_API int mcpcred_session_serve(mcpcred *client, const mcpcred_session *se
 /* The broker's word on a call that ends things. */
 typedef struct mcpcred_ended {
         uint64_t sessions; /* ended by this call */
-        uint64_t leases;   /* credentials that were told of */
+        uint64_t leases;   /* credentials that ended; a very long list is cut, this counts all */
         int pending;       /* the upstream is still to confirm some; the broker goes on trying */
+        /* What became of those at their upstreams: nothing is to be done there, revoked, still to be
+         * confirmed, and "only rotating the secret ends it". */
+        uint64_t n_none, n_confirmed, n_pending, n_rotate;
 } mcpcred_ended;
 
 /*
@@ -416,19 +419,23 @@ typedef enum mcpcred_select {
         MCPCRED_SELECT_PROFILE,
         MCPCRED_SELECT_SECRET,
         MCPCRED_SELECT_TOKEN_HASH, /* SHA-256 of a token in hex */
-        MCPCRED_SELECT_ALL         /* its text is NULL */
+        MCPCRED_SELECT_ALL,        /* its text is NULL */
+        MCPCRED_SELECT_PROVIDER,
+        MCPCRED_SELECT_PRINCIPAL, /* who opened the session: the decimal number of a user */
+        MCPCRED_SELECT_SINCE      /* given at or after it: RFC 3339, or how long ago ("2h") */
 } mcpcred_select;
 
 MCPCRED_API int mcpcred_selector_new(mcpcred_selector **ret);
 MCPCRED_API mcpcred_selector *mcpcred_selector_free(mcpcred_selector *selector);
-/* Several narrow each other down. */
+/* Several narrow each other down. MCPCRED_E_MISUSE: the text is none of that kind. */
 MCPCRED_API int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what,
                                      const char *text);
 /* Selects by a token's value, of which only the hash is sent. */
 MCPCRED_API int mcpcred_selector_token(mcpcred_selector *selector, const mcpcred_value *token);
 /*
  * Revokes. When it returns 0, nothing further leaves with what was selected. Rows are those of
- * mcpcred_close_session(). Asking again for what is revoked already succeeds.
+ * mcpcred_close_session(). Asking again for what is revoked already succeeds; a name that is neither
+ * there nor on record is MCPCRED_E_NOT_FOUND. A session that holds something of it ends whole.
  */
 MCPCRED_API int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_run,
                                mcpcred_row_fn row, void *userdata, mcpcred_ended *ret);
@@ -440,7 +447,7 @@ typedef enum mcpcred_list {
                                   rotation problem due expires leases */
         MCPCRED_LIST_SESSIONS, /* session label uid profiles state opened expires ended end_reason
                                   lifeline */
-        MCPCRED_LIST_LEASES,   /* lease session profile secret generation state outcome created
+        MCPCRED_LIST_LEASES,   /* lease kind session profile secret generation state outcome created
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit source problem */
@@ -450,6 +457,9 @@ typedef enum mcpcred_list {
 /* One call of `row` for each. `all`: what is over too. */
 MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_fn row,
                                   void *userdata);
+/* MCPCRED_LIST_LEASES of what the selector takes; by a token's value nothing can be listed. */
+MCPCRED_API int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
+                                    mcpcred_row_fn row, void *userdata);
 /* One row: version started store store_state secrets profiles sessions leases pending
  * audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);

@@ -97,8 +97,32 @@ static const char version_2[] = "ALTER TABLE session ADD COLUMN proxy BLOB;"
                                 "UPDATE session SET grants = x'';"
                                 "ALTER TABLE lease ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;";
 
-/* Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. */
-static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;";
+/*
+ * Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. Those of
+ * the version before have been worked off where they were written, and the intents that they were kept for have been
+ * resolved before this version asks.
+ */
+static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;"
+                                "DROP INDEX lease_due;"
+                                "CREATE INDEX lease_due ON lease (provider, next_attempt) WHERE state = 2;"
+                                "DROP TABLE cutoff;"
+                                "CREATE TABLE cutoff ("
+                                " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                " session TEXT," /* NULL: any, as with the next four */
+                                " profile TEXT,"
+                                " secret TEXT,"
+                                " provider TEXT,"
+                                " principal INTEGER,"
+                                " since INTEGER NOT NULL,"
+                                " sequence INTEGER NOT NULL,"
+                                " session_sequence INTEGER NOT NULL,"
+                                " time INTEGER NOT NULL,"
+                                " reason TEXT NOT NULL,"
+                                " progress INTEGER NOT NULL,"
+                                " step INTEGER NOT NULL"
+                                ") STRICT;"
+                                "CREATE INDEX cutoff_sequence ON cutoff (sequence);"
+                                "CREATE INDEX cutoff_next ON cutoff (id) WHERE step <> 2;";
 
 /*
  * Rotations by the provider itself: their journal beyond the step, and what the upstream says of a secret. A step in

@@ -1,4 +1,5 @@
 /* The listings: page after page of rows, each page one reply. None shows anything secret. */
+#include "base/text.h"
 #include "vault/grant_check.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_rotation.h"
@@ -38,7 +39,7 @@ static bool is_starting(Vault *vault, Request *request, int *ret)
 
 static int secret_row(Vault *vault, const SecretRecord *record, Pool *pool, SecretRow *row)
 {
-        LeaseFilter filter = { .secret = record->name, .states = LEASE_STATES_OPEN };
+        LeaseFilter filter = { .what.secret = record->name, .states = LEASE_STATES_OPEN };
         uint64_t due = rotation_due(vault, record);
         RotationRecord journal = { .attempts = 0 };
         int r = 0;
@@ -151,6 +152,7 @@ static LeaseRow lease_row(const LeaseRecord *record)
 {
         return (LeaseRow){
                 .lease = record->id,
+                .kind = record->kind,
                 .session = record->session,
                 .profile = record->profile,
                 .secret = record->secret,
@@ -158,7 +160,7 @@ static LeaseRow lease_row(const LeaseRecord *record)
                 .state = record->state,
                 .outcome = record->outcome,
                 .created = record->created,
-                .expires = record->expires,
+                .expires = record->expires == UINT64_MAX ? 0 : record->expires,
                 .attempts = record->attempts,
                 .reason = record->reason[0] ? record->reason : NULL,
         };
@@ -166,8 +168,18 @@ static LeaseRow lease_row(const LeaseRecord *record)
 
 int op_list_leases(Vault *vault, Request *request)
 {
-        const ListRequest *body = request->body;
-        LeaseFilter filter = { .states = body->all ? 0 : LEASE_STATES_OPEN };
+        const ListLeasesRequest *body = request->body;
+        LeaseFilter filter = {
+                .what = {
+                        .session = body->session,
+                        .profile = body->profile,
+                        .secret = body->secret,
+                        .provider = body->provider,
+                        .has_principal = body->principal,
+                        .since = body->since,
+                },
+                .states = body->all ? 0 : LEASE_STATES_OPEN,
+        };
         LeaseRow rows[NARROW_PAGE];
         ListLeasesReply reply = { .leases.items = rows };
         LeaseRecord *records;
@@ -178,6 +190,8 @@ int op_list_leases(Vault *vault, Request *request)
 
         if (is_starting(vault, request, &r))
                 return r;
+        if (body->principal && text_parse_u64(body->principal, &filter.what.principal) != 0)
+                return request_fail(request, FAULT_INVALID_PARAMETER, "`principal` is not the decimal number of a user.");
         while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 

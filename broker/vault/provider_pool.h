@@ -7,7 +7,7 @@
 #include "wire/msg_supervisor.h"
 
 /* Processes at once: each is a TLS connection of one upstream's. */
-#define PROVIDER_POOL_RUNNING 8U
+#define PROVIDER_POOL_RUNNING 12U
 /* Operations that wait; beyond it the caller is told to come back. */
 #define PROVIDER_POOL_WAITING 512U
 

@@ -168,6 +168,18 @@ int rows_secret_get(Db *db, const char *name, Pool *pool, SecretRecord *ret)
         return read_row(query, pool, ret);
 }
 
+int rows_secret_provider(Db *db, const char *name, char ret[LIMIT_NAME + 1])
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db, "SELECT provider FROM secret WHERE name = ?1", DB_VALUES(DB_TEXT(name)), &query);
+
+        if (r == 0)
+                r = db_step(query);
+        if (r)
+                return r == DB_E_DONE ? DB_E_NOT_FOUND : r;
+        return db_text(query, 0, ret, LIMIT_NAME + 1);
+}
+
 int rows_secret_remove(Db *db, const char *name)
 {
         return db_run_one(db, "DELETE FROM secret WHERE name = ?1", DB_VALUES(DB_TEXT(name)));

@@ -61,6 +61,8 @@ int rows_secret_replace(Db *db, const SecretRecord *record) NODISCARD NONNULL(1,
 /* DB_E_NOT_FOUND, DB_E_DAMAGED, DB_E_NO_SPACE. */
 int rows_secret_get(Db *db, const char *name, Pool *pool, SecretRecord *ret) NODISCARD
         NONNULL(1, 2, 3, 4);
+/* Its provider alone. DB_E_NOT_FOUND. */
+int rows_secret_provider(Db *db, const char *name, char ret[LIMIT_NAME + 1]) NODISCARD NONNULL(1, 2, 3);
 /* DB_E_NOT_FOUND. Leases keep their own copy of the upstream. */
 int rows_secret_remove(Db *db, const char *name) NODISCARD NONNULL(1, 2);
 /*

@@ -1,6 +1,7 @@
 #include "vault/vault.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "vault/cutoff_work.h"
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
@@ -121,6 +122,7 @@ void vault_deinit(Vault *vault)
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
+        vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);
         vault->audit = audit_free(vault->audit);

@@ -19,6 +19,7 @@
 #include "wire/msg_session.h"
 
 typedef struct Vault Vault;
+typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
@@ -74,6 +75,7 @@ struct Vault {
         ProviderPool *providers;
         Epoch *epoch;
         Revoker *revoker;
+        CutoffWork *cutoff_work;
         TokenTurns *turns;
         Egresses *egresses;
         ProxyGrants *proxy_grants;

@@ -101,10 +101,19 @@ typedef struct CredentialOutcome {
         const char *reason;
 } CredentialOutcome;
 
-/* CloseSession and Revoke answer alike; long lists come in several replies. */
+/* How many credentials came to which outcome, whether they are listed or not. */
+typedef struct RevokeTotals {
+        uint64_t none;
+        uint64_t confirmed;
+        uint64_t pending;
+        uint64_t impossible_rotate;
+} RevokeTotals;
+
+/* CloseSession and Revoke answer alike; long lists come in several replies, and the longest are cut. */
 typedef struct RevokeReply {
         uint64_t sessions; /* ended by this call; in the last reply of a stream */
         RecordList credentials; /* CredentialOutcome */
+        RevokeTotals *totals;   /* in the last reply of a stream; else NULL */
         bool pending;      /* some are pending */
 } RevokeReply;
 
@@ -152,6 +161,18 @@ typedef struct ListRequest {
         Caller *caller;
         bool all; /* what is over too */
 } ListRequest;
+
+/* As with RevokeRequest. */
+typedef struct ListLeasesRequest {
+        Caller *caller;
+        bool all; /* what is over too */
+        const char *session;
+        const char *profile;
+        const char *secret;
+        const char *provider;
+        const char *principal;
+        uint64_t since;
+} ListLeasesRequest;
 
 typedef struct SecretRow {
         const char *name;
@@ -208,8 +229,19 @@ typedef enum LeaseState {
 } LeaseState;
 extern const char *const lease_state_names[];
 
+typedef enum LeaseKind {
+        LEASE_CREDENTIAL, /* the upstream gave it, or a stored key was handed out raw */
+        LEASE_HANDLE,     /* our own: as long as it lives, its grant goes on */
+        LEASE_STORED,     /* a stored key in use behind a handle; it leaves the broker for its upstream alone */
+        LEASE_SECRET,     /* a value of a secret itself that is to die at its upstream; it has no session */
+        LEASE_CANARY,     /* a handle that nobody has a use for */
+        _LEASE_KIND_N,
+} LeaseKind;
+extern const char *const lease_kind_names[];
+
 typedef struct LeaseRow {
         const char *lease;
+        uint32_t kind; /* LeaseKind */
         const char *session;
         const char *profile;
         const char *secret;
@@ -483,4 +515,4 @@ extern const Interface interface_broker;
 extern const Schema schema_grant_request, schema_environment_entry, schema_grant_reply,
         schema_credential_outcome, schema_secret_row, schema_session_row, schema_lease_row,
         schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply,
-        schema_leak_match, schema_scan_pattern, schema_watch_event;
+        schema_leak_match, schema_scan_pattern, schema_watch_event, schema_revoke_totals;

@@ -2,12 +2,13 @@
 
 A request passes the phases `arrived` (read to its end), `worked` (its effect
 has taken place) and `answered` (the reply was written); a request whose client
-left, or whose connection was dropped on purpose, is `abandoned`. Connections
-count under the endpoint `connect`: `arrived` (accepted), `worked` (TLS is up),
+left, or whose connection was dropped on purpose, is `abandoned`. `time` says when
+it arrived, and `left` when it was answered or abandoned. Connections count under the endpoint `connect`: `arrived` (accepted), `worked` (TLS is up),
 `closed`.
 """
 
 import threading
+import time
 
 from .credential import carries_handle, credentials
 from .message import digest
@@ -65,6 +66,8 @@ class Journal:
             connection["requests"] += 1
             record = {
                 "id": len(self.requests) + 1,
+                "time": time.time(),
+                "left": None,
                 "connection": connection["id"],
                 "endpoint": endpoint,
                 "method": request.method,
@@ -87,6 +90,8 @@ class Journal:
     def advance(self, record, phase, status=None):
         with self._changed:
             record["phase"] = phase
+            if phase in ("answered", "abandoned"):
+                record["left"] = time.time()
             record["status"] = status or record["status"]
             self._count(record["endpoint"], phase)
 
