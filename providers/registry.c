@@ -3,6 +3,7 @@
 static const Provider *const providers[] = {
         &provider_github_app,
         &provider_gitlab,
+        &provider_cloudflare,
         &provider_static,
 };
 

@@ -34,6 +34,7 @@ typedef enum ProviderScope {
 
 typedef enum ProviderParameterKind {
         PROVIDER_PARAMETER_NUMBER,        /* 1 to 20 digits, no leading zero */
+        PROVIDER_PARAMETER_HEX32,         /* 32 hexadecimal digits in lower case */
         PROVIDER_PARAMETER_GITHUB_APP_ID, /* such a number, or a client id ("Iv23li...") */
 } ProviderParameterKind;
 
