@@ -49,6 +49,26 @@ const ProviderInfo provider_infos[] = {
                         ".pem file too.",
         },
         {
+                .name = "github_pat",
+                .title = "GitHub personal access token",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_GITHUB_TOKEN,
+                .base_url = "https://api.github.com",
+                .env = "GITHUB_PERSONAL_ACCESS_TOKEN",
+                .can_verify = true,
+                .secret_prefix = "ghp_", /* and github_pat_: token_format.h has both */
+                .needs_hosts = true,
+                .rotation = PROVIDER_ROTATION_GUIDED,
+                .can_revoke_secret = true,
+                .revoke_parallel = 1, /* sixty reports in an hour */
+                .rotate_create =
+                        "In your GitHub settings (Developer settings, Personal access tokens), generate a new token with "
+                        "the same rights or fewer, and an end. Do not press \"Regenerate\" on the old one: that "
+                        "kills it at once.",
+                .rotate_delete =
+                        "On the same page, delete the old token: until then whoever has it can still use it.",
+        },
+        {
                 .name = "gitlab",
                 .title = "GitLab",
                 .proof = PROVIDER_PROOF_RAW,
