@@ -66,6 +66,7 @@ typedef struct ProviderInfo {
         bool can_revoke;         /* a minted credential, at the upstream, by its value or its id */
         uint64_t token_lifetime; /* seconds, at most; 0: nothing is minted */
         bool needs_hosts;        /* a secret has to say where it may be sent */
+        const char *preset;      /* whose hosts those usually are, preset.h; NULL: nobody's */
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
         ProviderScope scope;

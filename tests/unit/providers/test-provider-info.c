@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "providers/provider.h"
 #include "wire/field.h"
+#include "wire/preset.h"
 #include <check.h>
 
 START_TEST(table_is_complete)
@@ -28,6 +29,14 @@ START_TEST(table_is_complete)
                 ck_assert_ptr_nonnull(provider);
                 ck_assert_int_eq(info->can_mint, provider->mint != NULL);
                 ck_assert_int_eq(info->can_revoke, provider->revoke != NULL);
+                ck_assert_int_eq(info->can_verify, provider->verify != NULL && strcmp(info->name, "static") != 0);
+                ck_assert_int_eq(info->rotation != PROVIDER_ROTATION_GUIDED, provider->rotate != NULL);
+                ck_assert_int_eq(info->can_revoke_secret, provider->revoke_secret != NULL);
+                /* What was made and cannot be found again would have to be lived with. */
+                ck_assert_int_eq(info->rotation == PROVIDER_ROTATION_CREATE, provider->abandon != NULL);
+                ck_assert(!info->preset || (info->needs_hosts && preset_find(info->preset)));
+                ck_assert(info->secret_prefix || strcmp(info->name, "static") == 0);
+                ck_assert_int_eq(info->can_mint, info->token_prefix != NULL);
         }
         ck_assert_ptr_null(provider_info("nothing"));
         ck_assert_ptr_null(provider_find("nothing"));
