@@ -374,6 +374,30 @@ MCPCRED_API int mcpcred_addition_host(mcpcred_addition *addition, const char *ho
 MCPCRED_API int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset);
 /* NULL behind the last. */
 MCPCRED_API const char *mcpcred_preset_name(size_t index);
+
+/* How a new value of a secret comes about. */
+typedef enum mcpcred_renewal {
+        MCPCRED_RENEWAL_GUIDED,  /* somebody makes it upstream */
+        MCPCRED_RENEWAL_CREATE,  /* the broker has it made, and the old one ended afterwards */
+        MCPCRED_RENEWAL_REPLACE /* the broker has it made, which ends the old one */
+} mcpcred_renewal;
+
+/* What is known of a kind of upstream; texts live as long as the library. Members are added at the end. */
+typedef struct mcpcred_provider {
+        const char *name;     /* of mcpcred_addition_new() */
+        const char *title;    /* for a person */
+        const char *base_url; /* where none is given; NULL: nothing is sent anywhere */
+        const char *preset;   /* whose hosts such a secret has where none are given; NULL: nobody's */
+        int verifies;         /* the upstream can be asked about the secret */
+        int mints;            /* short-lived credentials come of it; else it serves as it is */
+        int revokes;          /* such a credential can be ended there */
+        int ends_secret;      /* the secret itself can be */
+        mcpcred_renewal rotation;
+} mcpcred_provider;
+
+/* Fills the first `size` bytes of `ret`. MCPCRED_E_MISUSE behind the last. */
+MCPCRED_API int mcpcred_provider_get(size_t index, mcpcred_provider *ret, size_t size);
+
 /* The provider's own settings: app_id, installation_id. */
 MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key,
                                            const char *value);

@@ -139,6 +139,37 @@ int github_read_installation(Slice body, GithubInstallation *ret)
         return 0;
 }
 
+int github_read_user(Slice body, char ret_login[REPLY_TEXT_MAX])
+{
+        _cleanup_(json_freep) json_t *json = NULL;
+
+        if (json_read(body, &json))
+                return REPLY_E_SENSELESS;
+        return reply_printable(json_text(json, "login"), ret_login) && *ret_login ? 0 : REPLY_E_SENSELESS;
+}
+
+int github_read_scopes(const char *header, Pool *pool, TextList *ret)
+{
+        void *items;
+        int r = pool_alloc(pool, (strlen(header) / 2 + 1) * sizeof(char *), &items);
+
+        if (r < 0)
+                return reply_from_pool(r);
+        *ret = (TextList){ .items = items };
+        for (size_t n; *header; header += n) {
+                n = strspn(header, ", ");
+                header += n;
+                n = strcspn(header, ", ");
+                if (n == 0)
+                        continue;
+                r = pool_text(pool, slice(header, n), &ret->items[ret->n]);
+                if (r < 0)
+                        return reply_from_pool(r);
+                ret->n++;
+        }
+        return 0;
+}
+
 /* Of a 403: GitHub says by it that a limit is reached, too. */
 static bool is_rate_limit(const ResponseHead *head, Slice body)
 {

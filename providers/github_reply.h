@@ -29,6 +29,11 @@ typedef struct GithubInstallation {
 } GithubInstallation;
 int github_read_installation(Slice body, GithubInstallation *ret) NODISCARD NONNULL(2);
 
+/* Of GET /user: who it is, fit to be shown. */
+int github_read_user(Slice body, char ret_login[REPLY_TEXT_MAX]) NODISCARD NONNULL(2);
+/* "repo, read:org" of the header X-OAuth-Scopes; an empty one is a list of none. */
+int github_read_scopes(const char *header, Pool *pool, TextList *ret) NODISCARD NONNULL(1, 2, 3);
+
 /*
  * reply_classify() with the 403 by which GitHub says that a limit is reached.
  */

@@ -51,7 +51,8 @@ typedef struct Provider {
 /* NULL for a name that is none of them. */
 const Provider *provider_find(const char *name) NONNULL(1);
 
-extern const Provider provider_github_app, provider_gitlab, provider_static;
+extern const Provider provider_cloudflare, provider_github_app, provider_github_pat, provider_gitlab,
+        provider_static;
 
 /* Keeps the sentence and returns the fault. */
 int operation_fail(Operation *operation, Fault fault, const char *format, ...) NONNULL(1, 3)

@@ -13,6 +13,11 @@ static const ProviderParameter github_app_parameters[] = {
           "the number at the end of the installation's address on GitHub" },
 };
 
+static const ProviderParameter cloudflare_parameters[] = {
+        { "account_id", PROVIDER_PARAMETER_HEX32, false,
+          "the account that the token belongs to, if it is no user's own" },
+};
+
 static const char *const gitlab_permission_names[] = { "api", "registry", "repository", NULL };
 
 const ProviderInfo provider_infos[] = {
@@ -44,6 +49,27 @@ const ProviderInfo provider_infos[] = {
                         ".pem file too.",
         },
         {
+                .name = "github_pat",
+                .title = "GitHub personal access token",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_GITHUB_TOKEN,
+                .base_url = "https://api.github.com",
+                .env = "GITHUB_PERSONAL_ACCESS_TOKEN",
+                .can_verify = true,
+                .secret_prefix = "ghp_", /* and github_pat_: token_format.h has both */
+                .needs_hosts = true,
+                .preset = "github",
+                .rotation = PROVIDER_ROTATION_GUIDED,
+                .can_revoke_secret = true,
+                .revoke_parallel = 1, /* sixty reports in an hour */
+                .rotate_create =
+                        "In your GitHub settings (Developer settings, Personal access tokens), generate a new token with "
+                        "the same rights or fewer, and an end. Do not press \"Regenerate\" on the old one: that "
+                        "kills it at once.",
+                .rotate_delete =
+                        "On the same page, delete the old token: until then whoever has it can still use it.",
+        },
+        {
                 .name = "gitlab",
                 .title = "GitLab",
                 .proof = PROVIDER_PROOF_RAW,
@@ -68,6 +94,27 @@ const ProviderInfo provider_infos[] = {
                 .rotate_delete =
                         "On the same page, revoke the old token, which is the one with the older date: until "
                         "then whoever has it can still use it.",
+        },
+        {
+                .name = "cloudflare",
+                .title = "Cloudflare API token",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_TOKEN,
+                .parameters = cloudflare_parameters,
+                .n_parameters = ARRAY_SIZE(cloudflare_parameters),
+                .base_url = "https://api.cloudflare.com/client/v4",
+                .env = "CLOUDFLARE_API_TOKEN",
+                .can_verify = true,
+                .secret_prefix = "cfut_",
+                .needs_hosts = true,
+                .preset = "cloudflare",
+                .rotation = PROVIDER_ROTATION_CREATE,
+                .can_revoke_secret = true,
+                .rotate_create =
+                        "In your Cloudflare profile, API Tokens, create a token with the same permissions, and \"API "
+                        "Tokens: Edit\" if the broker is to rotate it from then on. Leave the old one working for now.",
+                .rotate_delete =
+                        "On the same page, delete the old token: until then whoever has it can still use it.",
         },
         {
                 .name = "static",
@@ -140,6 +187,8 @@ bool provider_parameter_is_valid(const ProviderParameter *parameter, const char 
         switch (parameter->kind) {
         case PROVIDER_PARAMETER_NUMBER:
                 return is_number(value);
+        case PROVIDER_PARAMETER_HEX32:
+                return strlen(value) == 32 && strspn(value, "0123456789abcdef") == 32;
         case PROVIDER_PARAMETER_GITHUB_APP_ID:
                 return is_number(value) || is_client_id(value);
         }

@@ -34,6 +34,7 @@ typedef enum ProviderScope {
 
 typedef enum ProviderParameterKind {
         PROVIDER_PARAMETER_NUMBER,        /* 1 to 20 digits, no leading zero */
+        PROVIDER_PARAMETER_HEX32,         /* 32 hexadecimal digits in lower case */
         PROVIDER_PARAMETER_GITHUB_APP_ID, /* such a number, or a client id ("Iv23li...") */
 } ProviderParameterKind;
 
@@ -65,6 +66,7 @@ typedef struct ProviderInfo {
         bool can_revoke;         /* a minted credential, at the upstream, by its value or its id */
         uint64_t token_lifetime; /* seconds, at most; 0: nothing is minted */
         bool needs_hosts;        /* a secret has to say where it may be sent */
+        const char *preset;      /* whose hosts those usually are, preset.h; NULL: nobody's */
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
         ProviderScope scope;

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (github_read_app(slice(data, size), &app) == 0 && app.id == 0)
                 abort();
         (void)!github_read_installation(slice(data, size), &installation);
+        (void)!github_read_user(slice(data, size), message);
         reply_message(slice(data, size), message);
         pool_deinit(&pool);
         return 0;

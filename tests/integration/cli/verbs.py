@@ -211,6 +211,28 @@ def test_help_names_each_verb_and_option():
         equal(home.json("version")["version"], "0.1.0")
 
 
+def test_help_says_what_each_provider_can():
+    with Home() as home:
+        text = home.run("help", "providers").stdout.decode()
+        rows = {line.split()[0]: line.split()[1:5] for line in text.splitlines()[1:6]}
+        equal(rows["gitlab"], ["yes", "yes", "replace", "yes"])
+        equal(rows["static"], ["no", "no", "guided", "no"])
+        providers = {item["name"]: item for item in home.json("help", "providers")["providers"]}
+        equal(set(providers), set(rows))
+        equal((providers["github_pat"]["ends_secret"], providers["github_pat"]["preset"]), (True, "github"))
+
+
+def test_add_takes_the_hosts_that_a_provider_usually_has():
+    with Home({"AddSecret": lambda p: {"identity": "octocat", "generation": 1}}) as home:
+        equal(home.run("add", "gh", "--provider", "github_pat", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gh", "--provider", "github_pat", "--host", "ghe.example", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gitlab", "--stdin", stdin=SECRET).returncode, 0)
+        asked = [parameters for _, parameters, _ in home.broker.asked("AddSecret")]
+        equal(asked[0]["hosts"], ["api.github.com", "uploads.github.com", "github.com"])
+        equal(asked[1]["hosts"], ["ghe.example"])
+        equal((asked[2]["provider"], asked[2].get("hosts"), asked[2]["verify"]), ("gitlab", None, True))
+
+
 def test_add_sends_the_secret_beside_the_message():
     with Home({"AddSecret": lambda p: {"identity": "octo-app", "generation": 1}}) as home:
         done = home.run("add", "github", "--app-id", "12", "--installation-id", "34", "--stdin", stdin=SECRET + "\n")

@@ -22,6 +22,7 @@ USER = "com.cloudflare.api.user." + "7c5dae5552338874e5053f2534d2767a"
 ZONE = "com.cloudflare.api.account.zone." + "eb78d65290b24279ba6f44721b3ea3c4"
 GROUPS = {
     "API Tokens Write": "686d18d5ac6c441c867cbf6771e58a0a",
+    "Account API Tokens Write": "5bc3f8b21c554832afc660159ab75fa4",
     "API Tokens Read": "0cc3a61731504c89b99ec1be78b77aa0",
     "DNS Read": "82e64a83756745bbbb1c9c2701bf816b",
     "DNS Write": "4755a26eedb94da69e1066d98aa820be",
@@ -31,6 +32,8 @@ NAMES = {identifier: name for name, identifier in GROUPS.items()}
 NAME_MAX = 120
 PAGE_MAX = 50
 PREFIX = "/client/v4"
+# A user's tokens, or those that belong to an account.
+OWNER = "/(?:user|accounts/(?P<account>[0-9a-f]{32}))"
 
 
 def policy(resource, *groups):
@@ -48,11 +51,11 @@ class Cloudflare(Vendor):
     routes = tuple(
         (endpoint, method, PREFIX + pattern, handler)
         for endpoint, method, pattern, handler in (
-            ("verify", "GET", "/user/tokens/verify", "verify"),
-            ("list", "GET", "/user/tokens", "list_tokens"),
-            ("create", "POST", "/user/tokens", "create"),
-            ("get", "GET", "/user/tokens/(?P<identifier>[0-9a-f]{32})", "get_token"),
-            ("delete", "DELETE", "/user/tokens/(?P<identifier>[0-9a-f]{32})", "delete"),
+            ("verify", "GET", OWNER + "/tokens/verify", "verify"),
+            ("list", "GET", OWNER + "/tokens", "list_tokens"),
+            ("create", "POST", OWNER + "/tokens", "create"),
+            ("get", "GET", OWNER + "/tokens/(?P<identifier>[0-9a-f]{32})", "get_token"),
+            ("delete", "DELETE", OWNER + "/tokens/(?P<identifier>[0-9a-f]{32})", "delete"),
             ("zones", "GET", "/zones", "list_zones"),
         )
     )
@@ -64,15 +67,15 @@ class Cloudflare(Vendor):
 
     # -- what tests do by hand
 
-    def add_token(self, name="mcpcred", groups=("API Tokens Write",), zone_groups=("DNS Read",), seconds=None, condition=None):
+    def add_token(self, name="mcpcred", groups=("API Tokens Write",), zone_groups=("DNS Read",), seconds=None, condition=None, account=None):
         policies = [policy(USER, *groups)] if groups else []
         policies += [policy(ZONE, *zone_groups)] if zone_groups else []
         expires = None if seconds is None else int(self.clock.now()) + seconds
-        return self._issue(name, policies, condition, expires)
+        return self._issue(name, policies, condition, expires, account)
 
-    def _issue(self, name, policies, condition, expires):
+    def _issue(self, name, policies, condition, expires, account):
         value = shapes.cloudflare()
-        details = {"policies": policies, "condition": condition}
+        details = {"policies": policies, "condition": condition, "account": account}
         return value, self.ledger.issue(value, secrets.token_hex(16), "user", name, expires, details)
 
     # -- who asks
@@ -95,7 +98,11 @@ class Cloudflare(Vendor):
     def _groups(self, token):
         return {group["name"] for item in token.details["policies"] for group in item["permission_groups"]}
 
-    def _need(self, request, *groups):
+    def _need(self, request, account, *groups):
+        """Of the owner's kind, and of that owner."""
+        if request.token.details["account"] != account:
+            raise Refusal(403, 9109, "Unauthorized to access requested resource")
+        groups = [("Account " if account and group.startswith("API ") else "") + group for group in groups]
         if not set(groups) & self._groups(request.token):
             raise Refusal(403, 9109, "Unauthorized to access requested resource")
 
@@ -123,25 +130,27 @@ class Cloudflare(Vendor):
             fields["value"] = value
         return fields
 
-    def verify(self, request):
+    def verify(self, request, account=None):
+        if request.token.details["account"] != account:
+            raise Refusal(401, 1000, "Invalid API Token")
         fields = {"id": request.token.id, "status": "active"}
         if request.token.expires is not None:
             fields["expires_on"] = iso(request.token.expires)
         return self._result(fields)
 
-    def _token(self, identifier):
+    def _token(self, identifier, account):
         token = self.ledger.by_id(identifier)
-        if token is None or token.revoked:
+        if token is None or token.revoked or token.details["account"] != account:
             raise Refusal(404, 1003, "Invalid or missing token")
         return token
 
-    def get_token(self, request, identifier):
-        self._need(request, "API Tokens Read", "API Tokens Write")
-        return self._result(self._describe(self._token(identifier)))
+    def get_token(self, request, identifier, account=None):
+        self._need(request, account, "API Tokens Read", "API Tokens Write")
+        return self._result(self._describe(self._token(identifier, account)))
 
-    def list_tokens(self, request):
-        self._need(request, "API Tokens Read", "API Tokens Write")
-        there = [token for token in self.ledger.all() if not token.revoked]
+    def list_tokens(self, request, account=None):
+        self._need(request, account, "API Tokens Read", "API Tokens Write")
+        there = [token for token in self.ledger.all() if not token.revoked and token.details["account"] == account]
         size = number(request.query.get("per_page", "20")) or 0
         page = number(request.query.get("page", "1")) or 0
         if not 5 <= size <= PAGE_MAX or page < 1:
@@ -150,9 +159,9 @@ class Cloudflare(Vendor):
         info = {"page": page, "per_page": size, "count": len(shown), "total_count": len(there)}
         return self._result([self._describe(token) for token in shown], result_info=info)
 
-    def delete(self, request, identifier):
-        self._need(request, "API Tokens Write")
-        self._token(identifier).revoked = True
+    def delete(self, request, identifier, account=None):
+        self._need(request, account, "API Tokens Write")
+        self._token(identifier, account).revoked = True
         return self._result({"id": identifier})
 
     def _policy(self, given):
@@ -161,7 +170,7 @@ class Cloudflare(Vendor):
         resources, groups = given.get("resources"), given.get("permission_groups")
         if not isinstance(resources, dict) or not resources or not all(name.startswith("com.cloudflare.") for name in resources):
             raise Refusal(400, 1001, "Invalid policy resources")
-        if not isinstance(groups, list) or not groups or any(item.get("id") not in NAMES for item in groups):
+        if not isinstance(groups, list) or not groups or any(set(item) - {"id", "meta"} or item.get("id") not in NAMES for item in groups):
             raise Refusal(400, 1001, "Invalid permission group")
         named = [{"id": item["id"], "name": NAMES[item["id"]]} for item in groups]
         return {"id": secrets.token_hex(16), "effect": given["effect"], "resources": resources, "permission_groups": named}
@@ -181,8 +190,8 @@ class Cloudflare(Vendor):
             raise Refusal(400, 1001, "Invalid condition")
         return given
 
-    def create(self, request):
-        self._need(request, "API Tokens Write")
+    def create(self, request, account=None):
+        self._need(request, account, "API Tokens Write")
         try:
             body = request.json_object()
         except ApiError as error:
@@ -196,11 +205,12 @@ class Cloudflare(Vendor):
         if not isinstance(policies, list) or not policies:
             raise Refusal(400, 1001, "Token must have at least one policy")
         made = [self._policy(item) for item in policies]
-        value, token = self._issue(name, made, self._condition(body.get("condition")), self._moment(body.get("expires_on")))
+        condition, expires = self._condition(body.get("condition")), self._moment(body.get("expires_on"))
+        value, token = self._issue(name, made, condition, expires, account)
         reply = self._result(self._describe(token, value))
         reply.on_delivered = lambda: setattr(token, "delivered", True)
         return reply
 
     def list_zones(self, request):
-        self._need(request, "Zone Read", "DNS Read", "DNS Write")
+        self._need(request, request.token.details["account"], "Zone Read", "DNS Read", "DNS Write")
         return self._result([{"id": ZONE.rpartition(".")[2], "name": "example.test", "status": "active"}])

@@ -223,6 +223,35 @@ START_TEST(reads_installation)
 }
 END_TEST
 
+START_TEST(reads_user)
+{
+        char login[REPLY_TEXT_MAX];
+
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":\"octocat\",\"id\":1}"), login), 0);
+        ck_assert_str_eq(login, "octocat");
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":\"\"}"), login), REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":7}"), login), REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_user(slice_text("[]"), login), REPLY_E_SENSELESS);
+}
+END_TEST
+
+START_TEST(reads_scopes)
+{
+        TextList list;
+
+        ck_assert_int_eq(github_read_scopes("repo, read:org,gist", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 3);
+        ck_assert_str_eq(list.items[1], "read:org");
+        ck_assert_str_eq(list.items[2], "gist");
+        ck_assert_int_eq(github_read_scopes("", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 0);
+        ck_assert_int_eq(github_read_scopes(" ,, a , ", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 1);
+        ck_assert_int_eq(github_read_scopes("a,b,c,d,e", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 5);
+}
+END_TEST
+
 START_TEST(messages)
 {
         static const char *const dropped[] = {
@@ -231,6 +260,8 @@ START_TEST(messages)
                 "{}",
                 "{\"message\":1}",
                 "{\"message\":\"a\\nb\"}",
+                "{\"message\":{\"scopes\":[\"a\"]}}",
+                "{\"errors\":[]}",
                 "{\"message\":\"\\u00e4\"}",
                 "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
                 "{\"message\":\"Bad: ghs_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
@@ -239,6 +270,12 @@ START_TEST(messages)
 
         reply_message(slice_text("{\"message\":\"Not Found\",\"status\":\"404\"}"), text);
         ck_assert_str_eq(text, "Not Found");
+        reply_message(slice_text("{\"error\":\"invalid_token\",\"error_description\":\"Token was revoked.\"}"), text);
+        ck_assert_str_eq(text, "Token was revoked.");
+        reply_message(slice_text("{\"error\":\"404 Not Found\"}"), text);
+        ck_assert_str_eq(text, "404 Not Found");
+        reply_message(slice_text("{\"success\":false,\"errors\":[{\"code\":1000,\"message\":\"Invalid API Token\"}]}"), text);
+        ck_assert_str_eq(text, "Invalid API Token");
         for (size_t i = 0; i < ARRAY_SIZE(dropped); i++) {
                 reply_message(slice_text(dropped[i]), text);
                 ck_assert_str_eq(text, "");
@@ -331,6 +368,7 @@ static void try_all(const uint8_t *bytes, size_t size)
         secret_free(reply.token);
         (void)!github_read_app(slice(exact, size), &app_reply);
         (void)!github_read_installation(slice(exact, size), &one);
+        (void)!github_read_user(slice(exact, size), message);
         reply_message(slice(exact, size), message);
         pool_deinit(&own);
         free(exact);
@@ -373,6 +411,8 @@ int main(void)
         tcase_add_test(tests, reads_app);
         tcase_add_test(tests, long_names_are_cut_at_a_character);
         tcase_add_test(tests, reads_installation);
+        tcase_add_test(tests, reads_user);
+        tcase_add_test(tests, reads_scopes);
         tcase_add_test(tests, messages);
         tcase_add_test(tests, statuses);
         tcase_add_test(tests, rate_limits);
