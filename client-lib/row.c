@@ -179,5 +179,13 @@ int row_target_ended(mcpcred *client, void *body, Pool *pool, bool more UNUSED, 
         target->ended.leases += reply->credentials.n;
         target->ended.sessions = reply->sessions;
         target->ended.pending = target->ended.pending || reply->pending;
+        if (reply->totals) {
+                target->ended.n_none = reply->totals->none;
+                target->ended.n_confirmed = reply->totals->confirmed;
+                target->ended.n_pending = reply->totals->pending;
+                target->ended.n_rotate = reply->totals->impossible_rotate;
+                target->ended.leases = reply->totals->none + reply->totals->confirmed +
+                                       reply->totals->pending + reply->totals->impossible_rotate;
+        }
         return r;
 }

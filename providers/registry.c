@@ -2,6 +2,9 @@
 
 static const Provider *const providers[] = {
         &provider_github_app,
+        &provider_github_pat,
+        &provider_gitlab,
+        &provider_cloudflare,
         &provider_static,
         &provider_webhook,
 };

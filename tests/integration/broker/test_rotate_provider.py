@@ -1,0 +1,289 @@
+#!/usr/bin/python3
+"""Rotation by the provider itself: asked once, and whatever happens to the answer, a value that works is stored."""
+
+import os
+import signal
+
+from harness import Case, main, wait_until
+from varlink import CallError, Closed, sealed_value
+
+STEPS = ["planned", "created", "stored", "verified", "switched", "old_revoked", "done"]
+
+GITLAB = """
+[profile gl]
+secret = gitlab
+repositories = octo/hello
+permissions = api:read
+ttl = 1h
+deliver = env
+env = GITLAB_TOKEN
+"""
+
+
+class Rotating(Case):
+    store = "sealed-file"
+    config = GITLAB
+    vendor = "gitlab"
+    profile = "gl"
+
+    def setUp(self):
+        super().setUp()
+        self.it = self.broker()
+        self.first, self.first_id = self.github.add_issued(self.vendor)
+        self.add(self.first)
+
+    def add(self, value, **more):
+        options = {"base_url": getattr(self.github, self.vendor + "_url"), "verify": True, **more}
+        return self.it.add(self.vendor, self.vendor, value.encode(), **options)
+
+    def secret(self):
+        [row] = self.it.rows("ListSecrets", "secrets")
+        return {"rotation": None, "rotated": None, **row}
+
+    def wait_step(self, step):
+        wait_until(lambda: self.secret()["rotation"] == step, f"it does not come to {step}: {self.secret()}")
+
+    def alive(self):
+        """Which of the secret's own values the upstream accepts."""
+        found = self.github.credentials(self.vendor, "alive")
+        return [item["id"] for item in found if item["kind"] != "project"]
+
+    def works(self):
+        """The stored value is one that the upstream accepts."""
+        session = self.it.open(self.profile)
+        self.it.revoke(session=session.id)
+
+    def settled(self, generation):
+        wait_until(lambda: not self.secret()["rotation"], "the rotation is not ended")
+        self.assertEqual(self.secret()["generation"], generation)
+        self.works()
+
+    def rotate(self, value=None, **options):
+        """All replies."""
+        with self.it.client() as client:
+            if value is None:
+                return client.stream("Rotate", {"name": self.vendor, **options})
+            with sealed_value(value.encode()) as sealed:
+                return client.stream("Rotate", {"name": self.vendor, **options}, [sealed.fileno()])
+
+    def steps(self, **options):
+        return [reply["step"] for reply in self.rotate(**options) if reply["step"] != "waiting"]
+
+    def start(self, **options):
+        client = self.it.keep(self.it.client())
+        client.send("Rotate", {"name": self.vendor, **options}, more=True)
+        return client
+
+    def over(self, client):
+        """Its last message."""
+        reply = client.receive_message()
+        while reply.get("continues"):
+            reply = client.receive_message()
+        return reply
+
+    def asked(self):
+        return len(self.github.requests(f"{self.vendor}.rotate"))
+
+    def reasons(self):
+        return [event["reason"] for event in self.it.audit() if event["operation"] == "secret.rotate"]
+
+
+class Replacing(Rotating):
+    """GitLab: making the new one kills the old one."""
+
+    def test_rotates_by_itself(self):
+        self.assertEqual(self.steps(), STEPS)
+        self.settled(2)
+        self.assertEqual(len(self.alive()), 1)
+        self.assertNotIn(self.first_id, self.alive())
+        self.assertEqual(self.reasons(), [step for step in STEPS])
+
+    def test_plan_says_that_no_value_is_needed(self):
+        [reply] = self.rotate(plan=True)
+        self.assertTrue(reply["made_by_provider"])
+        self.assertEqual(self.asked(), 0)
+
+    def test_value_that_is_refused_is_not_rotated(self):
+        self.github.admin("kill_issued", vendor="gitlab", id=self.first_id)
+        self.assertIn("--paste", self.fails("UpstreamRootInvalid", self.rotate).parameters["remedy"])
+        self.assertEqual(self.asked(), 0)
+        self.assertIsNone(self.secret()["rotation"])
+
+    def test_refusal_leaves_the_old_in_use(self):
+        self.github.fault("gitlab.rotate", "status", status=403, body={"message": "no"})
+        self.fails("UpstreamDenied", self.rotate)
+        self.settled(1)
+        self.assertEqual(self.reasons()[-2:], ["refused", "UpstreamDenied"])
+
+    def test_store_that_cannot_be_written_is_found_out_before(self):
+        pid = self.it.signal_role("keyring", signal.SIGSTOP)
+        client = self.start()
+        wait_until(lambda: self.it.role_pid("keyring") not in (None, pid), "the keyring is not restarted")
+        self.assertIn("error", self.over(client))
+        self.assertEqual(self.asked(), 0)
+        self.it.wait_ready()
+        self.settled(1)
+
+
+class LostReply(Rotating):
+    def test_lost_reply_of_a_replace_needs_a_human(self):
+        self.github.fault("gitlab.rotate", "drop", when="after")
+        error = self.fails("NeedsHuman", self.rotate)
+        self.assertIn("--paste", error.parameters["remedy"])
+        self.assertEqual(self.secret()["rotation"], "needs_human")
+        self.assertEqual(self.secret()["generation"], 1)
+        # It is never asked again by itself: not when asked to, and not over a restart.
+        self.fails("NeedsHuman", self.rotate)
+        self.fails("NeedsHuman", self.rotate, abort=True)
+        self.it.crash("vault")
+        self.it.wait_ready()
+        self.assertEqual(self.secret()["rotation"], "needs_human")
+        self.assertEqual(self.asked(), 1)
+
+    def test_lost_request_of_a_replace_changes_nothing(self):
+        self.github.fault("gitlab.rotate", "drop", when="before")
+        self.assertIn("old value", self.fails("UpstreamUnknown", self.rotate).message)
+        self.settled(1)
+        self.assertEqual(self.asked(), 1)
+        self.assertEqual(self.steps(), STEPS)
+        self.settled(2)
+
+    def test_request_that_arrives_late_is_not_taken_for_lost(self):
+        """The old value is asked for twice, since the first time the request may still be on its way."""
+        self.github.fault("gitlab.rotate", "hang", when="before")
+        before = len(self.github.requests("gitlab.self"))
+        client = self.start()
+        self.github.wait("gitlab.rotate")
+        self.it.crash("vault")
+        self.it.wait_ready()
+        self.settled(1)
+        self.assertGreaterEqual(len(self.github.requests("gitlab.self")), before + 2)
+        with self.assertRaises((CallError, Closed)):
+            client.receive()
+            client.receive()
+
+    def test_upstream_is_away_while_it_is_found_out(self):
+        self.github.fault("gitlab.rotate", "drop", when="before")
+        away = self.github.fault("gitlab.self", "status", status=503, skip=2, count=0)
+        client = self.start()
+        self.github.wait("gitlab.self", 4)
+        self.fails("Busy", self.rotate)
+        self.fails("Busy", self.it.call, "RemoveSecret", {"name": "gitlab"})
+        self.assertEqual(self.secret()["rotation"], "planned")
+        self.github.release(away)
+        self.assertEqual(self.over(client)["error"].rsplit(".", 1)[1], "UpstreamUnknown")
+        self.settled(1)
+        self.assertEqual(self.asked(), 1)
+
+    def test_old_value_works_after_all(self):
+        """A person looks again."""
+        self.github.fault("gitlab.rotate", "drop", when="before")
+        self.github.fault("gitlab.self", "unauthorized", skip=2)
+        self.fails("NeedsHuman", self.rotate)
+        self.assertEqual(self.rotate(abort=True)[-1]["step"], "aborted")
+        self.settled(1)
+
+    def test_added_anew_where_a_human_is_needed(self):
+        self.github.fault("gitlab.rotate", "drop", when="after")
+        self.fails("NeedsHuman", self.rotate)
+        value, _ = self.github.add_issued("gitlab")
+        self.add(value, replace=True)
+        self.settled(2)
+
+
+class Cut(Rotating):
+    """kill -9 of the vault."""
+
+    def test_crash_while_the_upstream_is_asked(self):
+        """The answer comes to nobody."""
+        fault = self.github.fault("gitlab.rotate", "delay", when="after")
+        self.start()
+        self.github.wait("gitlab.rotate")
+        self.it.crash("vault")
+        self.github.release(fault)
+        self.it.wait_ready()
+        self.wait_step("needs_human")
+        self.assertEqual(self.asked(), 1)
+
+    def test_crash_after_created_loses_no_value(self):
+        fault = self.github.fault("gitlab.rotate", "delay")
+        self.start()
+        self.github.wait("gitlab.rotate")
+        keyring = self.it.signal_role("keyring", signal.SIGSTOP)
+        self.github.release(fault)
+        self.wait_step("created")
+        self.it.crash("vault", wait=False)
+        os.kill(keyring, signal.SIGCONT)
+        self.it.wait_ready()
+        self.settled(2)
+        self.assertEqual(self.asked(), 1)
+        self.assertEqual(len(self.alive()), 1)
+
+    def test_any_instant(self):
+        asked = 0
+        for milliseconds in (0, 10, 25, 50, 75, 100, 150):
+            generation = self.secret()["generation"]
+            client = self.it.client()
+            client.send("Rotate", {"name": "gitlab"}, more=True)
+            client.socket.settimeout(milliseconds / 1000 or 0.001)
+            try:
+                while client.receive_message().get("continues"):
+                    pass
+            except (TimeoutError, CallError, Closed):
+                pass
+            self.it.crash("vault")
+            client.close()
+            self.it.wait_ready()
+            wait_until(lambda: self.secret()["rotation"] in (None, "needs_human"), "the rotation is not ended")
+            self.assertLessEqual(self.asked(), asked + 1)
+            asked = self.asked()
+            if self.secret()["rotation"]:
+                value, _ = self.github.add_issued("gitlab")
+                self.add(value, replace=True)
+            self.assertIn(self.secret()["generation"], (generation, generation + 1))
+            self.works()
+        self.it.audit()
+
+
+class Aborting(Rotating):
+    def test_abort_of_a_replace_is_refused_once_the_old_is_dead(self):
+        away = self.github.fault("gitlab.self", "delay", skip=3)
+        client = self.start()
+        self.wait_step("stored")
+        self.assertIn("can only go", self.fails("Busy", self.rotate, abort=True).message)
+        self.github.release(away)
+        self.assertEqual(self.over(client)["parameters"]["step"], "done")
+        self.settled(2)
+
+    def test_abort_before_the_upstream_is_asked(self):
+        away = self.github.fault("gitlab.self", "delay", skip=1)
+        client = self.start()
+        self.github.wait("gitlab.self", 2)
+        self.assertEqual(self.rotate(abort=True)[-1]["step"], "none")
+        self.github.release(away)
+        self.assertIn("aborted", self.over(client)["parameters"]["message"])
+        self.assertEqual(self.asked(), 0)
+        self.settled(1)
+
+    def test_lock_waits_for_what_only_the_vault_has(self):
+        fault = self.github.fault("gitlab.rotate", "delay")
+        client = self.start()
+        self.github.wait("gitlab.rotate")
+        self.assertIn("not stored", self.fails("Busy", self.it.call, "Lock").message)
+        self.github.release(fault)
+        self.assertEqual(self.over(client)["parameters"]["step"], "done")
+        self.it.call("Lock")
+
+    def test_locked_in_the_middle_goes_on_when_it_is_open(self):
+        away = self.github.fault("gitlab.self", "delay", skip=3)
+        client = self.start()
+        self.wait_step("stored")
+        self.it.call("Lock")
+        self.github.release(away)
+        self.it.unlock()
+        self.settled(2)
+        self.over(client)
+
+
+if __name__ == "__main__":
+    main()
