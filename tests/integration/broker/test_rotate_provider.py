@@ -44,7 +44,6 @@ def sha256(text):
 
 
 class Rotating(Case):
-    store = "sealed-file"
     config = GITLAB
     vendor = "gitlab"
     profile = "gl"
@@ -115,6 +114,8 @@ class Rotating(Case):
 
 class Replacing(Rotating):
     """GitLab: making the new one kills the old one."""
+
+    store = "sealed-file"
 
     def test_rotates_by_itself(self):
         self.assertEqual(self.steps(), STEPS)
@@ -271,6 +272,8 @@ class Cut(Rotating):
 
 
 class Aborting(Rotating):
+    store = "sealed-file"
+
     def test_abort_of_a_replace_is_refused_once_the_old_is_dead(self):
         away = self.github.fault("gitlab.self", "delay", skip=3)
         client = self.start()
@@ -281,13 +284,27 @@ class Aborting(Rotating):
         self.settled(2)
 
     def test_abort_before_the_upstream_is_asked(self):
-        away = self.github.fault("gitlab.self", "delay", skip=1)
+        away = self.github.fault("gitlab.self", "delay")
         client = self.start()
-        self.github.wait("gitlab.self", 2)
+        self.github.wait("gitlab.self", 2)  # the first one was when it was added
         self.assertEqual(self.rotate(abort=True)[-1]["step"], "none")
         self.github.release(away)
         self.assertIn("aborted", self.over(client)["parameters"]["message"])
         self.assertEqual(self.asked(), 0)
+        self.settled(1)
+
+    def test_abort_while_the_upstream_is_asked(self):
+        """Its answer is waited for, since it decides: here nothing was made."""
+        away = self.github.fault("gitlab.self", "delay", skip=1)
+        client = self.start()
+        self.wait_step("planned")
+        with self.it.client() as aborting:
+            aborting.send("Rotate", {"name": "gitlab", "abort": True}, more=True)
+            self.fails("Busy", self.rotate, abort=True)
+            self.github.fault("gitlab.rotate", "status", status=403, body={"message": "no"})
+            self.github.release(away)
+            self.assertEqual(self.over(aborting)["parameters"]["step"], "aborted")
+        self.assertIn("error", self.over(client))
         self.settled(1)
 
     def test_lock_waits_for_what_only_the_vault_has(self):
