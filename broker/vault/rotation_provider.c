@@ -240,16 +240,26 @@ static bool is_refusal(const Failure *failure)
         }
 }
 
+/* Whoever wants to abort it has what he wants. */
+static int tell_aborter(Rotation *rotation, const char *told)
+{
+        const RotateReply reply = { .step = "aborted", .message = told };
+
+        return rotation->aborter ? request_reply(take_ptr(rotation->aborter), &reply, NULL, 0) : 0;
+}
+
 static int refused(Rotation *rotation, const Failure *failure)
 {
         Failure mine;
+        int r;
 
         if (vault_db_failed(rotation->vault, rotation_leave(rotation, "refused", NULL, NULL), &mine)) {
                 rotation->dropping = true;
                 rotation->why = *failure;
                 return rotation_retry(rotation, &mine);
         }
-        return rotation_fail(rotation, failure);
+        r = tell_aborter(rotation, "The upstream made nothing; the old value is in use as before.");
+        return r < 0 ? r : rotation_fail(rotation, failure);
 }
 
 /* What came as a value may be none; then it is as lost as one that did not come. */
@@ -301,14 +311,12 @@ static int on_rotated(Rotation *rotation, void *body, const Failure *failure)
 static int over(Rotation *rotation, const char *told)
 {
         Failure failure;
-        RotateReply reply = { .step = "aborted", .message = told };
-        int r = 0;
+        int r;
 
         rotation->journal.stuck = false; /* the old value works, whatever was */
         if (vault_db_failed(rotation->vault, rotation_leave(rotation, "lost", NULL, NULL), &failure))
                 return rotation_retry(rotation, &failure);
-        if (rotation->aborter)
-                r = request_reply(take_ptr(rotation->aborter), &reply, NULL, 0);
+        r = tell_aborter(rotation, told);
         if (r < 0)
                 return r;
         failure_set(&failure, FAULT_UPSTREAM_UNKNOWN, "The upstream's answer was lost. %s", told);

@@ -381,19 +381,69 @@ def test_revoke_pending_is_status_8():
         holds(b"rotat" in done.stderr, done.stderr)
 
 
-def test_rotate_plans_and_streams():
+def rotate_step(step, message=None, **more):
+    return {"step": step, "message": message or step, "generation": 2, "pending": False, "made_by_provider": False, **more}
+
+
+def rotating(made, *steps):
+    """What a broker answers whose provider makes the value, or does not."""
     def rotate(parameters):
         if parameters.get("plan"):
-            return {"step": "planned", "message": "Make a key there.", "generation": 1}
+            return rotate_step("plan", "Make a key there.", made_by_provider=made)
         if parameters.get("abort"):
-            return {"step": "aborted", "message": "Dropped.", "generation": 1}
-        return Replies([{"step": s, "message": s, "generation": 2} for s in ("stored", "verified", "switched", "done")])
-    with Home({"Rotate": rotate}) as home:
+            return rotate_step("aborted", "Dropped.")
+        return Replies(list(steps))
+    return {"Rotate": rotate}
+
+
+def test_rotate_plans_and_streams():
+    names = ("stored", "verified", "switched", "done")
+    with Home(rotating(False, *map(rotate_step, names))) as home:
         holds(b"Make a key there." in home.run("rotate", "github", "--plan").stdout)
         equal(home.run("rotate", "github", "--abort").returncode, 0)
         document = home.json("rotate", "github", "--stdin", stdin=SECRET)
-        equal([step["step"] for step in document["steps"]], ["stored", "verified", "switched", "done"])
-        equal(home.broker.calls[-1][2], [SECRET.encode()])
+        equal(([step["step"] for step in document["steps"]], document["pending"]), (list(names), False))
+        equal(home.broker.calls[-1][1:], ({"name": "github"}, [SECRET.encode()]))
+        # Nobody is there to be asked.
+        done = home.run("rotate", "github")
+        equal(done.returncode, 2)
+        holds(b"Make a key there." in done.stdout)
+
+
+def test_rotate_asks_the_provider_where_that_makes_it():
+    steps = [rotate_step("planned"), rotate_step("waiting"), rotate_step("done", "The old one lives on.", pending=True)]
+    with Home(rotating(True, *steps)) as home:
+        done = home.run("rotate", "cloudflare", "--grace", "10m")
+        equal(done.returncode, 8, done)
+        equal([line.split()[0] for line in done.stdout.decode().splitlines()], ["planned", "waiting", "done"])
+        equal((home.broker.calls[-1][1]["grace"], home.broker.calls[-1][2]), (600, []))
+        document = home.json("rotate", "cloudflare", "--now", status=8)
+        equal((document["pending"], len(document["steps"]), home.broker.calls[-1][1]["now"]), (True, 3, True))
+        equal(home.run("rotate", "cloudflare", "--allow-wider").returncode, 2)
+        equal(home.run("rotate", "cloudflare", "--now", "--grace", "5m").returncode, 2)
+        home.json("rotate", "cloudflare", "--allow-wider", "--stdin", status=8, stdin=SECRET)
+        equal((home.broker.calls[-1][1]["allow_wider"], home.broker.calls[-1][2]), (True, [SECRET.encode()]))
+
+
+def test_metrics_are_whole_or_not_there():
+    parts = [{"text": "# TYPE a gauge\na 1\n"}, {"text": "a 2\n"}]
+    with Home({"Metrics": lambda p: Replies(parts)}) as home:
+        whole = "".join(part["text"] for part in parts)
+        equal(home.run("status", "--metrics").stdout.decode(), whole)
+        target = home.path / "mcpcred.prom"
+        equal(home.run("status", "--textfile", target).returncode, 0)
+        equal(target.read_text(), whole)
+        equal(target.stat().st_mode & 0o777, 0o644)
+
+        def fail(_parameters):
+            raise Fault("Unavailable", message="no", remedy="no")
+
+        home.broker.handlers["Metrics"] = fail
+        equal(home.run("status", "--textfile", target).returncode, 7)
+        equal(target.read_text(), whole)
+        equal([item.name for item in home.path.iterdir() if "prom" in item.name], ["mcpcred.prom"])
+        equal(home.run("status", "--metrics", "--json").returncode, 2)
+        equal(home.run("status", "--textfile", home.path / "no" / "where").returncode, 1)
 
 
 def test_store_verbs():
