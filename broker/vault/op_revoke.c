@@ -232,8 +232,7 @@ static int find_affected(RevokeOp *op)
                 .states = LEASE_STATES_OPEN,
                 .up_to = op->cutoff.sequence,
         };
-        const Selection *what = &filter.what;
-        bool in_part = what->profile || what->secret || what->provider || what->since > 0;
+        bool in_part = selection_is_partial(&filter.what);
         int r;
 
         r = session_collect(&op->holders, op->vault, &op->cutoff, true);
@@ -327,7 +326,8 @@ static int revoke_many(RevokeOp *op, const Selection *what)
         if (r < 0)
                 return r;
         explain(failure);
-        if (op->cutoff.step == CUTOFF_SESSIONS_ENDED) {
+        /* What no upstream is asked for is over with the cutoff; its rows follow. */
+        if (op->cutoff.step == CUTOFF_SESSIONS_ENDED && op->n_waiting > 0) {
                 op->ending++;
                 op->worked_off = (CutoffWait){ .id = op->cutoff.id, .done = revoke_step, .userdata = op };
                 cutoff_work_wait(op->vault->cutoff_work, &op->worked_off);
