@@ -304,7 +304,7 @@ static bool read_changes(Pipe *pipe, GitPlace *places, size_t n)
 
 bool scan_git_places(const char *repository, GitPlace *places, size_t n)
 {
-        static const char *const words[] = { "log", "--all", "--reflog", "--reverse", "-m", "--raw", "--no-abbrev",
+        static const char *const words[] = { "log", "--all", "--reflog", "--date-order", "--reverse", "-m", "--raw", "--no-abbrev",
                                              "--no-renames", "--no-show-signature", "--no-textconv", "--no-ext-diff",
                                              "--no-color", "--root", "--format=commit %H %cI" };
         Strings arguments = { 0 };

@@ -148,7 +148,8 @@ class Files(Scanning):
         self.assertEqual(report["too_large"], 1)
 
     def test_a_large_file_is_shared_and_nothing_falls_between(self):
-        edges = [0, 4 << 20, (8 << 20) - 17, 256 << 10, (12 << 20) - len(self.key), (20 << 20) - len(self.key)]
+        # Its anchor, 15 bytes behind its beginning, is right before an edge, on it, and across it.
+        edges = [0, 256 << 10, (4 << 20) - 16, (8 << 20) - 15, (12 << 20) - 17, (16 << 20) - 30, (20 << 20) - len(self.key)]
         data = bytearray(b"\n" * (20 << 20))
         for at in edges:
             data[at : at + len(self.key)] = self.key.encode()
@@ -211,6 +212,7 @@ class Histories(Scanning):
         self.write("src/a b.txt", f"one\nkey {self.key}\nmore\n")
         second = self.commit()
         self.write("src/a b.txt", "gone")
+        self.write("later", f"one\nkey {self.key}\n")  # what was there before
         self.commit()
         lost = self.git("hash-object", "-w", "--stdin", input=f"dangling {self.key}")
         told = self.commit_allow_empty(f"the key was {self.key}, sorry")
@@ -253,11 +255,18 @@ class Histories(Scanning):
         self.write("a", self.key)
         self.write(".gitattributes", "* diff=evil filter=evil\n")
         self.commit()
-        mark = self.it.path("ran")
+        mark, program = self.it.path("ran"), self.it.path("program")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\ntouch {mark}\n")
+        os.chmod(program, 0o755)
         for key in ("core.fsmonitor", "core.pager", "diff.external", "diff.evil.textconv", "gpg.program", "core.hooksPath",
                     "filter.evil.smudge", "core.sshCommand"):
-            self.git("config", key, f"touch {mark}")
+            self.git("config", key, program)
         self.git("config", "log.showSignature", "true")
+        head = self.git("cat-file", "commit", "HEAD").replace(
+            "\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n eA==\n -----END PGP SIGNATURE-----\n\n", 1)
+        self.assertFalse(os.path.exists(mark))
+        self.git("update-ref", "HEAD", self.git("hash-object", "-t", "commit", "-w", "--stdin", input=head + "\n"))
         report = self.run_scan("--git", ".", status=FOUND)
         self.assertEqual(report["findings"][0]["path"], "a")
         self.assertFalse(os.path.exists(mark))

@@ -131,11 +131,11 @@ static void expect_lines(Slice data, const ScanResult *result)
 /* As a stream, from the buffer, and by a second look; in parts too. */
 START_TEST(lines_and_columns_are_right_in_every_way)
 {
-        static const size_t places[] = { 0, 61, 500, 262100, 262144, 300000, 524288, 529000 };
+        static const size_t places[] = { 0, 61, 500, 262130, 262160, 300000, 524280, 529000 };
         size_t size = 2 * SCAN_BUFFER_SIZE + 5000;
         uint8_t *data = filled(size);
         char path[] = "/tmp/mcpcred-test-XXXXXX";
-        ScanResult stream, whole = { 0 }, file = { 0 }, parts = { 0 };
+        ScanResult stream, whole = { 0 }, file = { 0 }, parts = { 0 }, part = { 0 };
         Scanner *scanner;
         int fd = mkstemp(path);
 
@@ -153,9 +153,11 @@ START_TEST(lines_and_columns_are_right_in_every_way)
         for (size_t from = 0; from < size; from += 100003)
                 ck_assert_int_eq(scanner_run_part(scanner, fd, from, MIN(from + 100003, size), &parts), 0);
         ck_assert_int_eq(scan_locate(fd, &parts), 0);
+        ck_assert_int_eq(scanner_run_part(scanner, fd, 0, size, &part), 0);
+        ck_assert_int_eq(scan_locate(fd, &part), 0);
         scanner_free(scanner);
-        for (unsigned i = 0; i < 4; i++) {
-                ScanResult *result = (ScanResult *[]){ &stream, &file, &whole, &parts }[i];
+        for (unsigned i = 0; i < 5; i++) {
+                ScanResult *result = (ScanResult *[]){ &stream, &file, &whole, &parts, &part }[i];
 
                 ck_assert_uint_eq(result->n, ARRAY_SIZE(places));
                 ck_assert(!result->binary);
