@@ -64,7 +64,6 @@ def pattern(line):
 
 
 class Incident(Case):
-    store = "sealed-file"
     config = CONFIG
 
     def setUp(self):
