@@ -2,6 +2,7 @@
 #include "output.h"
 #include "rows.h"
 #include "scan_git.h"
+#include "strings.h"
 #include <string.h>
 
 /* Of one repository: each is an argument of git's. */
@@ -12,7 +13,7 @@ typedef struct Match {
         size_t candidate; /* as mcpcred_leak counts */
         char kind[65], secret[65], profile[65], session[19], lease[19], state[65], incident[19];
         uint64_t issued;
-        char *actions;
+        Strings actions;
 } Match;
 
 typedef struct Matches {
@@ -72,7 +73,8 @@ static int take_match(const mcpcred_row *row, void *userdata)
         copy_text(match->lease, sizeof(match->lease), row, "lease");
         copy_text(match->state, sizeof(match->state), row, "state");
         copy_text(match->incident, sizeof(match->incident), row, "incident");
-        match->actions = join_items(row, "actions");
+        for (size_t i = 0; i < mcpcred_row_count(row, "actions"); i++)
+                strings_add(&match->actions, mcpcred_row_item(row, "actions", i));
         return 0;
 }
 
@@ -86,7 +88,7 @@ static int compare_matches(const void *a, const void *b)
 static void matches_clear(Matches *matches)
 {
         for (size_t i = 0; i < matches->n; i++)
-                free(matches->items[i].actions);
+                strings_free(&matches->items[i].actions);
         free(matches->items);
 }
 
@@ -353,7 +355,10 @@ static void json_reported(Json *json, const Matches *reported)
                 json_text(json, "session", match->session[0] ? match->session : NULL);
                 json_text(json, "lease", match->lease[0] ? match->lease : NULL);
                 json_text(json, "incident", match->incident[0] ? match->incident : NULL);
-                json_text(json, "actions", match->actions);
+                json_open_array(json, "actions");
+                for (size_t j = 0; j < match->actions.n; j++)
+                        json_text(json, NULL, match->actions.items[j]);
+                json_close_array(json);
                 json_close_object(json);
         }
         json_close_array(json);
@@ -386,6 +391,18 @@ static bool show_json(const ScanReport *report, const Findings *findings, const 
         return json_end(&json, stdout);
 }
 
+static void print_reported(const Match *match)
+{
+        bool is_secret = strcmp(match->kind, "secret") == 0;
+
+        (void)printf("reported: %s%s %s%s%s:", match->kind, is_secret ? "" : " of secret", match->secret,
+                     match->session[0] ? ", session " : "", match->session);
+        for (size_t i = 0; i < match->actions.n; i++)
+                (void)printf("%s %s", i ? "," : "", match->actions.items[i]);
+        (void)printf("%s%s%s\n", match->actions.n == 0 ? " nothing is to be done" : "",
+                     match->incident[0] ? "; incident " : "", match->incident);
+}
+
 static void show_text(const ScanReport *report, const Findings *findings, const Matches *reported)
 {
         const ScanFound *found = report->found;
@@ -395,14 +412,8 @@ static void show_text(const ScanReport *report, const Findings *findings, const 
                 files += i == 0 || findings->items[i].file != findings->items[i - 1].file;
                 print_finding(&findings->items[i]);
         }
-        for (size_t i = 0; i < reported->n; i++) {
-                const Match *match = &reported->items[i];
-
-                (void)printf("reported: %s of secret %s%s%s: %s%s%s\n", match->kind, match->secret,
-                             match->session[0] ? ", session " : "", match->session,
-                             match->actions && *match->actions ? match->actions : "nothing is to be done",
-                             match->incident[0] ? "; incident " : "", match->incident);
-        }
+        for (size_t i = 0; i < reported->n; i++)
+                print_reported(&reported->items[i]);
         (void)fflush(stdout);
         cli_note("looked at %llu file%s and object%s, %llu bytes: %zu found in %zu", (unsigned long long)found->looked_at,
                  found->looked_at == 1 ? "" : "s", found->looked_at == 1 ? "" : "s", (unsigned long long)found->bytes,

@@ -111,6 +111,18 @@ class Files(Scanning):
         text = self.run_scan(".", status=FOUND, json_too=False)
         self.assertRegex(text, rf"log:2:23: credential of session {session.id}, profile gh, secret github \(revo")
 
+    def test_what_is_found_is_reported_when_asked_for(self):
+        session = self.it.open("gh")
+        self.write("log", f"{session.token}\n{session.token} {self.key}\n")
+        self.assertNotIn("reported", self.run_scan(".", status=FOUND))
+        report = self.run_scan(".", "--report", status=FOUND)
+        self.assertEqual(sorted((row["kind"], row["secret"], row["session"]) for row in report["reported"]),
+                         [("credential", "github", session.id), ("secret", "api", None)])
+        self.assertEqual(len(report["findings"]), 3)
+        text = self.run_scan(".", "--report", status=FOUND, json_too=False)
+        self.assertIn(f"reported: credential of secret github, session {session.id}: ", text)
+        self.assertIn("reported: secret api: ", text)
+
     def test_an_old_value_is_found_by_its_hash(self):
         self.write("old.pem", self.pem)
         with open(self.it.path("next.pem"), "wb") as file:
