@@ -47,19 +47,25 @@ int mcpcred_secret_remove(mcpcred *client, const char *name, int dry_run, mcpcre
 }
 
 int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation rotation,
-                          const mcpcred_value *value, mcpcred_row_fn row, void *userdata)
+                          const mcpcred_rotation_options *options, const mcpcred_value *value,
+                          mcpcred_row_fn row, void *userdata)
 {
-        const RotateRequest request = { .name = name,
-                                        .plan = rotation == MCPCRED_ROTATION_PLAN,
-                                        .abort = rotation == MCPCRED_ROTATION_ABORT };
+        RotateRequest request = { .name = name,
+                                  .plan = rotation == MCPCRED_ROTATION_PLAN,
+                                  .abort = rotation == MCPCRED_ROTATION_ABORT };
         Call call = { CALL(BROKER_ROTATE), .request = &request };
         _cleanup_(fd_closep) int fd = -1;
         int r;
 
         client_clear_error(client);
-        if ((rotation == MCPCRED_ROTATION_RUN) != (value != NULL))
+        if (rotation != MCPCRED_ROTATION_RUN && (value || options))
                 return client_fail(client, MCPCRED_E_MISUSE,
-                                   "A rotation takes a value, a plan takes none.");
+                                   "A plan and an abort take neither value nor options.");
+        if (options) {
+                request.now = options->now != 0;
+                request.grace = options->grace;
+                request.allow_wider = options->allow_wider != 0;
+        }
         if (value) {
                 r = value_socket(client, value, &fd);
                 if (r)
@@ -255,6 +261,24 @@ int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata)
         return call_for_row(client,
                             (Call){ CALL(BROKER_STATUS), .request = &request, .reads_only = true },
                             row, userdata);
+}
+
+int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+        RowTarget target = { .schema = reply_of(BROKER_SCAN_PATTERNS), .row = row, .userdata = userdata };
+        const Call call = { CALL(BROKER_SCAN_PATTERNS), .request = &request, .reply = row_target_whole,
+                            .userdata = &target };
+
+        return call_run(client, &call);
+}
+
+int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+
+        return call_for_row(client,
+                            (Call){ CALL(BROKER_METRICS), .request = &request }, row, userdata);
 }
 
 /* ---- the broker itself ---- */

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "vault/grant_check.h"
 #include "vault/rows_lease.h"
+#include "vault/rows_rotation.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
 #include "wire/provider_info.h"
@@ -36,27 +37,31 @@ static bool is_starting(Vault *vault, Request *request, int *ret)
         return true;
 }
 
-static int secret_rows(Vault *vault, const SecretRecord *records, size_t n, SecretRow *rows)
+static int secret_row(Vault *vault, const SecretRecord *record, Pool *pool, SecretRow *row)
 {
+        LeaseFilter filter = { .what.secret = record->name, .states = LEASE_STATES_OPEN };
+        uint64_t due = rotation_due(vault, record);
+        RotationRecord journal = { .attempts = 0 };
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                LeaseFilter filter = { .what.secret = records[i].name, .states = LEASE_STATES_OPEN };
-
-                rows[i] = (SecretRow){
-                        .name = records[i].name,
-                        .provider = records[i].provider,
-                        .base_url = records[i].base_url,
-                        .hosts = records[i].hosts,
-                        .parameters = records[i].parameters,
-                        .generation = records[i].generation,
-                        .added = records[i].added,
-                        .rotated = records[i].rotated,
-                        .rotation = records[i].step == ROTATION_NONE ? NULL : rotation_step_names[records[i].step],
-                };
-                r = rows_lease_count(vault->db, &filter, &rows[i].leases);
-        }
-        return r;
+        *row = (SecretRow){
+                .name = record->name,
+                .provider = record->provider,
+                .base_url = record->base_url,
+                .hosts = record->hosts,
+                .parameters = record->parameters,
+                .generation = record->generation,
+                .added = record->added,
+                .rotated = record->rotated,
+                .rotation = record->step == ROTATION_NONE ? NULL : rotation_step_names[record->step],
+                .due = due == UINT64_MAX ? 0 : due,
+                .expires = record->expires,
+        };
+        if (record->step != ROTATION_NONE)
+                r = rows_rotation_get(vault->db, record->name, &journal);
+        if (r == 0 && journal.problem[0])
+                r = pool_text(pool, slice_text(journal.problem), &row->problem);
+        return r == 0 || r == DB_E_NOT_FOUND ? rows_lease_count(vault->db, &filter, &row->leases) : r;
 }
 
 int op_list_secrets(Vault *vault, Request *request)
@@ -75,8 +80,8 @@ int op_list_secrets(Vault *vault, Request *request)
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
                 r = rows_secret_list(vault->db, after, WIDE_PAGE, &pool, &records, &n);
-                if (r == 0)
-                        r = secret_rows(vault, records, n, rows);
+                for (size_t i = 0; r == 0 && i < n; i++)
+                        r = secret_row(vault, &records[i], &pool, &rows[i]);
                 if (r == 0 && n > 0)
                         memcpy(after, records[n - 1].name, sizeof(after));
                 reply.secrets.n = n;

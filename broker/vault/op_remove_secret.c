@@ -1,6 +1,6 @@
 #include "vault/known_values.h"
 #include "vault/rows_lease.h"
-#include "vault/rows_secret.h"
+#include "vault/rows_rotation.h"
 #include "vault/session_collect.h"
 #include "vault/session_end.h"
 #include <stdio.h>
@@ -73,6 +73,8 @@ static int write_rows(RemoveOp *op, const char *name)
         if (r == 0)
                 r = rows_secret_remove(vault->db, name);
         if (r == 0)
+                r = rows_rotation_end(vault->db, name);
+        if (r == 0)
                 r = known_values_removed(vault, name);
         if (r == 0)
                 r = rows_cutoff_insert(vault->db, &op->cutoff);
@@ -81,25 +83,46 @@ static int write_rows(RemoveOp *op, const char *name)
         return r == 0 ? vault_commit(vault) : r;
 }
 
+/* What a provider may have made for it could not be ended any more. */
+static bool is_being_made(Vault *vault, const SecretRecord *record, Failure *failure)
+{
+        RotationRecord journal;
+        int r;
+
+        if (!rotation_is_under_way(record->step) || rotation_has_switched(record->step))
+                return false;
+        r = rows_rotation_get(vault->db, record->name, &journal);
+        if (r == DB_E_NOT_FOUND || (r == 0 && journal.kind == ROTATION_GUIDED))
+                return false;
+        if (!vault_db_failed(vault, r, failure))
+                failure_set(failure, FAULT_BUSY,
+                            "Secret %s is being rotated. Wait for it, or drop it with `mcpcred rotate --abort %s`.",
+                            record->name, record->name);
+        return true;
+}
+
 /* What there is of it, before anything is changed. */
 static void look(RemoveOp *op, const char *name, Failure *failure)
 {
         LeaseFilter filter = { .what.secret = name, .states = LEASE_STATES_OPEN };
         Vault *vault = op->vault;
-        char provider[LIMIT_NAME + 1];
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord record;
         int r;
 
         if (!vault_may_issue(vault, failure))
                 return;
-        r = rows_secret_provider(vault->db, name, provider);
-        if (r == DB_E_NOT_FOUND) {
+        r = rows_secret_get(vault->db, name, &pool, &record);
+        if (r == DB_E_NOT_FOUND)
                 failure_set(failure, FAULT_NOT_FOUND, "There is no secret of that name.");
+        else if (!vault_db_failed(vault, r, failure))
+                (void)is_being_made(vault, &record, failure);
+        pool_deinit(&pool);
+        if (failed(failure))
                 return;
-        }
         cutoff_set(&op->cutoff, &filter.what);
         op->cutoff.sequence = op->cutoff.session_sequence = UINT64_MAX;
-        if (r == 0)
-                r = rows_lease_count(vault->db, &filter, &op->reply.leases);
+        r = rows_lease_count(vault->db, &filter, &op->reply.leases);
         if (r == 0)
                 r = session_collect(&op->users, vault, &op->cutoff, true);
         op->reply.sessions = op->users.n;

@@ -429,6 +429,19 @@ int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_
                          max, pool, ret, ret_n);
 }
 
+_Static_assert(OUTCOME_IMPOSSIBLE_ROTATE == 3, "the statement below says so");
+
+int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n)
+{
+        return read_page(db,
+                         "SELECT " COLUMNS
+                         " FROM lease WHERE secret = ?1 AND state = 1 AND sequence > ?3 AND on_end = 3"
+                         " AND generation <= ?2 ORDER BY sequence LIMIT ?4",
+                         DB_VALUES(DB_TEXT(secret), DB_U64(generation), DB_U64(after), DB_U64(max)), max, pool, ret,
+                         ret_n);
+}
+
 /* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 provider, ?8 principal, ?9 since, ?10 how many. */
 #define FILTER_STATES  "(?3 = 0 OR (?3 >> state) & 1)"
 #define FILTER_REST                                                                                \

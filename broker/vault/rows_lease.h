@@ -87,6 +87,10 @@ int rows_lease_get_live(Db *db, const char *session, const char *profile, LeaseK
  * sessions. */
 int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_t after, size_t max,
                              Pool *pool, LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
+/* The live ones by which a value of the secret itself, of a generation up to this one, was handed out raw; a page
+ * behind the sequence `after`. */
+int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 6, 7, 8);
 /* The value that revoking needs. DB_E_NOT_FOUND: none is kept. DB_E_SEALED, DB_E_DAMAGED. */
 int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD
         NONNULL(1, 2, 3, 4);

@@ -176,6 +176,9 @@ static const Field schema_secret_row_fields[] = {
         F(SecretRow, added, TIME, 0, 0, 0),
         F(SecretRow, rotated, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, rotation, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(SecretRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(SecretRow, due, TIME, FIELD_OPTIONAL, 0, 0),
+        F(SecretRow, expires, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, leases, U64, 0, 0, 0),
 };
 SCHEMA(schema_secret_row, "Secret", SecretRow);
@@ -259,6 +262,7 @@ static const Field rotate_request_fields[] = {
         F(RotateRequest, abort, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, now, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, grace, U64, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, allow_wider, BOOL, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(rotate_request, "RotateRequest", RotateRequest);
 
@@ -267,6 +271,7 @@ static const Field rotate_reply_fields[] = {
         F(RotateReply, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
         F(RotateReply, generation, U64, 0, 0, 0),
         F(RotateReply, pending, BOOL, 0, 0, 0),
+        F(RotateReply, made_by_provider, BOOL, 0, 0, 0),
 };
 static SCHEMA(rotate_reply, "RotateReply", RotateReply);
 
@@ -323,11 +328,17 @@ static const Field schema_scan_pattern_fields[] = {
 };
 SCHEMA(schema_scan_pattern, "ScanPattern", ScanPattern);
 
+static const Field schema_scan_skip_fields[] = {
+        F(ScanSkip, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(ScanSkip, reason, TEXT, 0, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_scan_skip, "ScanSkip", ScanSkip);
+
 static const Field scan_patterns_reply_fields[] = {
         F(ScanPatternsReply, key, TEXT, 0, 64, 0),
         F_RECORDS(ScanPatternsReply, patterns, 0, LIMIT_PAGE, schema_scan_pattern),
         F(ScanPatternsReply, prefixes, TEXTS, 0, LIMIT_PAGE, 32),
-        F(ScanPatternsReply, skipped, TEXTS, 0, LIMIT_PAGE, LIMIT_NAME),
+        F_RECORDS(ScanPatternsReply, skipped, 0, LIMIT_PAGE, schema_scan_skip),
 };
 static SCHEMA(scan_patterns_reply, "ScanPatternsReply", ScanPatternsReply);
 
@@ -417,6 +428,11 @@ static const Field doctor_reply_fields[] = {
 };
 static SCHEMA(doctor_reply, "DoctorReply", DoctorReply);
 
+static const Field metrics_reply_fields[] = {
+        F(MetricsReply, text, TEXT, 0, LIMIT_METRICS, 0),
+};
+static SCHEMA(metrics_reply, "MetricsReply", MetricsReply);
+
 static const Field reload_reply_fields[] = {
         F(ReloadReply, profiles, U64, 0, 0, 0),
 };
@@ -456,6 +472,7 @@ static const Method interface_broker_methods[] = {
         [BROKER_SCAN_PATTERNS] = { "ScanPatterns", &status_request, &scan_patterns_reply, 0, 0, true },
         [BROKER_VERIFY_WEBHOOK] = { "VerifyWebhook", &verify_webhook_request, &verify_webhook_reply, 1, 0, false },
         [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
+        [BROKER_METRICS] = { "Metrics", &status_request, &metrics_reply, 0, 0, true },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

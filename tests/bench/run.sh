@@ -3,6 +3,7 @@
 #
 #   tests/bench/run.sh [PAIRS]                     in build-bench/, or in $MCPCRED_BUILD as it is
 #   tests/bench/run.sh containment [OPTION...]     revocation: containment.py
+#   tests/bench/run.sh scan [PAIRS] [TREE...]      searching, beside ripgrep: scan_bench.py
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -15,5 +16,9 @@ export MCPCRED_BUILD
 if [ "${1-}" = containment ]; then
         shift
         exec /usr/bin/python3 tests/bench/containment.py "$@"
+fi
+if [ "${1-}" = scan ]; then
+        shift
+        exec /usr/bin/python3 tests/bench/scan_bench.py "$@"
 fi
 exec /usr/bin/python3 tests/bench/bench.py "$@"

@@ -211,6 +211,28 @@ def test_help_names_each_verb_and_option():
         equal(home.json("version")["version"], "0.1.0")
 
 
+def test_help_says_what_each_provider_can():
+    with Home() as home:
+        text = home.run("help", "providers").stdout.decode()
+        rows = {line.split()[0]: line.split()[1:5] for line in text.splitlines()[1:6]}
+        equal(rows["gitlab"], ["yes", "yes", "replace", "yes"])
+        equal(rows["static"], ["no", "no", "guided", "no"])
+        providers = {item["name"]: item for item in home.json("help", "providers")["providers"]}
+        equal(set(providers), set(rows))
+        equal((providers["github_pat"]["ends_secret"], providers["github_pat"]["preset"]), (True, "github"))
+
+
+def test_add_takes_the_hosts_that_a_provider_usually_has():
+    with Home({"AddSecret": lambda p: {"identity": "octocat", "generation": 1}}) as home:
+        equal(home.run("add", "gh", "--provider", "github_pat", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gh", "--provider", "github_pat", "--host", "ghe.example", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gitlab", "--stdin", stdin=SECRET).returncode, 0)
+        asked = [parameters for _, parameters, _ in home.broker.asked("AddSecret")]
+        equal(asked[0]["hosts"], ["api.github.com", "uploads.github.com", "github.com"])
+        equal(asked[1]["hosts"], ["ghe.example"])
+        equal((asked[2]["provider"], asked[2].get("hosts"), asked[2]["verify"]), ("gitlab", None, True))
+
+
 def test_add_sends_the_secret_beside_the_message():
     with Home({"AddSecret": lambda p: {"identity": "octo-app", "generation": 1}}) as home:
         done = home.run("add", "github", "--app-id", "12", "--installation-id", "34", "--stdin", stdin=SECRET + "\n")
@@ -359,19 +381,69 @@ def test_revoke_pending_is_status_8():
         holds(b"rotat" in done.stderr, done.stderr)
 
 
-def test_rotate_plans_and_streams():
+def rotate_step(step, message=None, **more):
+    return {"step": step, "message": message or step, "generation": 2, "pending": False, "made_by_provider": False, **more}
+
+
+def rotating(made, *steps):
+    """What a broker answers whose provider makes the value, or does not."""
     def rotate(parameters):
         if parameters.get("plan"):
-            return {"step": "planned", "message": "Make a key there.", "generation": 1}
+            return rotate_step("plan", "Make a key there.", made_by_provider=made)
         if parameters.get("abort"):
-            return {"step": "aborted", "message": "Dropped.", "generation": 1}
-        return Replies([{"step": s, "message": s, "generation": 2} for s in ("stored", "verified", "switched", "done")])
-    with Home({"Rotate": rotate}) as home:
+            return rotate_step("aborted", "Dropped.")
+        return Replies(list(steps))
+    return {"Rotate": rotate}
+
+
+def test_rotate_plans_and_streams():
+    names = ("stored", "verified", "switched", "done")
+    with Home(rotating(False, *map(rotate_step, names))) as home:
         holds(b"Make a key there." in home.run("rotate", "github", "--plan").stdout)
         equal(home.run("rotate", "github", "--abort").returncode, 0)
         document = home.json("rotate", "github", "--stdin", stdin=SECRET)
-        equal([step["step"] for step in document["steps"]], ["stored", "verified", "switched", "done"])
-        equal(home.broker.calls[-1][2], [SECRET.encode()])
+        equal(([step["step"] for step in document["steps"]], document["pending"]), (list(names), False))
+        equal(home.broker.calls[-1][1:], ({"name": "github"}, [SECRET.encode()]))
+        # Nobody is there to be asked.
+        done = home.run("rotate", "github")
+        equal(done.returncode, 2)
+        holds(b"Make a key there." in done.stdout)
+
+
+def test_rotate_asks_the_provider_where_that_makes_it():
+    steps = [rotate_step("planned"), rotate_step("waiting"), rotate_step("done", "The old one lives on.", pending=True)]
+    with Home(rotating(True, *steps)) as home:
+        done = home.run("rotate", "cloudflare", "--grace", "10m")
+        equal(done.returncode, 8, done)
+        equal([line.split()[0] for line in done.stdout.decode().splitlines()], ["planned", "waiting", "done"])
+        equal((home.broker.calls[-1][1]["grace"], home.broker.calls[-1][2]), (600, []))
+        document = home.json("rotate", "cloudflare", "--now", status=8)
+        equal((document["pending"], len(document["steps"]), home.broker.calls[-1][1]["now"]), (True, 3, True))
+        equal(home.run("rotate", "cloudflare", "--allow-wider").returncode, 2)
+        equal(home.run("rotate", "cloudflare", "--now", "--grace", "5m").returncode, 2)
+        home.json("rotate", "cloudflare", "--allow-wider", "--stdin", status=8, stdin=SECRET)
+        equal((home.broker.calls[-1][1]["allow_wider"], home.broker.calls[-1][2]), (True, [SECRET.encode()]))
+
+
+def test_metrics_are_whole_or_not_there():
+    parts = [{"text": "# TYPE a gauge\na 1\n"}, {"text": "a 2\n"}]
+    with Home({"Metrics": lambda p: Replies(parts)}) as home:
+        whole = "".join(part["text"] for part in parts)
+        equal(home.run("status", "--metrics").stdout.decode(), whole)
+        target = home.path / "mcpcred.prom"
+        equal(home.run("status", "--textfile", target).returncode, 0)
+        equal(target.read_text(), whole)
+        equal(target.stat().st_mode & 0o777, 0o644)
+
+        def fail(_parameters):
+            raise Fault("Unavailable", message="no", remedy="no")
+
+        home.broker.handlers["Metrics"] = fail
+        equal(home.run("status", "--textfile", target).returncode, 7)
+        equal(target.read_text(), whole)
+        equal([item.name for item in home.path.iterdir() if "prom" in item.name], ["mcpcred.prom"])
+        equal(home.run("status", "--metrics", "--json").returncode, 2)
+        equal(home.run("status", "--textfile", home.path / "no" / "where").returncode, 1)
 
 
 def test_store_verbs():
@@ -622,6 +694,40 @@ def test_output_that_cannot_be_written_is_a_failure():
                 done = subprocess.run([support.MCPCRED, *words], stdout=full, stderr=subprocess.PIPE,
                                       env=home.environment())
             equal(done.returncode, 1, words)
+
+
+def scan_page(key="key-" + "0123456789abcdef" * 2, anchor=None, **more):
+    """What ScanPatterns says of one key."""
+    hashing = hashlib.blake2b(key.encode(), digest_size=32, key=b"k" * 32)
+    pattern = {"secret": "api", "state": "current", "anchor": (key[14:18].encode().hex() if anchor is None else anchor),
+               "offset": 14, "length": len(key), "hash": hashing.hexdigest()}
+    return {"key": (b"k" * 32).hex(), "patterns": [pattern], "prefixes": ["mcpch_"], "skipped": [], **more}
+
+
+def test_scan_finds_by_what_it_is_told():
+    key = "key-" + "0123456789abcdef" * 2
+    with Home({"ScanPatterns": lambda p: scan_page()}) as home:
+        done = home.run("scan", "-", "--json", stdin=f"a\nb {key}".encode())
+        equal(done.returncode, 1, done.stderr)
+        [row] = json.loads(done.stdout)["findings"]
+        equal((row["secret"], row["line"], row["column"]), ("api", 2, 3))
+        equal(home.run("scan", "-", stdin=key[:-1]).returncode, 0)
+
+
+def test_scan_that_fails_is_not_one_that_finds():
+    def fail(name):
+        def answer(_):
+            raise Fault(name)
+        return answer
+
+    damaged = [scan_page(anchor="zz"), scan_page(anchor=""), scan_page(anchor="6b"), scan_page(key="k" * 20000),
+               scan_page(prefixes=["x"]), scan_page(patterns=[], prefixes=[])]
+    cases = [(fail("Internal"), 3), (fail("KeyringLocked"), 4), (fail("NotAllowed"), 5)]
+    cases += [(lambda p, page=page: page, 3) for page in damaged]
+    for answer, status in cases:
+        with Home({"ScanPatterns": answer}) as home:
+            done = home.run("scan", "-", stdin=b"nothing")
+            equal((done.returncode, done.stdout), (status, b""), done.stderr)
 
 
 support.main(globals())

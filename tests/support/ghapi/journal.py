@@ -13,7 +13,9 @@ import time
 from .credential import carries_handle, credentials
 from .message import digest
 
-HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token"}
+HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token", "private-token"}
+# Whose body is credentials and nothing else.
+HIDDEN_BODIES = {"revoke_credentials"}
 BODY_LIMIT = 4096
 
 
@@ -29,6 +31,11 @@ class Journal:
         self._counts = {}
         self.requests = []
         self.connections = []
+
+    def reset(self):
+        with self._changed:
+            self._counts.clear()
+            self.requests.clear()
 
     def _count(self, endpoint, phase):
         for name in (endpoint, "*") if endpoint != "connect" else (endpoint,):
@@ -71,7 +78,7 @@ class Journal:
                 ],
                 "credential_sha256": _credential(request),
                 "handle": carries_handle(request.target, request.headers, request.body),
-                "body": request.body[:BODY_LIMIT].decode("utf-8", "replace"),
+                "body": "" if endpoint in HIDDEN_BODIES else request.body[:BODY_LIMIT].decode("utf-8", "replace"),
                 "phase": "arrived",
                 "status": None,
                 "fault": None,

@@ -71,9 +71,8 @@ END_TEST
 /* Each step can be taken once, and only after the one before it. */
 START_TEST(rotation_steps_are_compare_and_set)
 {
-        static const RotationStep steps[] = { ROTATION_PLANNED,     ROTATION_STORED,
-                                              ROTATION_VERIFIED,    ROTATION_SWITCHED,
-                                              ROTATION_OLD_REVOKED, ROTATION_NONE };
+        static const RotationStep steps[] = { ROTATION_PLANNED,  ROTATION_CREATED,     ROTATION_STORED, ROTATION_VERIFIED,
+                                              ROTATION_SWITCHED, ROTATION_OLD_REVOKED, ROTATION_NONE };
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
         SecretRecord record = example_secret("s");
         Fixture f;
@@ -103,19 +102,83 @@ START_TEST(rotation_steps_are_compare_and_set)
         ck_assert_int_eq(record.step, ROTATION_NONE);
         ck_assert_uint_eq(record.generation, 2);
         ck_assert_uint_eq(record.next_generation, 0);
-        ck_assert_uint_eq(record.rotated, 103);
+        ck_assert_uint_eq(record.rotated, 104);
         ck_assert_int_eq(
                 rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_SWITCHED, 1),
                 -EINVAL);
-        /* Given up before the switch, never after it. */
+        /* A value that a person made was created by nobody here. */
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 60), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_STORED, 60), 0);
+        /* Given up before the switch, never after it. */
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 61), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 61), DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 62), 0);
-        for (size_t i = 1; i < 4; i++)
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_STORED, 63), -EINVAL);
+        for (size_t i = 1; i < 5; i++)
                 ck_assert_int_eq(
                         rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 70), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 71), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 71), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 71), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* What needs a person stays so until one has done something, and may do anything. */
+START_TEST(a_rotation_can_wait_for_a_person)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("s");
+        uint64_t n, rotating;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 1), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 2), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 3), 0);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_NEEDS_HUMAN, ROTATION_NONE, 4), -EINVAL);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &record), 0);
+        ck_assert_int_eq(record.step, ROTATION_NEEDS_HUMAN);
+        ck_assert_uint_eq(record.generation, 1);
+        ck_assert_int_eq(rows_secret_count(f.db, &n, &rotating), 0);
+        ck_assert_uint_eq(rotating, 1);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 5), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 6), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 7), 0);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(what_an_upstream_says_of_a_secret_comes_back)
+{
+        static const char *rights[] = { "contents:write", "issues:read" };
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("s"), back;
+        SecretRecord said = { .secret_id = "42", .expires = 77, .rights_known = true, .rights = { rights, 2 } };
+        SecretRecord schedule = { .schedule_failures = 3, .schedule_next = 99, .reminded = 1 };
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert(!back.rights_known && !back.secret_id && back.expires == 0);
+        ck_assert_int_eq(rows_secret_note(f.db, "s", &said), 0);
+        ck_assert_int_eq(rows_secret_schedule(f.db, "s", &schedule), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert_str_eq(back.secret_id, "42");
+        ck_assert_uint_eq(back.expires, 77);
+        ck_assert(back.rights_known);
+        ck_assert_uint_eq(back.rights.n, 2);
+        ck_assert_str_eq(back.rights.items[1], "issues:read");
+        ck_assert_uint_eq(back.schedule_failures, 3);
+        ck_assert_uint_eq(back.schedule_next, 99);
+        ck_assert_uint_eq(back.reminded, 1);
+        /* None is something else than not known. */
+        said.rights.n = 0;
+        ck_assert_int_eq(rows_secret_note(f.db, "s", &said), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert(back.rights_known && back.rights.n == 0);
+        ck_assert_int_eq(rows_secret_note(f.db, "nothing", &said), DB_E_NOT_FOUND);
         fixture_stop(&f);
 }
 END_TEST
@@ -1074,6 +1137,8 @@ int main(void)
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, secrets_come_back);
         tcase_add_test(tests, rotation_steps_are_compare_and_set);
+        tcase_add_test(tests, a_rotation_can_wait_for_a_person);
+        tcase_add_test(tests, what_an_upstream_says_of_a_secret_comes_back);
         tcase_add_test(tests, sessions_come_back);
         tcase_add_test(tests, sessions_without_the_key);
         tcase_add_test(tests, proxy_grants_come_back);
