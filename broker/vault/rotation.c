@@ -303,7 +303,7 @@ int rotation_ask(Rotation *rotation, LoadedSecret *secret, const Secret *proven_
         *rotation->ask = (RotationAsk){ rotation, answer, method == PROVIDER_VERIFY };
         upstream.proof = proof;
         *at = &upstream;
-        (void)snprintf(rotation->waits_for, sizeof(rotation->waits_for), "Waiting for %s to answer.",
+        (void)snprintf(rotation->waits_for, sizeof(rotation->waits_for), "Waiting for the upstream (%s) to answer.",
                        secret->info->title);
         return provider_pool_run(rotation->vault->providers, secret->info->name, method, request, on_answer,
                                  rotation->ask);

@@ -91,6 +91,10 @@ class Rotating(Case):
     def steps(self, **options):
         return [reply["step"] for reply in self.rotate(**options) if reply["step"] != "waiting"]
 
+    def metrics(self):
+        with self.it.client() as client:
+            return "".join(reply["text"] for reply in client.stream("Metrics")).splitlines()
+
     def start(self, **options):
         client = self.it.keep(self.it.client())
         client.send("Rotate", {"name": self.vendor, **options}, more=True)
@@ -123,6 +127,23 @@ class Replacing(Rotating):
         self.assertEqual(len(self.alive()), 1)
         self.assertNotIn(self.first_id, self.alive())
         self.assertEqual(self.reasons(), [step for step in STEPS])
+
+    def test_age_is_told(self):
+        checks = {row["id"]: row for row in self.it.rows("Doctor", "checks")}
+        self.assertEqual(checks["secret.gitlab"]["status"], "ok")
+        self.assertIn("0 days", checks["secret.gitlab"]["summary"])
+        lines = self.metrics()
+        names = {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")}
+        self.assertEqual(names, {line.split()[2] for line in lines if line.startswith("# TYPE")} - {
+            "mcpcred_secret_rotation_overdue_seconds"})
+        self.assertIn('mcpcred_secret_rotation{secret="gitlab",step="none"} 1', lines)
+        # What expires soon, and what has: GitLab's die at a midnight.
+        for days, status, word in ((3, "warn", "expires"), (90, "ok", "old")):
+            value, _ = self.github.add_issued("gitlab", days=days)
+            self.add(value, replace=True)
+            checks = {row["id"]: row for row in self.it.rows("Doctor", "checks")}
+            self.assertEqual(checks["secret.gitlab"]["status"], status)
+            self.assertIn(word, checks["secret.gitlab"]["summary"])
 
     def test_plan_says_that_no_value_is_needed(self):
         [reply] = self.rotate(plan=True)
@@ -165,6 +186,12 @@ class LostReply(Rotating):
         self.it.wait_ready()
         self.assertEqual(self.secret()["rotation"], "needs_human")
         self.assertEqual(self.asked(), 1)
+        # And it is loud.
+        self.assertIn("needs_human", self.reasons())
+        [check] = [row for row in self.it.rows("Doctor", "checks") if row["id"] == "secret.gitlab"]
+        self.assertEqual(check["status"], "fail")
+        self.assertIn("--paste", check["remedy"])
+        self.assertIn('mcpcred_secret_rotation{secret="gitlab",step="needs_human"} 1', self.metrics())
 
     def test_lost_request_of_a_replace_changes_nothing(self):
         self.github.fault("gitlab.rotate", "drop", when="before")
