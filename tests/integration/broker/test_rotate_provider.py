@@ -60,7 +60,7 @@ class Rotating(Case):
 
     def secret(self):
         [row] = self.it.rows("ListSecrets", "secrets")
-        return {"rotation": None, "rotated": None, **row}
+        return {"rotation": None, "rotated": None, "problem": None, **row}
 
     def wait_step(self, step):
         wait_until(lambda: self.secret()["rotation"] == step, f"it does not come to {step}: {self.secret()}")
@@ -163,6 +163,28 @@ class Replacing(Rotating):
         self.assertEqual(self.reasons()[-2:], ["refused", "UpstreamDenied"])
 
     def test_store_that_cannot_be_written_is_found_out_before(self):
+        in_the_way = self.it.path("state", "secrets.sealed.new")
+        os.mkdir(in_the_way)
+        self.fails("KeyringFailed", self.rotate)
+        self.assertEqual(self.asked(), 0)
+        self.assertIsNone(self.secret()["rotation"])
+        os.rmdir(in_the_way)
+        self.assertEqual(self.steps(), STEPS)
+
+    def test_store_that_cannot_be_written_later_is_waited_for(self):
+        fault = self.github.fault("gitlab.rotate", "delay")
+        client = self.start()
+        self.github.wait("gitlab.rotate")
+        in_the_way = self.it.path("state", "secrets.sealed.new")
+        os.mkdir(in_the_way)
+        self.github.release(fault)
+        wait_until(lambda: self.secret()["problem"], "it does not say what it waits for")
+        self.assertEqual(self.secret()["rotation"], "created")
+        os.rmdir(in_the_way)
+        self.assertEqual(self.over(client)["parameters"]["step"], "done")
+        self.settled(2)
+
+    def test_store_that_does_not_answer_is_found_out_before(self):
         pid = self.it.signal_role("keyring", signal.SIGSTOP)
         client = self.start()
         wait_until(lambda: self.it.role_pid("keyring") not in (None, pid), "the keyring is not restarted")
