@@ -695,6 +695,7 @@ static int dispatch(Rotation *rotation, LoadedSecret *secret)
 static bool is_passing_of_store(const Failure *failure)
 {
         return failure->fault == FAULT_UNAVAILABLE || failure->fault == FAULT_BUSY || failure->fault == FAULT_TIMEOUT ||
+               failure->fault == FAULT_INTERNAL ||
                failure->fault == FAULT_KEYRING_ABSENT || failure->fault == FAULT_KEYRING_LOCKED ||
                failure->fault == FAULT_KEYRING_HUNG || failure->fault == FAULT_KEYRING_FAILED ||
                failure->fault == FAULT_AUDIT_UNAVAILABLE;
