@@ -5,6 +5,8 @@ import hashlib
 import http.client
 import os
 import signal
+import subprocess
+import unittest
 
 import test_proxy
 from harness import Case, main, wait_until
@@ -50,9 +52,12 @@ class Rotating(Case):
 
     def setUp(self):
         super().setUp()
-        self.it = self.broker(config=self.config.format(port=self.github.port))
+        self.it = self.begin()
         self.first, self.first_id = self.github.add_issued(self.vendor)
         self.add(self.first)
+
+    def begin(self):
+        return self.broker(config=self.config.format(port=self.github.port))
 
     def add(self, value, **more):
         options = {"base_url": getattr(self.github, self.vendor + "_url"), "verify": True, **more}
@@ -319,6 +324,49 @@ class Cut(Rotating):
             self.assertIn(self.secret()["generation"], (generation, generation + 1))
             self.works()
         self.it.audit()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to give the state a small file system of its own")
+class FullDisk(Rotating):
+    """The state cannot be written when the value comes; the keyring, which is elsewhere, takes it."""
+
+    def begin(self):
+        broker = self.broker(start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", broker.path("state")], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", broker.path("state")], check=True)
+        return broker.start()
+
+    def fill(self):
+        with open(self.it.path("state", "filler"), "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+        wait_until(self.is_full, "it goes on issuing")
+
+    def is_full(self):
+        try:
+            self.it.open(self.profile)
+        except CallError as error:
+            return error.name == "AuditUnavailable"
+        return False
+
+    def test_value_is_kept_by_the_keyring(self):
+        for crash in False, True:
+            generation, asked = self.secret()["generation"], self.asked()
+            fault = self.github.fault("gitlab.rotate", "delay")
+            client = self.start()
+            self.github.wait("gitlab.rotate", asked + 1)
+            self.fill()
+            self.github.release(fault)
+            self.assertEqual(client.receive()["step"], "planned")
+            self.assertIn("in the store", client.receive()["message"])
+            self.assertEqual(self.secret()["rotation"], "planned")
+            if crash:
+                self.it.signal_role("vault")
+            os.unlink(self.it.path("state", "filler"))
+            self.it.wait_ready()
+            self.settled(generation + 1)
+            self.assertEqual(self.asked(), asked + 1)
 
 
 class Aborting(Rotating):
