@@ -97,7 +97,7 @@ static void broker(Metrics *metrics)
         one(metrics, "mcpcred_store_ready", "gauge", "1: the store of secrets is open.", vault->store.ready);
         one(metrics, "mcpcred_audit_ready", "gauge", "1: the audit log can be written; else nothing is issued.",
             audit_ready(vault->audit));
-        one(metrics, "mcpcred_audit_sequence", "counter", "Lines of the audit log.", sequence);
+        one(metrics, "mcpcred_audit_sequence", "gauge", "Sequence of the audit log's last line.", sequence);
         one(metrics, "mcpcred_profiles", "gauge", "Profiles in force.",
             vault->policy ? policy_count(vault->policy) : 0);
         one(metrics, "mcpcred_secrets", "gauge", "Stored secrets.", secrets);

@@ -303,7 +303,7 @@ int rotation_ask(Rotation *rotation, LoadedSecret *secret, const Secret *proven_
         *rotation->ask = (RotationAsk){ rotation, answer, method == PROVIDER_VERIFY };
         upstream.proof = proof;
         *at = &upstream;
-        (void)snprintf(rotation->waits_for, sizeof(rotation->waits_for), "Waiting for %s to answer.",
+        (void)snprintf(rotation->waits_for, sizeof(rotation->waits_for), "Waiting for the upstream (%s) to answer.",
                        secret->info->title);
         return provider_pool_run(rotation->vault->providers, secret->info->name, method, request, on_answer,
                                  rotation->ask);
@@ -695,6 +695,7 @@ static int dispatch(Rotation *rotation, LoadedSecret *secret)
 static bool is_passing_of_store(const Failure *failure)
 {
         return failure->fault == FAULT_UNAVAILABLE || failure->fault == FAULT_BUSY || failure->fault == FAULT_TIMEOUT ||
+               failure->fault == FAULT_INTERNAL ||
                failure->fault == FAULT_KEYRING_ABSENT || failure->fault == FAULT_KEYRING_LOCKED ||
                failure->fault == FAULT_KEYRING_HUNG || failure->fault == FAULT_KEYRING_FAILED ||
                failure->fault == FAULT_AUDIT_UNAVAILABLE;

@@ -37,7 +37,7 @@ static int plan(Rotation *rotation, const LoadedSecret *secret)
                 return rotation_fail(rotation, &failure);
         rotation->first = false;
         rotation->may_ask = true;
-        r = rotation_tell(rotation, "planned", secret->record.generation, "%s is asked for a new value%s.",
+        r = rotation_tell(rotation, "planned", secret->record.generation, "%s: a new value is asked for%s.",
                           secret->info->title,
                           journal->kind == ROTATION_REPLACE ? "; the old one dies when it is made" : "");
         return r < 0 ? r : rotation_step(rotation);

@@ -7,6 +7,8 @@
 #define DAY_USEC (86400 * USEC_PER_SEC)
 /* Time enough to make another one. */
 #define EXPIRY_NEAR_USEC (14 * DAY_USEC)
+/* What the broker does by itself is being done. */
+#define LATE_USEC (3600 * USEC_PER_SEC)
 /* A step that waits longer is worth a word. */
 #define STEP_LONG_USEC (60 * USEC_PER_SEC)
 
@@ -100,16 +102,17 @@ static bool check_due(Check *check)
 {
         const SecretRecord *record = check->record;
         const ProviderInfo *info = provider_info(record->provider);
+        bool by_itself = info && info->rotation != PROVIDER_ROTATION_GUIDED;
         uint64_t due = rotation_due(check->vault, record), late;
 
-        if (due > check->now)
+        if (due > check->now || (by_itself && record->schedule_failures == 0 && check->now - due < LATE_USEC))
                 return false;
         late = days(check->now - due);
         check->status = DOCTOR_WARN;
-        (void)snprintf(check->summary, sizeof(check->summary), "Secret %s is due for rotation since %llu day%s%s", record->name,
-                       (unsigned long long)late, plural(late),
+        (void)snprintf(check->summary, sizeof(check->summary), "Secret %s is due for rotation, %llu day%s over%s",
+                       record->name, (unsigned long long)late, plural(late),
                        record->schedule_failures > 0 ? "; it was tried and failed, see `mcpcred audit tail`." : ".");
-        if (info && info->rotation != PROVIDER_ROTATION_GUIDED)
+        if (by_itself)
                 (void)snprintf(check->remedy, sizeof(check->remedy), "The broker does that by itself; `mcpcred rotate %s` "
                                                                      "does it now, and says what is wrong.",
                                record->name);

@@ -5,6 +5,8 @@ import hashlib
 import http.client
 import os
 import signal
+import subprocess
+import unittest
 
 import test_proxy
 from harness import Case, main, wait_until
@@ -50,9 +52,12 @@ class Rotating(Case):
 
     def setUp(self):
         super().setUp()
-        self.it = self.broker(config=self.config.format(port=self.github.port))
+        self.it = self.begin()
         self.first, self.first_id = self.github.add_issued(self.vendor)
         self.add(self.first)
+
+    def begin(self):
+        return self.broker(config=self.config.format(port=self.github.port))
 
     def add(self, value, **more):
         options = {"base_url": getattr(self.github, self.vendor + "_url"), "verify": True, **more}
@@ -60,7 +65,7 @@ class Rotating(Case):
 
     def secret(self):
         [row] = self.it.rows("ListSecrets", "secrets")
-        return {"rotation": None, "rotated": None, **row}
+        return {"rotation": None, "rotated": None, "problem": None, **row}
 
     def wait_step(self, step):
         wait_until(lambda: self.secret()["rotation"] == step, f"it does not come to {step}: {self.secret()}")
@@ -90,6 +95,10 @@ class Rotating(Case):
 
     def steps(self, **options):
         return [reply["step"] for reply in self.rotate(**options) if reply["step"] != "waiting"]
+
+    def metrics(self):
+        with self.it.client() as client:
+            return "".join(reply["text"] for reply in client.stream("Metrics")).splitlines()
 
     def start(self, **options):
         client = self.it.keep(self.it.client())
@@ -124,6 +133,23 @@ class Replacing(Rotating):
         self.assertNotIn(self.first_id, self.alive())
         self.assertEqual(self.reasons(), [step for step in STEPS])
 
+    def test_age_is_told(self):
+        checks = {row["id"]: row for row in self.it.rows("Doctor", "checks")}
+        self.assertEqual(checks["secret.gitlab"]["status"], "ok")
+        self.assertIn("0 days", checks["secret.gitlab"]["summary"])
+        lines = self.metrics()
+        names = {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")}
+        self.assertEqual(names, {line.split()[2] for line in lines if line.startswith("# TYPE")} - {
+            "mcpcred_secret_rotation_overdue_seconds"})
+        self.assertIn('mcpcred_secret_rotation{secret="gitlab",step="none"} 1', lines)
+        # What expires soon, and what has: GitLab's die at a midnight.
+        for days, status, word in ((3, "warn", "expires"), (90, "ok", "old")):
+            value, _ = self.github.add_issued("gitlab", days=days)
+            self.add(value, replace=True)
+            checks = {row["id"]: row for row in self.it.rows("Doctor", "checks")}
+            self.assertEqual(checks["secret.gitlab"]["status"], status)
+            self.assertIn(word, checks["secret.gitlab"]["summary"])
+
     def test_plan_says_that_no_value_is_needed(self):
         [reply] = self.rotate(plan=True)
         self.assertTrue(reply["made_by_provider"])
@@ -142,6 +168,28 @@ class Replacing(Rotating):
         self.assertEqual(self.reasons()[-2:], ["refused", "UpstreamDenied"])
 
     def test_store_that_cannot_be_written_is_found_out_before(self):
+        in_the_way = self.it.path("state", "secrets.sealed.new")
+        os.mkdir(in_the_way)
+        self.fails("Internal", self.rotate)
+        self.assertEqual(self.asked(), 0)
+        self.assertIsNone(self.secret()["rotation"])
+        os.rmdir(in_the_way)
+        self.assertEqual(self.steps(), STEPS)
+
+    def test_store_that_cannot_be_written_later_is_waited_for(self):
+        fault = self.github.fault("gitlab.rotate", "delay")
+        client = self.start()
+        self.github.wait("gitlab.rotate")
+        in_the_way = self.it.path("state", "secrets.sealed.new")
+        os.mkdir(in_the_way)
+        self.github.release(fault)
+        wait_until(lambda: self.secret()["problem"], "it does not say what it waits for")
+        self.assertEqual(self.secret()["rotation"], "created")
+        os.rmdir(in_the_way)
+        self.assertEqual(self.over(client)["parameters"]["step"], "done")
+        self.settled(2)
+
+    def test_store_that_does_not_answer_is_found_out_before(self):
         pid = self.it.signal_role("keyring", signal.SIGSTOP)
         client = self.start()
         wait_until(lambda: self.it.role_pid("keyring") not in (None, pid), "the keyring is not restarted")
@@ -165,6 +213,12 @@ class LostReply(Rotating):
         self.it.wait_ready()
         self.assertEqual(self.secret()["rotation"], "needs_human")
         self.assertEqual(self.asked(), 1)
+        # And it is loud.
+        self.assertIn("needs_human", self.reasons())
+        [check] = [row for row in self.it.rows("Doctor", "checks") if row["id"] == "secret.gitlab"]
+        self.assertEqual(check["status"], "fail")
+        self.assertIn("--paste", check["remedy"])
+        self.assertIn('mcpcred_secret_rotation{secret="gitlab",step="needs_human"} 1', self.metrics())
 
     def test_lost_request_of_a_replace_changes_nothing(self):
         self.github.fault("gitlab.rotate", "drop", when="before")
@@ -177,13 +231,14 @@ class LostReply(Rotating):
     def test_request_that_arrives_late_is_not_taken_for_lost(self):
         """The old value is asked for twice, since the first time the request may still be on its way."""
         self.github.fault("gitlab.rotate", "hang", when="before")
-        before = len(self.github.requests("gitlab.self"))
         client = self.start()
         self.github.wait("gitlab.rotate")
+        before = len(self.github.requests("gitlab.self"))
         self.it.crash("vault")
         self.it.wait_ready()
+        wait_until(lambda: not self.secret()["rotation"], "the rotation is not ended")
+        self.assertEqual(len(self.github.requests("gitlab.self")), before + 2)
         self.settled(1)
-        self.assertGreaterEqual(len(self.github.requests("gitlab.self")), before + 2)
         with self.assertRaises((CallError, Closed)):
             client.receive()
             client.receive()
@@ -269,6 +324,49 @@ class Cut(Rotating):
             self.assertIn(self.secret()["generation"], (generation, generation + 1))
             self.works()
         self.it.audit()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to give the state a small file system of its own")
+class FullDisk(Rotating):
+    """The state cannot be written when the value comes; the keyring, which is elsewhere, takes it."""
+
+    def begin(self):
+        broker = self.broker(start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", broker.path("state")], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", broker.path("state")], check=True)
+        return broker.start()
+
+    def fill(self):
+        with open(self.it.path("state", "filler"), "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+        wait_until(self.is_full, "it goes on issuing")
+
+    def is_full(self):
+        try:
+            self.it.open(self.profile)
+        except CallError as error:
+            return error.name == "AuditUnavailable"
+        return False
+
+    def test_value_is_kept_by_the_keyring(self):
+        for crash in False, True:
+            generation, asked = self.secret()["generation"], self.asked()
+            fault = self.github.fault("gitlab.rotate", "delay")
+            client = self.start()
+            self.github.wait("gitlab.rotate", asked + 1)
+            self.fill()
+            self.github.release(fault)
+            self.assertEqual(client.receive()["step"], "planned")
+            self.assertIn("in the store", client.receive()["message"])
+            self.assertEqual(self.secret()["rotation"], "planned")
+            if crash:
+                self.it.signal_role("vault")
+            os.unlink(self.it.path("state", "filler"))
+            self.it.wait_ready()
+            self.settled(generation + 1)
+            self.assertEqual(self.asked(), asked + 1)
 
 
 class Aborting(Rotating):

@@ -2,6 +2,7 @@
 #include "vault/db_schema.h"
 #include "vault/rows_cutoff.h"
 #include "vault/rows_lease.h"
+#include "vault/rows_rotation.h"
 #include "vault/rows_secret.h"
 #include "vault/rows_session.h"
 #include <sqlite3.h>
@@ -179,6 +180,104 @@ START_TEST(what_an_upstream_says_of_a_secret_comes_back)
         ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
         ck_assert(back.rights_known && back.rights.n == 0);
         ck_assert_int_eq(rows_secret_note(f.db, "nothing", &said), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* ---- rotations ---- */
+
+static Secret *secret_of(const Fixture *f, const char *text)
+{
+        Secret *secret;
+
+        ck_assert_int_eq(secret_from_bytes(&secret, f->arena, slice_text(text)), 0);
+        return secret;
+}
+
+static RotationRecord example_rotation(void)
+{
+        return (RotationRecord){
+                .kind = ROTATION_CREATE,
+                .label = "mcpcred-r-1",
+                .cause = "rotate_every",
+                .began = 10,
+                .grace = 600,
+                .allow_wider = true,
+                .stuck = true,
+                .old_secret_id = "41",
+        };
+}
+
+START_TEST(journals_of_rotations_come_back)
+{
+        RotationRecord record = example_rotation(), back;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_attempt(f.db, "s", &record), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), 0);
+        ck_assert_int_eq(back.kind, ROTATION_CREATE);
+        ck_assert_str_eq(back.label, "mcpcred-r-1");
+        ck_assert_str_eq(back.cause, "rotate_every");
+        ck_assert_str_eq(back.old_secret_id, "41");
+        ck_assert_uint_eq(back.began, 10);
+        ck_assert_uint_eq(back.grace, 600);
+        ck_assert(back.allow_wider && back.stuck && !back.now && !back.has_value);
+        record = (RotationRecord){ .attempts = 3, .next_attempt = 44, .problem = "away" };
+        ck_assert_int_eq(rows_rotation_attempt(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), 0);
+        ck_assert_uint_eq(back.attempts, 3);
+        ck_assert_uint_eq(back.next_attempt, 44);
+        ck_assert_str_eq(back.problem, "away");
+        ck_assert_str_eq(back.label, "mcpcred-r-1");
+        ck_assert_int_eq(rows_rotation_end(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_end(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* The value is kept sealed, opens for its own secret alone, and is gone once it is in use. */
+START_TEST(values_of_rotations_are_sealed_and_bound)
+{
+        _cleanup_(secret_freep) Secret *value = NULL, *back = NULL;
+        RotationRecord record = example_rotation(), read;
+        Fixture f;
+
+        fixture_start(&f);
+        value = secret_of(&f, "a-value-that-upstream-made");
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        (void)snprintf(record.secret_id, sizeof(record.secret_id), "42");
+        record.expires = 77;
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &read), 0);
+        ck_assert(read.has_value && read.expires == 77);
+        ck_assert_str_eq(read.secret_id, "42");
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), 0);
+        ck_assert(secret_equal(back, slice_text("a-value-that-upstream-made")));
+        back = secret_free(back);
+
+        db_set_seal(f.db, NULL);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_SEALED);
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), DB_E_SEALED);
+        db_set_seal(f.db, f.seal);
+
+        /* Moved to another secret it does not open. */
+        ck_assert_int_eq(db_run_one(f.db, "UPDATE rotation SET secret = 't' WHERE secret = 's'", NULL, 0), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "t", f.arena, &back), DB_E_DAMAGED);
+        ck_assert_int_eq(db_run_one(f.db, "UPDATE rotation SET secret = 's' WHERE secret = 't'", NULL, 0), 0);
+
+        ck_assert_int_eq(rows_rotation_forget_value(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        /* One that is begun anew has none either. */
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), 0);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        value = secret_free(value);
         fixture_stop(&f);
 }
 END_TEST
@@ -546,6 +645,43 @@ static int token_code(const Fixture *f, const char *id)
 
         return rows_lease_token(f->db, id, f->arena, &value);
 }
+
+/* Who was handed the secret itself: not a handle's, not another secret's, not a later value. */
+START_TEST(raw_holders_of_old_values_are_found)
+{
+        static const struct {
+                const char *secret;
+                Outcome on_end;
+                uint64_t generation;
+        } rows[] = {
+                { "s", OUTCOME_IMPOSSIBLE_ROTATE, 1 }, { "s", OUTCOME_IMPOSSIBLE_ROTATE, 2 },
+                { "s", OUTCOME_IMPOSSIBLE_ROTATE, 3 }, { "s", OUTCOME_NONE, 2 },
+                { "t", OUTCOME_IMPOSSIBLE_ROTATE, 2 }, { "s", OUTCOME_IMPOSSIBLE_ROTATE, 2 },
+        };
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        LeaseRecord *found;
+        Fixture f;
+        size_t n;
+
+        fixture_start(&f);
+        for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+                LeaseRecord record = example_lease(i, "s-holder", "p", rows[i].secret);
+
+                record.state = LEASE_LIVE;
+                record.on_end = rows[i].on_end;
+                record.generation = rows[i].generation;
+                ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), 0);
+        }
+        ck_assert_int_eq(rows_lease_end(f.db, "l-0000000000000005", 9, "over"), 0);
+        ck_assert_int_eq(rows_lease_list_raw(f.db, "s", 2, 0, 64, &pool, &found, &n), 0);
+        ck_assert_uint_eq(n, 2);
+        ck_assert_str_eq(found[0].id, "l-0000000000000000");
+        ck_assert_str_eq(found[1].id, "l-0000000000000001");
+        ck_assert_int_eq(rows_lease_list_raw(f.db, "s", 2, found[0].sequence, 64, &pool, &found, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_stop(&f);
+}
+END_TEST
 
 START_TEST(lease_lives_and_is_revoked)
 {
@@ -1139,6 +1275,9 @@ int main(void)
         tcase_add_test(tests, rotation_steps_are_compare_and_set);
         tcase_add_test(tests, a_rotation_can_wait_for_a_person);
         tcase_add_test(tests, what_an_upstream_says_of_a_secret_comes_back);
+        tcase_add_test(tests, journals_of_rotations_come_back);
+        tcase_add_test(tests, raw_holders_of_old_values_are_found);
+        tcase_add_test(tests, values_of_rotations_are_sealed_and_bound);
         tcase_add_test(tests, sessions_come_back);
         tcase_add_test(tests, sessions_without_the_key);
         tcase_add_test(tests, proxy_grants_come_back);
