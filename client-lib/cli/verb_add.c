@@ -11,7 +11,7 @@ typedef struct AddOptions {
 
 static const Option options[] = {
         OPTION(AddOptions, provider, "provider", TEXT, "NAME",
-               "github_app or static; often clear from the others"),
+               "github_app, static or webhook; often clear from the others"),
         OPTION(AddOptions, app_id, "app-id", TEXT, "ID",
                "of a GitHub App: its App ID or client ID"),
         OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID",
@@ -163,8 +163,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
 
         if (!provider)
                 return cli_usage(cli, &verb_add,
-                                 "which --provider? github_app, or static with --host or "
-                                 "--preset");
+                                 "which --provider? github_app; static with --host or "
+                                 "--preset; webhook");
         r = mcpcred_addition_new(&addition, added.name, provider);
         if (r == MCPCRED_E_MISUSE)
                 return cli_usage(cli, &verb_add,
@@ -197,7 +197,8 @@ const Verb verb_add = {
                 "  mcpcred add github --app-id 12345 --installation-id 678 --file "
                 "app.private-key.pem\n"
                 "  mcpcred add openai --preset openai\n"
-                "  mcpcred add search --host api.search.example --from-command 'pass show search'",
+                "  mcpcred add search --host api.search.example --from-command 'pass show search'\n"
+                "  mcpcred add hook --provider webhook",
         OPTIONS(options, AddOptions),
         .min_arguments = 1,
         .max_arguments = 1,
