@@ -51,6 +51,10 @@ class Reporting(Case):
 
 
 class Reports(Reporting):
+    def setUp(self):
+        super().setUp()
+        self.it.crash("vault")  # what was stored before is known too
+
     def test_10000_findings_of_which_three_are_ours_acts_on_the_three_and_names_them_without_printing_them(self):
         first, second = self.it.open("gh"), self.it.open("gh")
         rows = []
