@@ -74,10 +74,6 @@ class Reports(Reporting):
         self.assertEqual(found["src/9999.py"]["session"], second.id)
         self.assertEqual((found["src/5000.py"]["kind"], found["src/5000.py"]["secret"]), ("secret", "api"))
         self.assert_unnamed(first.token, second.token, KEY)
-        self.acted_on(first, second)
-
-    def acted_on(self, *sessions):
-        pass
 
     def test_a_key_in_pem_is_known_in_every_form(self):
         with open(self.github.app_key, encoding="ascii") as file:
