@@ -540,6 +540,8 @@ static int open_state(Vault *vault)
                 return -EIO;
         }
         if (r == 0)
+                vault_configure_audit(vault);
+        if (r == 0)
                 r = epoch_new(&vault->epoch, vault);
         if (r == 0)
                 r = revoker_new(&vault->revoker, vault);

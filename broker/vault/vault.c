@@ -330,6 +330,8 @@ static int on_configure_commit(Vault *vault, Request *request)
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
         rotation_schedule_wake(vault->schedule);
+        if (vault->audit)
+                vault_configure_audit(vault);
         r = vault_bring_up(vault);
         if (r == 0)
                 r = waiting_room_look(vault->waiting_room);

@@ -121,6 +121,8 @@ int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1,
 /* The line of something that was refused, or failed, and that its cause can repeat at will: beyond a rate it is
  * counted. That it cannot be written is no failure either. Harmless before there is a log. */
 int vault_audit_refusal(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
+/* What the configuration says of its files. */
+void vault_configure_audit(Vault *vault) NONNULL(1);
 /* Writes the audit file now. */
 int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
 /* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */

@@ -54,6 +54,14 @@ int vault_audit_revocation(Vault *vault, AuditEvent *event)
         return r > 0 ? 0 : r;
 }
 
+void vault_configure_audit(Vault *vault)
+{
+        const ConfigureRequest *settings = vault->policy ? policy_settings(vault->policy) : NULL;
+
+        if (settings)
+                audit_configure(vault->audit, settings->audit_max_size, settings->audit_keep);
+}
+
 int vault_flush_audit(Vault *vault)
 {
         bool was_ready = audit_ready(vault->audit);
