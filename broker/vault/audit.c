@@ -474,7 +474,12 @@ int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HE
         return tell(r, &base, ret_sequence, ret_hash);
 }
 
-int audit_read(Audit *audit, AuditCursor *cursor, Buf *out, uint64_t *ret_lost)
+uint64_t audit_file_start(const Audit *audit)
+{
+        return audit->log.before.sequence + 1;
+}
+
+int audit_read(Audit *audit, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost)
 {
         size_t size = out->size;
         uint64_t found;
@@ -484,12 +489,12 @@ int audit_read(Audit *audit, AuditCursor *cursor, Buf *out, uint64_t *ret_lost)
         if (db_in_transaction(audit->db))
                 return -EBUSY;
         if (cursor->next <= audit->log.sequence) {
-                r = audit_log_read(&audit->log, cursor, out, ret_lost);
+                r = audit_log_read(&audit->log, cursor, max, out, ret_lost);
                 if (r || out->size > size)
                         return r;
         }
         /* What is not in the file yet. */
-        while ((r = rows_outbox_next(audit->db, cursor->next - 1, &found, out)) == 0) {
+        while (max-- > 0 && (r = rows_outbox_next(audit->db, cursor->next - 1, &found, out)) == 0) {
                 *ret_lost += size == out->size ? found - cursor->next : 0;
                 cursor->next = found + 1;
         }

@@ -62,11 +62,14 @@ int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HE
 int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD
         NONNULL(1, 2);
 
+/* The sequence of the first line of the file that is written to: another one, once the log went on in a new file. */
+uint64_t audit_file_start(const Audit *audit) NONNULL(1);
+
 /*
- * Appends whole lines to `out`, as many as there is room for in its cap but at least one, and moves on behind them. No
- * line: there is none yet. `ret_lost`: lines in front of these that are not there any more or cannot be read. Not
+ * Appends at most `max` whole lines to `out`, as many as there is room for in its cap, and moves on behind them. The cap
+ * must be AUDIT_LINE_MAX at least. No line: there is none yet. `ret_lost`: lines in front of these that are not there any more or cannot be read. Not
  * inside a transaction. DB_E_*, -errno.
  */
-int audit_read(Audit *audit, AuditCursor *cursor, Buf *out, uint64_t *ret_lost) NODISCARD NONNULL(1, 2, 3, 4);
+int audit_read(Audit *audit, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost) NODISCARD NONNULL(1, 2, 4, 5);
 
 DEFINE_CLEANUP(Audit *, audit_free);

@@ -68,4 +68,5 @@ typedef struct AuditCursor {
 
 /* audit_read() of what is in the files, up to log->sequence: at most what `out` has room for. What cannot be found is
  * counted in `ret_lost` and passed over; nothing is appended when nothing that was wanted is left. -errno. */
-int audit_log_read(const AuditLog *log, AuditCursor *cursor, Buf *out, uint64_t *ret_lost) NODISCARD NONNULL(1, 2, 3, 4);
+int audit_log_read(const AuditLog *log, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost) NODISCARD
+        NONNULL(1, 2, 4, 5);

@@ -99,26 +99,36 @@ static int find_offset(int fd, uint64_t size, uint64_t sequence, uint64_t *ret)
         return 0;
 }
 
+typedef struct Taking {
+        AuditCursor *cursor;
+        uint64_t last; /* sequence behind which nothing is taken */
+        size_t left;   /* lines that are wanted */
+        Buf *out;
+        uint64_t *lost;
+} Taking;
+
 /* Takes what is wanted out of a chunk. True: `out` has all that it can take now. */
-static bool take_lines(AuditCursor *cursor, Slice chunk, uint64_t last, bool end_of_file, Buf *out, uint64_t *ret_lost,
-                       size_t *ret_used)
+static bool take_lines(Taking *taking, Slice chunk, bool end_of_file, size_t *ret_used)
 {
         uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE];
         const uint8_t *from = chunk.data, *end = chunk.data + chunk.size, *newline;
-        size_t before = out->size;
+        AuditCursor *cursor = taking->cursor;
+        size_t before = taking->out->size;
 
         while (from < end && (newline = memchr(from, '\n', (size_t)(end - from)))) {
                 size_t size = (size_t)(newline - from) + 1;
                 uint64_t sequence;
                 bool good = audit_line_parse(slice(from, size - 1), &sequence, prev, hash) == 0;
 
-                if (good && sequence > last)
+                if (good && sequence > taking->last)
                         return true;
                 if (good && sequence >= cursor->next) {
-                        if ((sequence > cursor->next && out->size > before) || buf_append(out, from, size) < 0)
+                        if (taking->left == 0 || (sequence > cursor->next && taking->out->size > before) ||
+                            buf_append(taking->out, from, size) < 0)
                                 return true;
-                        *ret_lost += sequence - cursor->next;
+                        *taking->lost += sequence - cursor->next;
                         cursor->next = sequence + 1;
+                        taking->left--;
                 }
                 from += size;
                 *ret_used = (size_t)(from - chunk.data);
@@ -130,9 +140,9 @@ static bool take_lines(AuditCursor *cursor, Slice chunk, uint64_t last, bool end
 }
 
 /* From the cursor on to the file's end, or until `out` is full (`ret_full`). */
-static int read_file(const AuditLog *log, uint64_t name, AuditCursor *cursor, Buf *out, uint64_t *ret_lost,
-                     bool *ret_full)
+static int read_file(const AuditLog *log, uint64_t name, Taking *taking, bool *ret_full)
 {
+        AuditCursor *cursor = taking->cursor;
         _cleanup_(buf_deinit) Buf chunk = BUF_NULL(CHUNK_SIZE);
         _cleanup_(fd_closep) int fd = -1;
         uint64_t size;
@@ -147,8 +157,7 @@ static int read_file(const AuditLog *log, uint64_t name, AuditCursor *cursor, Bu
                 r = read_at(fd, cursor->offset, size, &chunk);
                 if (r < 0 || chunk.size == 0)
                         break;
-                *ret_full = take_lines(cursor, buf_slice(&chunk), log->sequence,
-                                       cursor->offset + chunk.size >= size, out, ret_lost, &used);
+                *ret_full = take_lines(taking, buf_slice(&chunk), cursor->offset + chunk.size >= size, &used);
                 cursor->offset += used;
                 if (used == 0)
                         break;
@@ -156,8 +165,9 @@ static int read_file(const AuditLog *log, uint64_t name, AuditCursor *cursor, Bu
         return r;
 }
 
-int audit_log_read(const AuditLog *log, AuditCursor *cursor, Buf *out, uint64_t *ret_lost)
+int audit_log_read(const AuditLog *log, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost)
 {
+        Taking taking = { cursor, log->sequence, max, out, ret_lost };
         size_t before = out->size;
 
         while (cursor->next <= log->sequence && out->size == before) {
@@ -168,7 +178,7 @@ int audit_log_read(const AuditLog *log, AuditCursor *cursor, Buf *out, uint64_t 
                 if (r < 0)
                         return r;
                 file = cursor->file;
-                r = read_file(log, name, cursor, out, ret_lost, &full);
+                r = read_file(log, name, &taking, &full);
                 if (r < 0 && r != -ENOENT && r != -EINVAL && r != -EACCES && r != -ELOOP)
                         return r;
                 if (full || out->size > before)

@@ -82,7 +82,8 @@ int vault_flush_audit(Vault *vault)
                 next = MIN(next, vault_boot(vault) + USEC_PER_SEC);
         if (next != UINT64_MAX)
                 timer_arm(vault->audit_flush, next);
-        return 0;
+        r = vault->watchers ? watchers_wake(vault->watchers) : 0;
+        return r < 0 || !vault->journal ? r : audit_journal_wake(vault->journal);
 }
 
 bool vault_may_issue(Vault *vault, Failure *failure)

@@ -194,7 +194,7 @@ START_TEST(crash_before_a_removal_is_made_good)
         files = list(&f);
         /* The hash after the first file's last line, as the second one's first line has it. */
         cursor.next = files.first[1];
-        ck_assert_int_eq(audit_read(f.audit, &cursor, &line, &lost), 0);
+        ck_assert_int_eq(audit_read(f.audit, &cursor, SIZE_MAX, &line, &lost), 0);
         ck_assert_int_eq(audit_line_parse(slice(line.data, (size_t)((uint8_t *)memchr(line.data, '\n', line.size) - line.data)),
                                           &sequence, prev, hash), 0);
         ck_assert_uint_eq(sequence, files.first[1]);
@@ -289,7 +289,7 @@ static uint64_t read_on(LogFixture *f, AuditCursor *cursor, size_t room, uint64_
                 uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE];
                 Slice left;
 
-                ck_assert_int_eq(audit_read(f->audit, cursor, &out, &lost), 0);
+                ck_assert_int_eq(audit_read(f->audit, cursor, 5, &out, &lost), 0);
                 *ret_lost += lost;
                 before += lost;
                 if (out.size == 0)
@@ -357,7 +357,7 @@ START_TEST(reader_finds_its_place_in_a_large_file)
                 char expected[64];
                 uint64_t lost;
 
-                ck_assert_int_eq(audit_read(f.audit, &cursor, &out, &lost), 0);
+                ck_assert_int_eq(audit_read(f.audit, &cursor, SIZE_MAX, &out, &lost), 0);
                 ck_assert_uint_eq(lost, 0);
                 (void)snprintf(expected, sizeof(expected), "{\"sequence\":%u,", (unsigned)from);
                 ck_assert_int_eq(strncmp((const char *)out.data, expected, strlen(expected)), 0);
