@@ -60,6 +60,7 @@ typedef struct mcpcred_token mcpcred_token;       /* a token that was handed out
 typedef struct mcpcred_value mcpcred_value;       /* secret bytes to be sent */
 typedef struct mcpcred_addition mcpcred_addition; /* a secret to be added */
 typedef struct mcpcred_selector mcpcred_selector; /* what is to be revoked */
+typedef struct mcpcred_leak mcpcred_leak;         /* values that were found somewhere */
 typedef struct mcpcred_row mcpcred_row;           /* a record that the broker sent */
 
 /* Stable; new ones are added. Codes below 1000 come from the broker. */
@@ -463,6 +464,70 @@ MCPCRED_API int mcpcred_selector_token(mcpcred_selector *selector, const mcpcred
  */
 MCPCRED_API int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_run,
                                mcpcred_row_fn row, void *userdata, mcpcred_ended *ret);
+
+/* ---- leaks ---- */
+
+/* Candidates of one report: more is a report that should come in parts. */
+#define MCPCRED_LEAK_MAX 2097152
+
+/* MCPCRED_E_NO_MEMORY. */
+MCPCRED_API int mcpcred_leak_new(mcpcred_leak **ret);
+/* Wipes. */
+MCPCRED_API mcpcred_leak *mcpcred_leak_free(mcpcred_leak *leak);
+/* Where they were found, at most 128 bytes of UTF-8: for the broker's log and for people. */
+MCPCRED_API int mcpcred_leak_source(mcpcred_leak *leak, const char *source);
+/*
+ * A value that may be one of the broker's. Only its SHA-256 is kept; the caller wipes its own copy.
+ * `ret_index` (may be NULL) gets its number, which for one that was there before is the number of that.
+ * MCPCRED_E_MISUSE when it is empty, MCPCRED_E_NO_MEMORY also beyond MCPCRED_LEAK_MAX.
+ */
+MCPCRED_API int mcpcred_leak_candidate(mcpcred_leak *leak, const void *data, size_t size,
+                                       size_t *ret_index);
+
+/* The same for one whose SHA-256, 32 bytes, is known. */
+MCPCRED_API int mcpcred_leak_candidate_hash(mcpcred_leak *leak, const unsigned char *hash, size_t *ret_index);
+
+typedef struct mcpcred_leaked {
+        uint64_t candidates; /* that were asked about */
+        uint64_t matched;    /* of these */
+        int pending;         /* something that is done about them goes on */
+} mcpcred_leaked;
+
+/*
+ * Asks which of the candidates the broker has issued or stores, and has it do what the configuration
+ * says about each; with dry_run only says. `row` is called with index (the candidate's number), kind
+ * ("secret", "credential", "handle", "canary"), secret, profile, session, lease, state, issued,
+ * incident and actions; it and `ret` may be NULL. What was done stays done when a later part of the
+ * report fails; reporting again goes on with it.
+ */
+MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
+                                    mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
+
+typedef enum mcpcred_webhook_scheme {
+        MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
+        MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
+} mcpcred_webhook_scheme;
+
+typedef struct mcpcred_webhook {
+        const char *secret; /* name of the stored key, of the provider webhook */
+        mcpcred_webhook_scheme scheme;
+        const char *signature; /* the header's value, "sha256=..." */
+        const char *timestamp; /* of MCPCRED_WEBHOOK_GITGUARDIAN: the header's value; otherwise NULL */
+        const void *body;      /* as it came, byte for byte */
+        size_t size;
+} mcpcred_webhook;
+
+/* Has the broker check a webhook's signature; the key does not leave it. 0 when it was checked, and
+ * `ret_valid` says how it ended. How old the timestamp is is left to the caller. */
+MCPCRED_API int mcpcred_webhook_verify(mcpcred *client, const mcpcred_webhook *webhook,
+                                       int *ret_valid);
+
+/*
+ * How everything that is stored or issued can be found in files without knowing it. Rows, one after the other, each
+ * with key; patterns (records: secret state anchor offset length hash), prefixes, and skipped (records: secret
+ * reason), any of which may be empty. io.mcpcred.Broker.ScanPatterns says how they are used.
+ */
+MCPCRED_API int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
 /* ---- what there is ---- */
 

@@ -263,6 +263,16 @@ int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata)
                             row, userdata);
 }
 
+int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+        RowTarget target = { .schema = reply_of(BROKER_SCAN_PATTERNS), .row = row, .userdata = userdata };
+        const Call call = { CALL(BROKER_SCAN_PATTERNS), .request = &request, .reply = row_target_whole,
+                            .userdata = &target };
+
+        return call_run(client, &call);
+}
+
 int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata)
 {
         const StatusRequest request = { 0 };

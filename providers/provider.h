@@ -52,7 +52,7 @@ typedef struct Provider {
 const Provider *provider_find(const char *name) NONNULL(1);
 
 extern const Provider provider_cloudflare, provider_github_app, provider_github_pat, provider_gitlab,
-        provider_static;
+        provider_static, provider_webhook;
 
 /* Keeps the sentence and returns the fault. */
 int operation_fail(Operation *operation, Fault fault, const char *format, ...) NONNULL(1, 3)

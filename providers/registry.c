@@ -6,6 +6,7 @@ static const Provider *const providers[] = {
         &provider_gitlab,
         &provider_cloudflare,
         &provider_static,
+        &provider_webhook,
 };
 
 const Provider *provider_find(const char *name)

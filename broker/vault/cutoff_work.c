@@ -108,7 +108,10 @@ void cutoff_work_wait(CutoffWork *work, CutoffWait *wait)
         list_append(&work->waits, &wait->link);
 }
 
-void cutoff_wait_cancel(CutoffWait *wait)
+bool cutoff_wait_cancel(CutoffWait *wait)
 {
+        bool waits = wait->link.next && !list_empty(&wait->link);
+
         list_remove(&wait->link);
+        return waits;
 }

@@ -22,5 +22,5 @@ CutoffWork *cutoff_work_free(CutoffWork *work);
 void cutoff_work_wake(CutoffWork *work) NONNULL(1);
 /* Not called from within. */
 void cutoff_work_wait(CutoffWork *work, CutoffWait *wait) NONNULL(1, 2);
-/* Harmless on one that does not wait. */
-void cutoff_wait_cancel(CutoffWait *wait) NONNULL(1);
+/* False, and harmless, on one that does not wait. */
+bool cutoff_wait_cancel(CutoffWait *wait) NONNULL(1);

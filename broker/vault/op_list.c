@@ -217,6 +217,8 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
                 return "it says nothing of what may be asked for: it needs a preset, or slot and allow";
         if (!info)
                 return "its secret is not stored yet";
+        if (info->webhook_key)
+                return "its secret is a webhook's key, which no session can have";
         problem = provider_check_scope(info, profile->scope, &field);
         if (problem || info->can_mint)
                 return problem;

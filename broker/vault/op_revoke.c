@@ -14,7 +14,7 @@ static void op_free(RevokeOp *op)
 {
         revoke_watch_free(op->watch);
         timer_free(op->timer);
-        cutoff_wait_cancel(&op->worked_off);
+        (void)cutoff_wait_cancel(&op->worked_off);
         session_set_deinit(&op->holders);
         free(op->listed);
         free(op);
@@ -120,8 +120,11 @@ static int on_deadline(void *userdata)
 {
         RevokeOp *op = userdata;
 
+        for (size_t i = 0; i < op->n_listed; i++)
+                op->listed[i].waiting = false;
         op->n_waiting = 0;
-        return consider(op);
+        /* A state that cannot be written keeps nobody: what is over here is over, whatever the rows say yet. */
+        return cutoff_wait_cancel(&op->worked_off) ? revoke_step(op) : consider(op);
 }
 
 /* Will its upstream be asked for the first time while the answer waits? */
@@ -232,8 +235,7 @@ static int find_affected(RevokeOp *op)
                 .states = LEASE_STATES_OPEN,
                 .up_to = op->cutoff.sequence,
         };
-        const Selection *what = &filter.what;
-        bool in_part = what->profile || what->secret || what->provider || what->since > 0;
+        bool in_part = selection_is_partial(&filter.what);
         int r;
 
         r = session_collect(&op->holders, op->vault, &op->cutoff, true);
@@ -327,10 +329,12 @@ static int revoke_many(RevokeOp *op, const Selection *what)
         if (r < 0)
                 return r;
         explain(failure);
-        if (op->cutoff.step == CUTOFF_SESSIONS_ENDED) {
+        /* What no upstream is asked for is over with the cutoff; its rows follow. */
+        if (op->cutoff.step == CUTOFF_SESSIONS_ENDED && op->n_waiting > 0) {
                 op->ending++;
                 op->worked_off = (CutoffWait){ .id = op->cutoff.id, .done = revoke_step, .userdata = op };
                 cutoff_work_wait(op->vault->cutoff_work, &op->worked_off);
+                timer_arm_after(op->timer, op->settle_usec);
         }
         op->written = true;
         return end_holders(op);

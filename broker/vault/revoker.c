@@ -186,8 +186,16 @@ static uint64_t retry_after(const LeaseRecord *lease, const Failure *failure)
         return MAX(backed_off(RETRY_FIRST_USEC, most, lease->attempts), failure->retry_after_usec);
 }
 
-/* Was it the upstream that did not answer, or the one lease that it could not do? */
-static bool is_of_upstream(Fault fault)
+/* It has had its say, though perhaps it could not do this one. */
+static bool has_answered(Fault fault)
+{
+        return fault == FAULT_NONE || fault == FAULT_UPSTREAM_GONE || fault == FAULT_UPSTREAM_DENIED ||
+               fault == FAULT_UPSTREAM_NO_TARGET || fault == FAULT_UPSTREAM_BAD_SCOPE ||
+               fault == FAULT_UPSTREAM_ROOT_INVALID;
+}
+
+/* It did not answer, will not for a while, or could not be reached; anything else is our own trouble. */
+static bool is_silent(Fault fault)
 {
         return fault == FAULT_UPSTREAM_UNREACHABLE || fault == FAULT_UPSTREAM_UNKNOWN ||
                fault == FAULT_UPSTREAM_RATE_LIMITED || fault == FAULT_UNAVAILABLE || fault == FAULT_TIMEOUT;
@@ -199,10 +207,10 @@ static void note(Side *side, const Failure *failure, uint64_t boot)
         uint64_t wait;
 
         side->running--;
-        if (!is_of_upstream(failure->fault)) {
+        if (has_answered(failure->fault))
                 side->failures = 0;
+        if (!is_silent(failure->fault))
                 return;
-        }
         wait = side->failures > 0 ? backed_off(HOLD_FIRST_USEC, HOLD_MOST_USEC, side->failures) : 0;
         side->failures++;
         wait = MAX(wait, failure->retry_after_usec);

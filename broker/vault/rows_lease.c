@@ -299,7 +299,8 @@ int rows_lease_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n)
 {
         return db_run(db,
                       "DELETE FROM lease WHERE sequence IN (SELECT sequence FROM lease"
-                      " WHERE state IN (3, 4, 5) AND ended < ?1 ORDER BY ended LIMIT ?2)",
+                      " INDEXED BY lease_over WHERE state IN (3, 4, 5) AND ended < ?1"
+                      " ORDER BY ended LIMIT ?2)",
                       DB_VALUES(DB_U64(before), DB_U64(max)), ret_n);
 }
 
@@ -510,6 +511,11 @@ bool selection_takes(const Selection *what, const LeaseRecord *lease)
                lease->created >= what->since;
 }
 
+bool selection_is_partial(const Selection *what)
+{
+        return what->profile || what->secret || what->provider || what->since > 0;
+}
+
 Outcome lease_outcome(const LeaseRecord *lease)
 {
         switch (lease->state) {
@@ -617,11 +623,15 @@ int rows_lease_next_attempt(Db *db, const char *provider, uint64_t after, uint64
         return r;
 }
 
+/* Left to itself SQLite takes another index, and reads all that lives. */
+#define BY_EXPIRY "INDEXED BY lease_expiry"
+
 int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
                             size_t *ret_n)
 {
         return read_page(db,
-                         "SELECT " COLUMNS " FROM lease WHERE state IN (1, 2, 6) AND expires <= ?1"
+                         "SELECT " COLUMNS " FROM lease " BY_EXPIRY
+                         " WHERE state IN (1, 2, 6) AND expires <= ?1"
                          " ORDER BY expires LIMIT ?2",
                          DB_VALUES(DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
 }
@@ -630,14 +640,15 @@ int rows_lease_next_expiry(Db *db, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
         int r = db_query(db,
-                         "SELECT coalesce(min(expires), ?1) FROM lease WHERE state IN (1, 2, 6)",
-                         DB_VALUES(DB_U64(UINT64_MAX)), &query);
+                         "SELECT expires FROM lease " BY_EXPIRY " WHERE state IN (1, 2, 6)"
+                         " ORDER BY expires LIMIT 1",
+                         NULL, 0, &query);
 
         if (r == 0)
                 r = db_step(query);
-        if (r == 0)
-                *ret = db_u64(query, 0);
-        return r;
+        if (r == 0 || r == DB_E_DONE)
+                *ret = r == 0 ? db_u64(query, 0) : UINT64_MAX;
+        return r == DB_E_DONE ? 0 : r;
 }
 
 int rows_lease_count_states(Db *db, uint64_t counts[LEASE_UNRECOVERABLE + 1])

@@ -124,6 +124,8 @@ bool rows_lease_any(Db *db, const LeaseFilter *filter) NONNULL(1, 2);
 int rows_lease_tally(Db *db, const LeaseFilter *filter,
                      uint64_t tally[OUTCOME_IMPOSSIBLE_ROTATE + 1]) NODISCARD NONNULL(1, 2, 3);
 bool selection_takes(const Selection *what, const LeaseRecord *lease) NONNULL(1, 2);
+/* May it take one lease of a session, and leave another? */
+bool selection_is_partial(const Selection *what) NONNULL(1);
 /* What ended it, or what will be once it is ended here: PENDING, if its upstream is still to confirm. */
 Outcome lease_outcome(const LeaseRecord *lease) NONNULL(1);
 /* REVOKING of this provider whose next_attempt has come, earliest first. */

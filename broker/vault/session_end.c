@@ -115,6 +115,8 @@ static int end_leases(Vault *vault, const char *id, const CutoffRecord *cutoff, 
         if (cutoff) {
                 covered.what = cutoff_selection(cutoff);
                 covered.up_to = cutoff->sequence;
+                if (!selection_is_partial(&covered.what)) /* up to there it has all of the session */
+                        after = cutoff->sequence;
         }
         while (r == 0 && n == LIMIT_PAGE) {
                 if (cutoff)

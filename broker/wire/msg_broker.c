@@ -328,11 +328,17 @@ static const Field schema_scan_pattern_fields[] = {
 };
 SCHEMA(schema_scan_pattern, "ScanPattern", ScanPattern);
 
+static const Field schema_scan_skip_fields[] = {
+        F(ScanSkip, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(ScanSkip, reason, TEXT, 0, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_scan_skip, "ScanSkip", ScanSkip);
+
 static const Field scan_patterns_reply_fields[] = {
         F(ScanPatternsReply, key, TEXT, 0, 64, 0),
         F_RECORDS(ScanPatternsReply, patterns, 0, LIMIT_PAGE, schema_scan_pattern),
         F(ScanPatternsReply, prefixes, TEXTS, 0, LIMIT_PAGE, 32),
-        F(ScanPatternsReply, skipped, TEXTS, 0, LIMIT_PAGE, LIMIT_NAME),
+        F_RECORDS(ScanPatternsReply, skipped, 0, LIMIT_PAGE, schema_scan_skip),
 };
 static SCHEMA(scan_patterns_reply, "ScanPatternsReply", ScanPatternsReply);
 

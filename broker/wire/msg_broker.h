@@ -356,21 +356,28 @@ typedef struct ReportLeakReply {
         bool pending;       /* something goes on */
 } ReportLeakReply;
 
-/* How one stored value can be found in a stream without knowing it. */
+/* How one stored value can be found in a stream without knowing it. The value is meant in its canonical form: lines end
+ * with "\n", and there is none at the end. */
 typedef struct ScanPattern {
         const char *secret; /* its name */
-        const char *state;  /* "current", "next", "previous", "old" */
+        const char *state;  /* "current", "next", "previous" */
         const char *anchor; /* hex: a few bytes of it, to look for */
         uint64_t offset;    /* of the anchor in the value */
         uint64_t length;    /* of the value */
         const char *hash;   /* hex: keyed BLAKE2b-256 of the value with ScanPatternsReply.key */
 } ScanPattern;
 
+/* A secret that cannot be looked for. */
+typedef struct ScanSkip {
+        const char *secret;
+        const char *reason; /* a sentence */
+} ScanSkip;
+
 typedef struct ScanPatternsReply {
-        const char *key; /* hex, 32 bytes, made for this call */
+        const char *key; /* hex, 32 bytes, made for this call; the same in each of its replies */
         RecordList patterns; /* ScanPattern */
         TextList prefixes; /* of what is issued: a candidate that begins so is asked about by its hash */
-        TextList skipped; /* secrets that are too short to be looked for */
+        RecordList skipped; /* ScanSkip */
 } ScanPatternsReply;
 
 typedef enum WebhookScheme {
@@ -515,4 +522,4 @@ extern const Interface interface_broker;
 extern const Schema schema_grant_request, schema_environment_entry, schema_grant_reply,
         schema_credential_outcome, schema_secret_row, schema_session_row, schema_lease_row,
         schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply,
-        schema_leak_match, schema_scan_pattern, schema_watch_event, schema_revoke_totals;
+        schema_leak_match, schema_scan_pattern, schema_scan_skip, schema_watch_event, schema_revoke_totals;

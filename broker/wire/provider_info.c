@@ -128,6 +128,17 @@ const ProviderInfo provider_infos[] = {
                 .rotate_delete =
                         "Delete the old key there: until then whoever has it can still use it.",
         },
+        {
+                .name = "webhook",
+                .title = "Webhook signing key",
+                .proof = PROVIDER_PROOF_NONE,
+                .value = PROVIDER_VALUE_TEXT,
+                .webhook_key = true,
+                .rotate_create =
+                        "Make a new random key, and set it as the webhook's secret where the webhook comes from. What "
+                        "arrives in between is refused, and can be delivered again from there.",
+                .rotate_delete = "Nothing is left to do: the old key is in use nowhere.",
+        },
 };
 const size_t n_provider_infos = ARRAY_SIZE(provider_infos);
 

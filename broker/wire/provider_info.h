@@ -69,6 +69,7 @@ typedef struct ProviderInfo {
         const char *preset;      /* whose hosts those usually are, preset.h; NULL: nobody's */
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
+        bool webhook_key;        /* webhooks are checked with it: it leaves the vault for nothing, and no profile has it */
         ProviderScope scope;
         const char *const *permission_names; /* NULL-terminated: there are no others; NULL: any may be */
         ProviderRotation rotation;

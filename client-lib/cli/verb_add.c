@@ -215,7 +215,8 @@ const Verb verb_add = {
                 "  mcpcred add gitlab --base-url https://git.example.com/api/v4\n"
                 "  mcpcred add gh --provider github_pat --stdin\n"
                 "  mcpcred add openai --preset openai\n"
-                "  mcpcred add search --host api.search.example --from-command 'pass show search'",
+                "  mcpcred add search --host api.search.example --from-command 'pass show search'\n"
+                "  mcpcred add hook --provider webhook",
         OPTIONS(options, AddOptions),
         .min_arguments = 1,
         .max_arguments = 1,

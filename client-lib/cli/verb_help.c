@@ -34,6 +34,7 @@ static void print_exit_codes(void)
                 "0  done\n"
                 "1  failed\n"
                 "2  usage, or cancelled\n"
+                "3  scan: nothing found, but not everything could be looked at\n"
                 "4  the keyring is locked, absent or does not answer\n"
                 "5  denied by policy\n"
                 "6  there is no such thing\n"
@@ -42,7 +43,7 @@ static void print_exit_codes(void)
                 "\n"
                 "exec passes the command's own status through, 128 and the signal's number if a\n"
                 "signal ended it, 126 and 127 if it cannot be run or is not there. 125 is a\n"
-                "failure of exec itself.");
+                "failure of exec itself. Of scan, 1 is that something was found.");
 }
 
 static const char *rotation_word(mcpcred_renewal rotation)

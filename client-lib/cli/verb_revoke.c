@@ -179,7 +179,7 @@ const Verb verb_revoke = {
                    "Status 8: over here, and the upstream has yet to confirm. Status 6: what was named\n"
                    "is neither there nor on record, and nothing was done.\n\n"
                    "  mcpcred revoke --profile github-triage\n"
-                   "  mcpcred revoke --provider github-app --since 2h --json\n"
+                   "  mcpcred revoke --provider github_app --since 2h --json\n"
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),
         .takes_secret = true,

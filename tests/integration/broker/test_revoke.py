@@ -203,6 +203,29 @@ class Selectors(Containing):
         self.repeated(profile="gh")
         self.fails("NotFound", self.it.revoke, profile="gh-socket")
 
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_another_user_is_refused(self):
+        """Even one who gets as far as the socket."""
+        session = self.it.open("gh")
+        os.chmod(self.it.directory, 0o711)
+        os.chmod(self.it.path("runtime"), 0o711)
+        os.chmod(self.it.socket, 0o666)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.setgroups([])
+                os.setresgid(NOBODYS_UID, NOBODYS_UID, NOBODYS_UID)
+                os.setresuid(NOBODYS_UID, NOBODYS_UID, NOBODYS_UID)
+                self.fails("NotAllowed", self.it.revoke, all=True)
+                self.fails("NotAllowed", self.it.revoke, principal=str(NOBODYS_UID))
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.live(session)
+        self.assert_alive(session.token)
+
     def test_listing_takes_the_same_selectors(self):
         session, key = self.it.open("gh"), self.open_key()
         for selector, expected in (
@@ -321,7 +344,7 @@ class Upstream(Containing):
         self.assertEqual(most, self.LIMIT)
 
     def test_rate_limit_holds_for_all_of_it(self):
-        sessions = [self.it.open("gh") for _ in range(3 * self.LIMIT)]
+        sessions = [self.it.open("gh") for _ in range(self.LIMIT + 2)]
         self.github.fault("revoke", "rate_limit", count=self.LIMIT, status=429, retry_after=2)
         answer = self.answer(all=True)
         self.assertEqual(answer["sessions"], len(sessions))

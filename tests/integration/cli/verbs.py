@@ -696,4 +696,38 @@ def test_output_that_cannot_be_written_is_a_failure():
             equal(done.returncode, 1, words)
 
 
+def scan_page(key="key-" + "0123456789abcdef" * 2, anchor=None, **more):
+    """What ScanPatterns says of one key."""
+    hashing = hashlib.blake2b(key.encode(), digest_size=32, key=b"k" * 32)
+    pattern = {"secret": "api", "state": "current", "anchor": (key[14:18].encode().hex() if anchor is None else anchor),
+               "offset": 14, "length": len(key), "hash": hashing.hexdigest()}
+    return {"key": (b"k" * 32).hex(), "patterns": [pattern], "prefixes": ["mcpch_"], "skipped": [], **more}
+
+
+def test_scan_finds_by_what_it_is_told():
+    key = "key-" + "0123456789abcdef" * 2
+    with Home({"ScanPatterns": lambda p: scan_page()}) as home:
+        done = home.run("scan", "-", "--json", stdin=f"a\nb {key}".encode())
+        equal(done.returncode, 1, done.stderr)
+        [row] = json.loads(done.stdout)["findings"]
+        equal((row["secret"], row["line"], row["column"]), ("api", 2, 3))
+        equal(home.run("scan", "-", stdin=key[:-1]).returncode, 0)
+
+
+def test_scan_that_fails_is_not_one_that_finds():
+    def fail(name):
+        def answer(_):
+            raise Fault(name)
+        return answer
+
+    damaged = [scan_page(anchor="zz"), scan_page(anchor=""), scan_page(anchor="6b"), scan_page(key="k" * 20000),
+               scan_page(prefixes=["x"]), scan_page(patterns=[], prefixes=[])]
+    cases = [(fail("Internal"), 3), (fail("KeyringLocked"), 4), (fail("NotAllowed"), 5)]
+    cases += [(lambda p, page=page: page, 3) for page in damaged]
+    for answer, status in cases:
+        with Home({"ScanPatterns": answer}) as home:
+            done = home.run("scan", "-", stdin=b"nothing")
+            equal((done.returncode, done.stdout), (status, b""), done.stderr)
+
+
 support.main(globals())

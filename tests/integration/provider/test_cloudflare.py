@@ -201,9 +201,9 @@ class Abandoning(Case):
         self.assertEqual(self.abandon(), 0)
         self.assertEqual(len(self.alive()), 3)
 
-    def test_on_later_pages(self):
+    def test_on_later_pages_which_move_up_by_what_is_deleted(self):
         for number in range(120):
-            self.github.add_issued("cloudflare", name=LABEL if number % 40 == 39 else f"other-{number}")
+            self.github.add_issued("cloudflare", name=LABEL if number in (9, 49, 119) else f"other-{number}")
         self.assertEqual(self.abandon(), 3)
         self.assertEqual(len(self.alive()), 118)
 

@@ -290,6 +290,7 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
 {
         static const Empty nothing = { 0 };
         CreateSessionRequest create = { .session = words[1], .uid = geteuid() };
+        SessionNotice start = { .session = words[1] };
         const char *ended[] = { words[1], words[2] };
         EndSessionsRequest end = { .sessions = { ended, words[2] ? 2 : 1 } };
         WriteFileRequest file = { .session = words[1], .name = words[2] };
@@ -332,7 +333,7 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
         else if (strcmp(words[0], "provider") == 0)
                 call(fake, VAULT_START_PROVIDER, &provider, packet, on_provider);
         else if (strcmp(words[0], "start-session") == 0) {
-                if (channel_notify(fake->supervisor, VAULT_START_SESSION, &end) < 0)
+                if (channel_notify(fake->supervisor, VAULT_START_SESSION, &start) < 0)
                         abort();
         } else if (channel_notify(fake->supervisor,
                                 strcmp(words[0], "stop-provider") == 0 ? VAULT_STOP_PROVIDER
