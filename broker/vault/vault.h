@@ -210,7 +210,7 @@ int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
 
-/* ---- rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
+/* ---- op_rotate.c, rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
 
 /* Goes on with the rotations that an earlier run left, or that waited for the store. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);
