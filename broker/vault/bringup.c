@@ -539,6 +539,12 @@ static int open_state(Vault *vault)
                 role_log(&vault->role, LOG_LEVEL_ERROR, "state in %s: %s", vault->state_directory, db_strerror(r));
                 return -EIO;
         }
+        if (r == 0) {
+                vault_configure_audit(vault);
+                r = watchers_new(&vault->watchers, vault);
+        }
+        if (r == 0)
+                r = audit_journal_new(&vault->journal, vault);
         if (r == 0)
                 r = epoch_new(&vault->epoch, vault);
         if (r == 0)

@@ -110,7 +110,9 @@ int vault_init(Vault *vault)
 void vault_deinit(Vault *vault)
 {
         vault->waiting_room = waiting_room_free(vault->waiting_room);
+        vault->watchers = watchers_free(vault->watchers);
         vault->gate = channel_free(vault->gate);
+        vault->journal = audit_journal_free(vault->journal);
         session_edges_free(vault);
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
@@ -169,6 +171,7 @@ static const Operation operations[] = {
         [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
         [BROKER_WATCH] = { op_watch, false, false },
         [BROKER_METRICS] = { op_metrics, false, false },
+        [BROKER_HASH_TOKEN] = { op_hash_token, false, true },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
@@ -330,6 +333,8 @@ static int on_configure_commit(Vault *vault, Request *request)
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
         rotation_schedule_wake(vault->schedule);
+        if (vault->audit)
+                vault_configure_audit(vault);
         r = vault_bring_up(vault);
         if (r == 0)
                 r = waiting_room_look(vault->waiting_room);
