@@ -1,4 +1,5 @@
 #include "vault/epoch.h"
+#include "vault/known_values.h"
 #include "vault/revoker.h"
 #include "vault/rows_meta.h"
 #include "vault/vault.h"
@@ -95,6 +96,8 @@ static int open_done(Opening *opening)
         r = rows_meta_set_u64(vault->db, META_STORE_KIND, vault->store.kind);
         (void)vault_db_failed(vault, r, &failure);
         r = rotate_resume_all(vault);
+        if (r == 0)
+                r = known_values_catch_up_all(vault);
         if (r == 0)
                 r = revoker_wake(vault->revoker);
         failure = (Failure){ 0 };

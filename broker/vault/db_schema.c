@@ -108,8 +108,12 @@ static const char version_5[] = "CREATE TABLE secret_value ("
                                 " hash BLOB NOT NULL,"
                                 " secret TEXT NOT NULL,"
                                 " generation INTEGER NOT NULL,"
+                                " noted INTEGER NOT NULL,"
+                                " removed INTEGER NOT NULL,"
                                 " PRIMARY KEY (hash, secret)"
-                                ") STRICT, WITHOUT ROWID;";
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX secret_value_of ON secret_value (secret, generation);"
+                                "CREATE INDEX secret_value_removed ON secret_value (removed) WHERE removed > 0;";
 
 const char *const db_migrations[] = { version_1, version_2, version_3, version_4, version_5 };
 const size_t db_n_migrations = ARRAY_SIZE(db_migrations);

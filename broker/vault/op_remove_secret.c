@@ -1,4 +1,5 @@
 #include "vault/epoch.h"
+#include "vault/known_values.h"
 #include "vault/revoker.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
@@ -106,6 +107,8 @@ static int write_rows(RemoveOp *op, const char *name)
         r = db_begin(vault->db);
         if (r == 0)
                 r = rows_secret_remove(vault->db, name);
+        if (r == 0)
+                r = known_values_removed(vault, name);
         if (r == 0)
                 r = rows_cutoff_insert(vault->db, &cutoff);
         while (r == 0 && n == LIMIT_PAGE)

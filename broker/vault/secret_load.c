@@ -1,5 +1,6 @@
 #include "vault/secret_load.h"
 #include "vault/jwt.h"
+#include "vault/known_values.h"
 #include <stdio.h>
 
 typedef struct Loading {
@@ -68,6 +69,8 @@ static int on_item(void *userdata, Secret *value, const Failure *failure)
         secret_free(value);
         if (!failed(&mine))
                 check_item(secret, &mine);
+        if (!failed(&mine))
+                known_values_catch_up(loading->vault, secret);
         return finish(loading, &mine);
 }
 

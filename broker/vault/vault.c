@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "vault/egresses.h"
 #include "vault/epoch.h"
+#include "vault/known_values.h"
 #include "vault/proxy_grants.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
@@ -33,6 +34,7 @@ static int on_prune(void *userdata)
         if (!vault_db_failed(vault, rows_lease_prune(vault->db, before, PRUNE_ROWS, &n), &ignored) &&
             !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
                 (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
+        (void)vault_db_failed(vault, known_values_prune(vault), &ignored);
         return 0;
 }
 
