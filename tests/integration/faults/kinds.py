@@ -59,6 +59,10 @@ class Fault:
     def kills(self, role):
         return False
 
+    def of_the_state(self):
+        """Whether the state may not have been writable for a while."""
+        return False
+
     def after(self, run):
         pass
 
@@ -75,6 +79,9 @@ class CallFault(Fault):
         if self.action.startswith("KILL="):
             return role == self.action[5:]
         return self.action in ("KILL", "TORN") and role == self.role
+
+    def of_the_state(self):
+        return self.action in ("FULL", "EIO", "EDQUOT")
 
 
 class Quiet(Fault):
@@ -180,6 +187,9 @@ class RoomFault(Quiet):
         run.struck = os.statvfs(self.filler).f_bavail == 0 or not run.succeeded
         os.unlink(self.filler)
         super().disarm(run)
+
+    def of_the_state(self):
+        return True
 
     def after(self, run):
         subprocess.run(["umount", "--lazy", run.broker.path("state")], check=True)

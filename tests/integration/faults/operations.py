@@ -158,13 +158,25 @@ class Operation:
 # -- mint
 
 
+def open_for(run, profile):
+    """As a launcher does: its connection is the lifeline, and it goes where the answer was none."""
+    client = run.broker.client()
+    try:
+        session = run.broker.open(profile, client=client)
+    except BaseException:
+        client.close()
+        raise
+    run.keep(client)
+    return session
+
+
 class MintOpen(Operation):
     """OpenSession with a token by environment."""
 
     name = "mint-open"
 
     def perform(self, run):
-        session = run.broker.open("gh")
+        session = open_for(run, "gh")
         run.delivered.append(session.token)
         return session
 
@@ -223,8 +235,7 @@ class MintProxy(Operation):
     roles = ("vault", "keyring", "supervisor", "gate", "provider", "session", "egress")
 
     def perform(self, run):
-        session = run.broker.open("gh-proxy")
-        run.session = session
+        run.session = session = open_for(run, "gh-proxy")
         status = ask_by_proxy(session, run.github.port, REPOSITORY, session.token)
         return status
 

@@ -195,6 +195,13 @@ class Run:
             self.broker.wait_ready()
         except TimeoutError as error:
             raise Wrong(f"it does not come back: {error}") from error
+        self._wait_closed()
+
+    def _wait_closed(self):
+        """No mint is under way any more, and what came of each is written down: where the state could not be written, within
+        seconds; of these waits, which are long, every tenth is waited for, and the others are left to the next start."""
+        if self.fault.of_the_state() and self.broker.leases(state="intent") and self.fault.number % 10:
+            self.restart()
         self.wait(lambda: not self.broker.leases(state="intent"), "an intent stays open")
 
     def _begin_anew(self, watched):
