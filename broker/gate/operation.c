@@ -13,6 +13,8 @@
 /* An upstream is asked within it, twice at most. */
 #define TIMEOUT (60U * USEC_PER_SEC)
 #define TOKEN_TIMEOUT (30U * USEC_PER_SEC)
+/* Steps come meanwhile, and the vault lets whoever waits go before (rotation.c). It goes on without them. */
+#define ROTATE_TIMEOUT (300U * USEC_PER_SEC)
 /* What the client is told at TOKEN_TIMEOUT may still succeed: then the session must be closed. */
 #define OPEN_TIMEOUT (4U * TOKEN_TIMEOUT)
 
@@ -201,6 +203,20 @@ static int arm_open(Operation *operation)
         return r;
 }
 
+static uint64_t timeout_of(const VarlinkRequest *request)
+{
+        switch (request->id) {
+        case BROKER_OPEN_SESSION:
+                return OPEN_TIMEOUT;
+        case BROKER_GET_TOKEN:
+                return TOKEN_TIMEOUT;
+        case BROKER_ROTATE:
+                return ROTATE_TIMEOUT;
+        default:
+                return TIMEOUT;
+        }
+}
+
 static int forward(Operation *operation)
 {
         VarlinkRequest *request = operation->request;
@@ -208,7 +224,7 @@ static int forward(Operation *operation)
         bool opens = operation->opens;
         bool by_connection = opens && open->lifeline == LIFELINE_CONNECTION;
         const int *fds = by_connection ? &request->peer.fd : request->fds;
-        uint64_t timeout = opens ? OPEN_TIMEOUT : request->id == BROKER_GET_TOKEN ? TOKEN_TIMEOUT : TIMEOUT;
+        uint64_t timeout = timeout_of(request);
         int r;
 
         if (!operation->gate->vault || request->peer.fd < 0)

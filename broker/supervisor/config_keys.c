@@ -208,8 +208,13 @@ static bool is_word(const char *text, size_t n)
 static const char *add_repository(ConfigBuilder *builder, char *item)
 {
         size_t n = strcspn(item, "/");
+        const char *word = item;
 
-        if (item[n] != '/' || !is_word(item, n) || !is_word(item + n + 1, strlen(item + n + 1)))
+        /* GitLab has groups in groups; what GitHub does not take is refused with the secret's provider. */
+        for (; word[n] == '/'; word += n + 1, n = strcspn(word, "/"))
+                if (!is_word(word, n))
+                        return "is a list of owner/name, divided by commas";
+        if (word == item || !is_word(word, n))
                 return "is a list of owner/name, divided by commas";
         return config_append(builder, &config_profile(builder)->scope->repositories, LIMIT_REPOSITORIES, item);
 }

@@ -139,18 +139,39 @@ static void start_session(Supervisor *supervisor, Request *request)
         request_done(request);
 }
 
+/* Sessions that end together. */
+typedef struct Ending {
+        Request *request;
+        size_t waiting; /* and one for the loop that ends them */
+} Ending;
+
 static int on_ended(void *userdata)
 {
         static const Empty nothing = { 0 };
+        Ending *ending = userdata;
+        Request *request = ending->request;
 
-        return request_reply(userdata, &nothing, NULL, 0);
+        if (--ending->waiting > 0)
+                return 0;
+        free(ending);
+        return request_reply(request, &nothing, NULL, 0);
 }
 
-static int end_session(Supervisor *supervisor, Request *request)
+static int end_sessions(Supervisor *supervisor, Request *request)
 {
-        const SessionNotice *body = request->body;
+        const EndSessionsRequest *body = request->body;
+        Ending *ending = calloc(1, sizeof(*ending));
+        int r = 0;
 
-        return sessions_end(supervisor->sessions, body->session, on_ended, request);
+        if (!ending)
+                return fail(supervisor, request, -ENOMEM);
+        *ending = (Ending){ .request = request, .waiting = body->sessions.n + 1 };
+        for (size_t i = 0; i < body->sessions.n; i++) {
+                int q = sessions_end(supervisor->sessions, body->sessions.items[i], on_ended, ending);
+
+                r = r < 0 ? r : q;
+        }
+        return r < 0 ? r : on_ended(ending);
 }
 
 static int write_file(Supervisor *supervisor, Request *request)
@@ -221,8 +242,8 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
                 return 0;
         case VAULT_CREATE_SESSION:
                 return create_session(supervisor, request);
-        case VAULT_END_SESSION:
-                return end_session(supervisor, request);
+        case VAULT_END_SESSIONS:
+                return end_sessions(supervisor, request);
         case VAULT_WRITE_FILE:
                 return write_file(supervisor, request);
         case VAULT_SET_EPOCH:

@@ -197,8 +197,7 @@ static int is_cut(Mint *mint, bool *ret)
         *ret = true;
         r = rows_lease_get(mint->vault->db, mint->lease.text, &lease);
         if (r == 0 && lease.state == LEASE_INTENT) {
-                r = rows_cutoff_covers(mint->vault->db, mint->session, mint->profile, mint->secret, lease.sequence,
-                                       NULL);
+                r = rows_cutoff_covers(mint->vault->db, &lease, NULL);
                 if (r == DB_E_NOT_FOUND) {
                         r = rows_session_get(mint->vault->db, mint->session, &pool, &session);
                         *ret = r != 0 || session.state == SESSION_ENDED;
@@ -500,7 +499,7 @@ int mint_start(Vault *vault, const MintAsk *ask, MintDone done, void *userdata)
 
 int mint_find(Vault *vault, const char *session, const char *profile, Secret **ret, uint64_t *ret_expires)
 {
-        LeaseFilter filter = { .session = session, .profile = profile, .states = 1U << LEASE_LIVE };
+        LeaseFilter filter = { .what = { .session = session, .profile = profile }, .states = 1U << LEASE_LIVE };
         uint64_t soonest = vault_now(vault) + REUSE_MIN_USEC, after = 0;
         Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
         LeaseRecord *leases;

@@ -4,6 +4,7 @@
 #include "vault/policy_advice.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
+#include "vault/secret_check.h"
 #include "vault/vault.h"
 #include "wire/provider_info.h"
 #include <stdarg.h>
@@ -192,6 +193,11 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
         pool_deinit(&pool);
 }
 
+static void on_secret(void *userdata, DoctorStatus status, const char *id, const char *summary, const char *remedy)
+{
+        say(userdata, status, id, remedy, "%s", summary);
+}
+
 static void check_pending(Doctor *doctor, Vault *vault)
 {
         uint64_t counts[LEASE_UNRECOVERABLE + 1] = { 0 };
@@ -223,6 +229,7 @@ int op_doctor(Vault *vault, Request *request)
         check_config(&doctor, vault);
         for (size_t i = 0; vault->policy && i < policy_count(vault->policy); i++)
                 check_profile(&doctor, vault, policy_at(vault->policy, i));
+        secret_check_all(vault, on_secret, &doctor);
         check_pending(&doctor, vault);
         return doctor.r < 0 ? doctor.r : request_reply(request, &last, NULL, 0);
 }

@@ -57,5 +57,9 @@ int op_unlock(Vault *vault, Request *request)
 
 int op_lock(Vault *vault, Request *request)
 {
+        Failure failure;
+
+        if (rotate_needs_store(vault, &failure))
+                return failure_answer(&failure, request);
         return vault_store_lock(vault, request);
 }

@@ -145,6 +145,8 @@ static int put_in_force(Supply *op, const SecretRecord *secret, Secret *credenti
                 failure_set(&failure, FAULT_UNSUPPORTED, "This build has no provider %s.", secret->provider);
                 return fail(op, &failure);
         }
+        (void)snprintf(op->supplied.provider, sizeof(op->supplied.provider), "%s", secret->provider);
+        op->supplied.principal = op->session.uid;
         r = egress_hosts_sealed(secret, info, &op->pool, &request.hosts);
         if (r < 0) {
                 failure_set(&failure, FAULT_INTERNAL, "The hosts of secret %s cannot be told.", op->secret);

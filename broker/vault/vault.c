@@ -1,6 +1,7 @@
 #include "vault/vault.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "vault/cutoff_work.h"
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
@@ -75,6 +76,7 @@ int vault_init(Vault *vault)
 
         list_init(&vault->session_edges);
         list_init(&vault->changes);
+        list_init(&vault->rotations);
         list_init(&vault->unended);
         list_init(&vault->unclosed);
         vault->next_session = UINT64_MAX;
@@ -92,6 +94,8 @@ int vault_init(Vault *vault)
                 r = proxy_grants_new(&vault->proxy_grants, vault);
         if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
+        if (r == 0)
+                r = rotation_schedule_new(&vault->schedule, vault);
         if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
         if (r == 0)
@@ -112,6 +116,8 @@ void vault_deinit(Vault *vault)
         session_edges_free(vault);
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
+        rotations_free(vault);
+        vault->schedule = rotation_schedule_free(vault->schedule);
         vault->proxy_grants = proxy_grants_free(vault->proxy_grants);
         vault->egresses = egresses_free(vault->egresses);
         vault->turns = token_turns_free(vault->turns);
@@ -119,6 +125,7 @@ void vault_deinit(Vault *vault)
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
         mint_forget_unclosed(vault);
+        vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);
         vault->audit = audit_free(vault->audit);
@@ -164,6 +171,7 @@ static const Operation operations[] = {
         [BROKER_SCAN_PATTERNS] = { op_scan_patterns, false, true },
         [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
         [BROKER_WATCH] = { op_watch, false, false },
+        [BROKER_METRICS] = { op_metrics, false, false },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
@@ -324,6 +332,7 @@ static int on_configure_commit(Vault *vault, Request *request)
         vault->policy = take_ptr(vault->next_policy);
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
+        rotation_schedule_wake(vault->schedule);
         r = vault_bring_up(vault);
         if (r == 0)
                 r = waiting_room_look(vault->waiting_room);

@@ -14,14 +14,18 @@
 #include "vault/keyring_client.h"
 #include "vault/policy.h"
 #include "vault/provider_pool.h"
+#include "vault/rows_secret.h"
 #include "vault/rows_session.h"
 #include "wire/msg_session.h"
 
 typedef struct Vault Vault;
+typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
 typedef struct Revoker Revoker;
+typedef struct Rotation Rotation;
+typedef struct RotationSchedule RotationSchedule;
 typedef struct TokenTurns TokenTurns;
 typedef struct WaitingRoom WaitingRoom;
 
@@ -71,6 +75,7 @@ struct Vault {
         ProviderPool *providers;
         Epoch *epoch;
         Revoker *revoker;
+        CutoffWork *cutoff_work;
         TokenTurns *turns;
         Egresses *egresses;
         ProxyGrants *proxy_grants;
@@ -85,6 +90,8 @@ struct Vault {
         List unclosed; /* Unclosed (mint.c): intents whose outcome could not be written yet */
         List unended; /* Unended (session_end.c): sessions whose end could not be written yet */
         List changes; /* Change: secrets that are being added, replaced or rotated */
+        List rotations; /* Rotation (rotation.h) */
+        RotationSchedule *schedule;
         bool recovered; /* what an earlier run left has been resolved */
 };
 
@@ -195,6 +202,7 @@ int op_rotate(Vault *vault, Request *request) NODISCARD;
 int op_revoke(Vault *vault, Request *request) NODISCARD;
 int op_status(Vault *vault, Request *request) NODISCARD;
 int op_doctor(Vault *vault, Request *request) NODISCARD;
+int op_metrics(Vault *vault, Request *request) NODISCARD;
 int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;
@@ -202,9 +210,22 @@ int op_report_leak(Vault *vault, Request *request) NODISCARD;
 int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
-/* Finishes or drops the rotations that an earlier run left. */
+
+/* ---- rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
+
+/* Goes on with the rotations that an earlier run left, or that waited for the store. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);
 /* A rotation that nobody waits for: by schedule, or after a leak (`now`: without grace). False with `failure` where the
  * provider cannot do it by itself, or one is under way. */
 bool rotate_begin(Vault *vault, const char *name, const char *reason, bool now, Failure *failure) NODISCARD
         NONNULL(1, 2, 3, 5);
+/* Whether one holds a value that only this process has, or waits for one: then the store must stay open. */
+bool rotate_needs_store(const Vault *vault, Failure *failure) NONNULL(1, 2);
+/* Forgets them; the state knows where each is. */
+void rotations_free(Vault *vault) NONNULL(1);
+int rotation_schedule_new(RotationSchedule **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+RotationSchedule *rotation_schedule_free(RotationSchedule *schedule);
+/* Looks now: the configuration, the store or a secret is another. */
+void rotation_schedule_wake(RotationSchedule *schedule) NONNULL(1);
+/* When the secret is to be rotated next; UINT64_MAX: never by itself. */
+uint64_t rotation_due(const Vault *vault, const SecretRecord *record) NONNULL(1, 2);

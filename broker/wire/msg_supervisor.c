@@ -122,6 +122,11 @@ static const Field session_notice_fields[] = {
 };
 static SCHEMA(session_notice, "SessionNotice", SessionNotice);
 
+static const Field end_sessions_request_fields[] = {
+        F(EndSessionsRequest, sessions, TEXTS, 0, LIMIT_CUT, LIMIT_ID),
+};
+static SCHEMA(end_sessions_request, "EndSessionsRequest", EndSessionsRequest);
+
 static const Field role_notice_fields[] = {
         F(RoleNotice, role, TEXT, 0, LIMIT_NAME, 0),
         F(RoleNotice, pid, U64, 0, 0, 0),
@@ -276,7 +281,7 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_STOP_PROVIDER] = { "StopProvider", &stop_provider_request, NOTICE, 0, 0, false },
         [VAULT_RESTART_KEYRING] = { "RestartKeyring", &schema_empty, NOTICE, 0, 0, false },
         [VAULT_CREATE_SESSION] = { "CreateSession", &create_session_request, &create_session_reply, 1, 1, false },
-        [VAULT_END_SESSION] = { "EndSession", &session_notice, &schema_empty, 0, 0, false },
+        [VAULT_END_SESSIONS] = { "EndSessions", &end_sessions_request, &schema_empty, 0, 0, false },
         [VAULT_WRITE_FILE] = { "WriteFile", &write_file_request, &write_file_reply, 0, 0, false },
         [VAULT_SET_EPOCH] = { "SetEpoch", &set_epoch_request, &schema_empty, 0, 0, false },
         [VAULT_LIST_HELD] = { "ListHeld", &schema_empty, &list_held_reply, 0, 0, true },

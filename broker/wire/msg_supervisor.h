@@ -196,6 +196,10 @@ typedef struct SessionNotice {
         const char *session;
 } SessionNotice;
 
+typedef struct EndSessionsRequest {
+        TextList sessions; /* LIMIT_CUT at most */
+} EndSessionsRequest;
+
 typedef struct RoleNotice {
         const char *role;
         uint64_t pid;
@@ -307,7 +311,7 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_STOP_PROVIDER,
         VAULT_RESTART_KEYRING, /* it did not answer in time */
         VAULT_CREATE_SESSION,
-        VAULT_END_SESSION, /* kills its process, removes its directory, lets go of the lifeline */
+        VAULT_END_SESSIONS, /* kills their processes, removes their directories, lets go of the lifelines */
         VAULT_WRITE_FILE,
         VAULT_SET_EPOCH,
         VAULT_LIST_HELD,

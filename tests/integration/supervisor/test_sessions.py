@@ -155,6 +155,23 @@ class Sessions(BrokerTest):
         self.assertFalse(os.path.exists(os.path.dirname(path)))
         self.assertEqual(broker.tell("vault", "end " + SESSION)[0], "ok")
 
+    def test_several_end_by_one_message(self):
+        """Answered when the last process is gone, whether there was one or not."""
+        broker = self.broker()
+        path, _ = self.create(broker)
+        other, _ = self.create(broker, session="s-" + "b" * 16)
+        idle, _ = self.create(broker, session="s-" + "c" * 16)
+        for used in (path, other):
+            self.ask(used)
+        pids = broker.pids("session")
+        self.assertEqual(len(pids), 2)
+        self.assertEqual(broker.tell("vault", f"end {SESSION} s-{'b' * 16}")[0], "ok")
+        self.assertEqual([alive(pid) for pid in pids], [False, False])
+        self.assertFalse(os.path.exists(os.path.dirname(path)) or os.path.exists(os.path.dirname(other)))
+        self.assertTrue(os.path.exists(idle))
+        self.assertEqual(broker.tell("vault", f"end s-{'c' * 16} s-nobody")[0], "ok")
+        self.assertFalse(os.path.exists(idle))
+
     def test_write_file(self):
         broker = self.broker()
         path, _ = self.create(broker)

@@ -45,6 +45,7 @@ START_TEST(everything)
                                    "[profile github-triage] # why\n"
                                    "\tsecret = github\n"
                                    "  repositories = octo/hello , octo/.github\n"
+                                   "repositories = octo/tools/deep\n"
                                    "repositories = octo/world\n"
                                    "permissions = contents:read, issues: write\n"
                                    "ttl = 30m\n"
@@ -69,9 +70,10 @@ START_TEST(everything)
         ck_assert_str_eq(profile->name, "github-triage");
         ck_assert_str_eq(profile->source, "f:9");
         ck_assert_str_eq(profile->secret, "github");
-        ck_assert_uint_eq(profile->scope->repositories.n, 3);
+        ck_assert_uint_eq(profile->scope->repositories.n, 4);
         ck_assert_str_eq(profile->scope->repositories.items[1], "octo/.github");
-        ck_assert_str_eq(profile->scope->repositories.items[2], "octo/world");
+        ck_assert_str_eq(profile->scope->repositories.items[2], "octo/tools/deep"); /* of GitLab's */
+        ck_assert_str_eq(profile->scope->repositories.items[3], "octo/world");
         ck_assert_uint_eq(profile->scope->permissions.n, 2);
         ck_assert_str_eq(profile->scope->permissions.items[1].key, "issues");
         ck_assert_str_eq(profile->scope->permissions.items[1].value, "write");
@@ -327,7 +329,9 @@ START_TEST(each_problem)
                 { "[profile a]\nsecret = A\n", "f:2: secret = A: is a name" },
                 { P "repositories = \n", "f:3: repositories = : is empty" },
                 { P "repositories = octo\n", "f:3: repositories = octo: is a list" },
-                { P "repositories = octo/a/b\n", "f:3: repositories" },
+                { P "repositories = octo//b\n", "f:3: repositories" },
+                { P "repositories = octo/a/\n", "f:3: repositories" },
+                { P "repositories = octo\n", "f:3: repositories" },
                 { P "repositories = octo/..\n", "f:3: repositories" },
                 { P "repositories = octo/*\n", "f:3: repositories" },
                 { P "repositories = o/a,,o/b\n",
