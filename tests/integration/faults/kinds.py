@@ -59,6 +59,10 @@ class Fault:
     def kills(self, role):
         return False
 
+    def loses_replies(self):
+        """Whether an upstream's answer may come to nobody."""
+        return False
+
     def of_the_state(self):
         """Whether the state may not have been writable for a while."""
         return False
@@ -80,6 +84,9 @@ class CallFault(Fault):
             return role == self.action[5:]
         return self.action in ("KILL", "TORN") and role == self.role
 
+    def loses_replies(self):
+        return self.action.startswith("KILL") or self.action in ("TORN", "FULL") or self.role in ("vault", "provider")
+
     def of_the_state(self):
         return self.action in ("FULL", "EIO", "EDQUOT")
 
@@ -99,6 +106,9 @@ class UpstreamFault(Quiet):
     def arm(self, run):
         super().arm(run)
         self._set(run, **UPSTREAM_KINDS[self.kind])
+
+    def loses_replies(self):
+        return True
 
     def _set(self, run, kind, **options):
         self.id = run.github.fault("*", kind, skip=self.number - 1, **options)

@@ -424,14 +424,14 @@ class Rotating(Operation):
         [row] = [row for row in run.broker.rows("ListSecrets", "secrets") if row["name"] == self.secret]
         return {"rotation": None, **row}
 
+    def ended(self, run):
+        """The secret's row, once its rotation is over, by itself."""
+        run.wait(lambda: self.row(run)["rotation"] in (None, "needs_human"), "the rotation does not end")
+        return self.row(run)
+
     def check(self, run):
-        row = self.row(run)
-        if row["rotation"]:
-            # It could not go on; the old value works meanwhile, and the next start goes on.
-            self.in_use_works(run)
-            run.restart()
-            run.wait(lambda: not self.row(run)["rotation"], "the rotation is not ended by a start")
-            row = self.row(run)
+        row = self.ended(run)
+        require(not row["rotation"], "a person is asked for, who is not needed")
         require(row["generation"] in (1, 2), f"the generation is {row['generation']}")
         if run.succeeded:
             require(run.answer[-1] == "done" and row["generation"] == 2, "it said done, and is not")
@@ -494,16 +494,111 @@ class Replace(Rotating):
         return ["done"]
 
     def check(self, run):
-        row = self.row(run)
-        if row["rotation"]:
-            self.in_use_works(run)
-            run.restart()
-            run.wait(lambda: not self.row(run)["rotation"], "it is not ended by a start")
-            row = self.row(run)
+        row = self.ended(run)
         if run.succeeded:
             require(row["generation"] == 2, "it said done, and is not")
         self.in_use_works(run)
         self.only_that_one(run, row["generation"])
+
+
+# -- rotate, by the provider
+
+
+class RotateCloudflare(Rotating):
+    """A new one is made, and the old one deleted: both live for a while."""
+
+    name = "rotate-cloudflare"
+    secret = vendor = "cloudflare"
+    making = "cloudflare.create"
+    profiles = """
+[profile cf]
+secret = cloudflare
+env = CLOUDFLARE_API_TOKEN
+allow = GET localhost:{port} /cloudflare/client/v4/zones
+addresses = 127.0.0.0/8, ::1/128
+slot = bearer
+"""
+
+    def secrets(self, broker, upstream):
+        value = upstream.issue(self.vendor)
+        base_url = getattr(upstream.github, self.vendor + "_url")
+        hosts = {"hosts": [f"localhost:{upstream.github.port}"]} if self.vendor == "cloudflare" else {}
+        broker.add(self.vendor, self.vendor, value.encode(), base_url=base_url, verify=True, **hosts)
+
+    def prepare(self, run):
+        run.made = len(run.github.requests(self.making))
+
+    def perform(self, run):
+        with run.broker.client() as client:
+            return [reply["step"] for reply in client.stream("Rotate", {"name": self.vendor})]
+
+    def probe(self, run):
+        session = run.broker.open("cf")
+        path = "/cloudflare/client/v4/zones"
+        status = ask_by_proxy(session, run.github.port, path, session.environment["CLOUDFLARE_API_TOKEN"])
+        require(status == 200, f"the token in use is answered with {status}")
+        return session
+
+    def alive(self, run):
+        """The secret's own values that the upstream accepts."""
+        return [item["id"] for item in run.github.credentials(self.vendor, "alive") if item["kind"] != "project"]
+
+    def check(self, run):
+        row = self.ended(run)
+        require(len(run.github.requests(self.making)) <= run.made + self.most_made, "it was asked for several")
+        if row["rotation"]:
+            self.may_need_a_human(run, row)
+            return
+        require(row["generation"] in (1, 2), f"the generation is {row['generation']}")
+        if run.succeeded:
+            require(run.answer[-1] == "done" and row["generation"] == 2, "it said done, and is not")
+        self.in_use_works(run)
+        # One is in use; any other is the old one or a lost one, and its revocation is under way.
+        extra = len(self.alive(run)) - 1
+        pending = len([lease for lease in run.broker.leases(state="revoking")])
+        require(0 <= extra <= pending, f"{extra} values more than the one in use are alive, and {pending} revocations pending")
+        lines = [line["reason"] for line in run.audit() if line["operation"] == "secret.rotate"]
+        if row["generation"] == 2:
+            for wanted in ("planned", "created", "stored", "verified", "switched", "done"):
+                require(wanted in lines, f"it was rotated, and the log has no {wanted}")
+
+    most_made = 1
+
+    def may_need_a_human(self, run, row):
+        raise Wrong("a person is asked for, who is not needed")
+
+
+class RotateGitlab(RotateCloudflare):
+    """Making the new one kills the old one: where its answer is lost, a person is asked for."""
+
+    name = "rotate-gitlab"
+    secret = vendor = "gitlab"
+    making = "gitlab.rotate"
+    profiles = """
+[profile gl]
+secret = gitlab
+repositories = octo/hello
+permissions = api:read
+ttl = 1h
+deliver = env
+env = GITLAB_TOKEN
+"""
+
+    def probe(self, run):
+        return run.broker.open("gl")
+
+    def may_need_a_human(self, run, row):
+        original = run.upstream.issued[self.vendor]
+        require(original not in self.alive(run), "a person is asked for, and the old value works")
+        require(row["generation"] == 1, "a person is asked for, and it switched")
+        require(not run.succeeded, "it said done, and asks for a person")
+        require(self.loses_replies(run), "a person is asked for, and no answer can have been lost")
+        run.needs_human = True
+
+    @staticmethod
+    def loses_replies(run):
+        """The answer went to a process that died, to nobody, or came broken."""
+        return run.fault.loses_replies()
 
 
 # -- a start with everything half done
@@ -552,9 +647,7 @@ class Start(Operation):
                 raise Wrong("a session of an earlier run is given a token")
             except CallError as error:
                 require(error.name == "Expired", f"it is refused as {error.name}")
-        if self.row(run)["rotation"]:
-            run.restart()
-        run.wait(lambda: not self.row(run)["rotation"], "the rotation is not ended by a start")
+        run.wait(lambda: not self.row(run)["rotation"], "the rotation does not end")
         generation = self.row(run)["generation"]
         with run.upstream.only_app_key(run.new_print if generation == 2 else run.old_print):
             session = run.retry(lambda: self.probe(run))
@@ -565,6 +658,6 @@ OPERATIONS = {
     kind.name: kind
     for kind in (
         MintOpen, MintSocket, MintProxy, RevokeSession, RevokeProfile, RevokeAll, RevokeToken, RevokeProxy, Rotating,
-        RotateStatic, Replace, Start,
+        RotateStatic, RotateCloudflare, RotateGitlab, Replace, Start,
     )
 }

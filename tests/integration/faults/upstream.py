@@ -22,6 +22,7 @@ class Upstream:
         )
         self._old = self.github.keys()[0]
         self._new = self.github.add_key(self.next_app_key)
+        self.issued = {}
         self.reset()
 
     def stop(self):
@@ -32,8 +33,13 @@ class Upstream:
         return hashlib.sha256(value.encode()).hexdigest()
 
     def reset(self):
-        """No faults, and everything that may be in use is known."""
+        """As at the beginning: no faults, and everything that may be in use is known."""
         self.github.release()
+        self._know_all()
+        for vendor, identifier in self.issued.items():
+            self.github.only_issued(vendor, identifier)
+
+    def _know_all(self):
         known = self.github.keys()
         if self._new not in known:
             self.github.add_key(self.next_app_key)
@@ -41,6 +47,11 @@ class Upstream:
             self.github.add_key(self.github.app_key)
         for number, value in enumerate(STATIC_KEYS):
             self.github.add_static_key(str(number), value)
+
+    def issue(self, vendor):
+        """A value of the vendor's; at each point it is the one that there is."""
+        value, self.issued[vendor] = self.github.add_issued(vendor)
+        return value
 
     def use(self, token):
         with self.github.client() as client:
@@ -63,7 +74,7 @@ class Upstream:
         try:
             yield
         finally:
-            self.reset()
+            self._know_all()
 
     @contextlib.contextmanager
     def only_static_key(self, value):
@@ -73,4 +84,4 @@ class Upstream:
         try:
             yield
         finally:
-            self.reset()
+            self._know_all()
