@@ -607,9 +607,13 @@ static void seize_task(Injector *injector, pid_t pid, pid_t group, int role)
                              PTRACE_O_TRACEEXEC;
         Tracee *tracee;
 
+        /* A provider ends when it likes. */
         if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)options) < 0 ||
-            ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
+            ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0) {
+                if (role >= 0 && strcmp(roles[role], "provider") == 0)
+                        return;
                 fail("cannot trace");
+        }
         tracee = get(injector, pid);
         tracee->group = group;
         tracee->role = role;

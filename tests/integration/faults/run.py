@@ -56,6 +56,13 @@ class Run:
         self._clients.append(client)
         return client
 
+    def hangs_up(self):
+        """Whether the connection that is the lifeline comes to its end."""
+        try:
+            return bool(self._clients) and self._clients[-1].receive_message() is None
+        except Closed:
+            return True
+
     def wait(self, condition, what, timeout=PATIENCE):
         try:
             return wait_until(lambda: self._quietly(condition), what, timeout)
@@ -254,8 +261,9 @@ class Run:
 
     def _all_known(self):
         """No token is alive that no lease stands for; what was revoked is not alive without being tried again."""
-        alive = self.alive()
+        # In this order: a lease ends behind its token.
         leases = [row for row in self.broker.leases() if row["state"] in OPEN_STATES]
+        alive = self.alive()
         require(len(alive) <= len(leases), f"{len(alive)} tokens are alive upstream, and {len(leases)} leases are open")
         hashes = {self.upstream.digest(value) for value in self.delivered}
         unheard = [token for token in alive if token["sha256"] not in hashes]
