@@ -344,9 +344,26 @@ static int attest(Supervisor *supervisor, Request *request)
         return request_reply(request, &reply, NULL, 0);
 }
 
+/* One that has ended by now is no concern. */
+static int note_delivered(Supervisor *supervisor, Request *request)
+{
+        const SessionNotice *notice = request->body;
+        Session *session = sessions_find(supervisor->sessions, notice->session);
+
+        if (session)
+                session_set_delivered(session);
+        request_done(request);
+        return 0;
+}
+
 int serve_gate(void *child, UNUSED Channel *channel, Request *request)
 {
-        if (request->id != GATE_ATTEST)
+        switch (request->id) {
+        case GATE_ATTEST:
+                return contain(child, attest(supervisor_of(child), request));
+        case GATE_DELIVERED:
+                return contain(child, note_delivered(supervisor_of(child), request));
+        default:
                 return contain(child, request_fail(request, FAULT_METHOD_NOT_FOUND, NULL));
-        return contain(child, attest(supervisor_of(child), request));
+        }
 }

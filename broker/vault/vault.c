@@ -5,6 +5,7 @@
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
+#include "vault/mint.h"
 #include "vault/proxy_grants.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
@@ -77,6 +78,7 @@ int vault_init(Vault *vault)
         list_init(&vault->changes);
         list_init(&vault->rotations);
         list_init(&vault->unended);
+        list_init(&vault->unclosed);
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
@@ -124,6 +126,7 @@ void vault_deinit(Vault *vault)
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
+        mint_forget_unclosed(vault);
         vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);

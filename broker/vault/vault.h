@@ -91,6 +91,7 @@ struct Vault {
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
         Timer *prune;
+        List unclosed; /* Unclosed (mint.c): intents whose outcome could not be written yet */
         List unended; /* Unended (session_end.c): sessions whose end could not be written yet */
         List changes; /* Change: secrets that are being added, replaced or rotated */
         List rotations; /* Rotation (rotation.h) */
