@@ -5,6 +5,7 @@
 #include "vault/epoch.h"
 #include "vault/known_values.h"
 #include "vault/proxy_grants.h"
+#include "vault/response.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
 #include "vault/token_turn.h"
@@ -35,7 +36,8 @@ static int on_prune(void *userdata)
             !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
                 (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
         (void)vault_db_failed(vault, known_values_prune(vault), &ignored);
-        return 0;
+        (void)vault_db_failed(vault, response_prune(vault), &ignored);
+        return response_look(vault);
 }
 
 static int on_audit_flush(void *userdata)
@@ -91,6 +93,8 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
         if (r == 0)
+                r = responses_new(&vault->responses, vault);
+        if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
         if (r == 0)
                 r = timer_new(&vault->expiry, vault->role.loop, vault_expire, vault);
@@ -116,6 +120,7 @@ void vault_deinit(Vault *vault)
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
+        vault->responses = responses_free(vault->responses);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);
         vault->audit = audit_free(vault->audit);
