@@ -2,7 +2,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "wire/varlink.h"
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static int fail_link(mcpcred *client, int r, const char *doing)
 {
@@ -48,6 +50,45 @@ static int send_call(mcpcred *client, Link *link, const Call *call, uint64_t unt
                 return client_fail_errno(client, r, "write the request");
         r = link_send(link, buf_slice(&message), call->request_fd, until);
         return r ? fail_link(client, r, "send the request") : 0;
+}
+
+/* Until the body's socket takes more, or an answer comes although not all was read. */
+static int wait_for_room(mcpcred *client, const Link *link, const Call *call, uint64_t until, bool *ret_answered)
+{
+        uint64_t now = clock_boot(&clock_system);
+        struct pollfd polled[] = { { .fd = call->body_fd, .events = POLLOUT }, { .fd = link->fd, .events = POLLIN } };
+        int n = poll(polled, ARRAY_SIZE(polled), now < until ? (int)((until - now) / USEC_PER_MSEC) + 1 : 0);
+
+        if (n < 0 && errno != EINTR)
+                return client_fail_errno(client, error_errno(), "hand the body over");
+        if (n == 0)
+                return fail_link(client, LINK_E_DEADLINE, "hand the body over");
+        *ret_answered = n > 0 && polled[1].revents != 0;
+        return 0;
+}
+
+/* Writes the body. That the reader has gone before its end is no failure: its answer says why. */
+static int send_body(mcpcred *client, const Link *link, const Call *call, uint64_t until)
+{
+        Slice left = call->body;
+        bool answered = false;
+        int r = 0;
+
+        while (r == 0 && left.size > 0 && !answered) {
+                ssize_t n = send(call->body_fd, left.data, left.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+                if (n >= 0)
+                        left = slice(left.data + n, left.size - (size_t)n);
+                else if (errno == EPIPE || errno == ECONNRESET)
+                        answered = true;
+                else if (errno == EAGAIN)
+                        r = wait_for_room(client, link, call, until, &answered);
+                else if (errno != EINTR)
+                        r = client_fail_errno(client, error_errno(), "hand the body over");
+        }
+        if (r == 0)
+                (void)shutdown(call->body_fd, SHUT_WR);
+        return r;
 }
 
 /* Reads the parameters and hands them to the call. */
@@ -118,6 +159,8 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
         bool more = true;
         int r = send_call(client, link, call, until);
 
+        if (r == 0 && call->body.data)
+                r = send_body(client, link, call, until);
         while (r == 0 && more) {
                 r = receive_reply(client, link, call, until, &more);
                 if (r < 1000)

@@ -56,6 +56,8 @@ typedef struct Call {
         unsigned method;
         const void *request;
         int request_fd;  /* borrowed; -1: none */
+        int body_fd;     /* where `body` is written behind the request; the other end of request_fd. Borrowed */
+        Slice body;      /* for what is too large to be there before; no data: none */
         bool reads_only; /* may be asked twice */
         Arena *arena;    /* for secrets of the reply; NULL: it has none */
         Pool *pool; /* what the reply points at, kept for the caller; NULL: freed after `reply` */
@@ -70,6 +72,10 @@ typedef struct Call {
 int call_run(mcpcred *client, const Call *call) NODISCARD NONNULL(1, 2);
 /* On a given link, without retry. */
 int call_on_link(mcpcred *client, Link *link, const Call *call) NODISCARD NONNULL(1, 2, 3);
+
+/* Calls `row` (may be NULL) with one record. MCPCRED_E_STOPPED, recorded, when that says so. */
+int row_give(mcpcred *client, mcpcred_row_fn row, void *userdata, const Schema *schema, const void *body, Pool *pool)
+        NODISCARD NONNULL(1, 4, 5);
 
 /* A CallReply that passes the whole reply on as one row; userdata is a RowTarget. */
 typedef struct RowTarget {

@@ -60,6 +60,7 @@ typedef struct mcpcred_token mcpcred_token;       /* a token that was handed out
 typedef struct mcpcred_value mcpcred_value;       /* secret bytes to be sent */
 typedef struct mcpcred_addition mcpcred_addition; /* a secret to be added */
 typedef struct mcpcred_selector mcpcred_selector; /* what is to be revoked */
+typedef struct mcpcred_leak mcpcred_leak;         /* values that were found somewhere */
 typedef struct mcpcred_row mcpcred_row;           /* a record that the broker sent */
 
 /* Stable; new ones are added. Codes below 1000 come from the broker. */
@@ -303,8 +304,11 @@ MCPCRED_API int mcpcred_session_serve(mcpcred *client, const mcpcred_session *se
 /* The broker's word on a call that ends things. */
 typedef struct mcpcred_ended {
         uint64_t sessions; /* ended by this call */
-        uint64_t leases;   /* credentials that were told of */
+        uint64_t leases;   /* credentials that ended; a very long list is cut, this counts all */
         int pending;       /* the upstream is still to confirm some; the broker goes on trying */
+        /* What became of those at their upstreams: nothing is to be done there, revoked, still to be
+         * confirmed, and "only rotating the secret ends it". */
+        uint64_t n_none, n_confirmed, n_pending, n_rotate;
 } mcpcred_ended;
 
 /*
@@ -371,6 +375,30 @@ MCPCRED_API int mcpcred_addition_host(mcpcred_addition *addition, const char *ho
 MCPCRED_API int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset);
 /* NULL behind the last. */
 MCPCRED_API const char *mcpcred_preset_name(size_t index);
+
+/* How a new value of a secret comes about. */
+typedef enum mcpcred_renewal {
+        MCPCRED_RENEWAL_GUIDED,  /* somebody makes it upstream */
+        MCPCRED_RENEWAL_CREATE,  /* the broker has it made, and the old one ended afterwards */
+        MCPCRED_RENEWAL_REPLACE /* the broker has it made, which ends the old one */
+} mcpcred_renewal;
+
+/* What is known of a kind of upstream; texts live as long as the library. Members are added at the end. */
+typedef struct mcpcred_provider {
+        const char *name;     /* of mcpcred_addition_new() */
+        const char *title;    /* for a person */
+        const char *base_url; /* where none is given; NULL: nothing is sent anywhere */
+        const char *preset;   /* whose hosts such a secret has where none are given; NULL: nobody's */
+        int verifies;         /* the upstream can be asked about the secret */
+        int mints;            /* short-lived credentials come of it; else it serves as it is */
+        int revokes;          /* such a credential can be ended there */
+        int ends_secret;      /* the secret itself can be */
+        mcpcred_renewal rotation;
+} mcpcred_provider;
+
+/* Fills the first `size` bytes of `ret`. MCPCRED_E_MISUSE behind the last. */
+MCPCRED_API int mcpcred_provider_get(size_t index, mcpcred_provider *ret, size_t size);
+
 /* The provider's own settings: app_id, installation_id. */
 MCPCRED_API int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key,
                                            const char *value);
@@ -390,15 +418,24 @@ MCPCRED_API int mcpcred_secret_remove(mcpcred *client, const char *name, int dry
                                       mcpcred_ended *ret);
 
 typedef enum mcpcred_rotation {
-        MCPCRED_ROTATION_PLAN,  /* say what to do upstream; no value */
-        MCPCRED_ROTATION_RUN,   /* verify the new value, switch to it, end the old one */
-        MCPCRED_ROTATION_ABORT  /* drop a rotation under way; no value */
+        MCPCRED_ROTATION_PLAN, /* say what will happen, or what to do upstream; no value */
+        MCPCRED_ROTATION_RUN,  /* verify the new value, switch to it, end the old one. Without a value
+                                  the provider makes it, where it can: the plan says so */
+        MCPCRED_ROTATION_ABORT /* drop a rotation under way; no value */
 } mcpcred_rotation;
 
-/* Rows with step, message and generation, as the steps are done. */
+/* Of MCPCRED_ROTATION_RUN. All zero: as the secret's section of the configuration says. */
+typedef struct mcpcred_rotation_options {
+        uint64_t grace;  /* seconds that the old value lives on behind the switch */
+        int now;         /* it dies at once, and sessions that were handed it itself end */
+        int allow_wider; /* a value that a person made may do more than the old one */
+} mcpcred_rotation_options;
+
+/* Rows with step, message, generation, pending and made_by_provider, as the steps are done. Of the last one, pending
+ * says that the broker goes on by itself. `options` may be NULL. */
 MCPCRED_API int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation rotation,
-                                      const mcpcred_value *value, mcpcred_row_fn row,
-                                      void *userdata);
+                                      const mcpcred_rotation_options *options, const mcpcred_value *value,
+                                      mcpcred_row_fn row, void *userdata);
 
 /* ---- revocation ---- */
 
@@ -407,31 +444,99 @@ typedef enum mcpcred_select {
         MCPCRED_SELECT_PROFILE,
         MCPCRED_SELECT_SECRET,
         MCPCRED_SELECT_TOKEN_HASH, /* SHA-256 of a token in hex */
-        MCPCRED_SELECT_ALL         /* its text is NULL */
+        MCPCRED_SELECT_ALL,        /* its text is NULL */
+        MCPCRED_SELECT_PROVIDER,
+        MCPCRED_SELECT_PRINCIPAL, /* who opened the session: the decimal number of a user */
+        MCPCRED_SELECT_SINCE      /* given at or after it: RFC 3339, or how long ago ("2h") */
 } mcpcred_select;
 
 MCPCRED_API int mcpcred_selector_new(mcpcred_selector **ret);
 MCPCRED_API mcpcred_selector *mcpcred_selector_free(mcpcred_selector *selector);
-/* Several narrow each other down. */
+/* Several narrow each other down. MCPCRED_E_MISUSE: the text is none of that kind. */
 MCPCRED_API int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what,
                                      const char *text);
 /* Selects by a token's value, of which only the hash is sent. */
 MCPCRED_API int mcpcred_selector_token(mcpcred_selector *selector, const mcpcred_value *token);
 /*
  * Revokes. When it returns 0, nothing further leaves with what was selected. Rows are those of
- * mcpcred_close_session(). Asking again for what is revoked already succeeds.
+ * mcpcred_close_session(). Asking again for what is revoked already succeeds; a name that is neither
+ * there nor on record is MCPCRED_E_NOT_FOUND. A session that holds something of it ends whole.
  */
 MCPCRED_API int mcpcred_revoke(mcpcred *client, const mcpcred_selector *selector, int dry_run,
                                mcpcred_row_fn row, void *userdata, mcpcred_ended *ret);
+
+/* ---- leaks ---- */
+
+/* Candidates of one report: more is a report that should come in parts. */
+#define MCPCRED_LEAK_MAX 2097152
+
+/* MCPCRED_E_NO_MEMORY. */
+MCPCRED_API int mcpcred_leak_new(mcpcred_leak **ret);
+/* Wipes. */
+MCPCRED_API mcpcred_leak *mcpcred_leak_free(mcpcred_leak *leak);
+/* Where they were found, at most 128 bytes of UTF-8: for the broker's log and for people. */
+MCPCRED_API int mcpcred_leak_source(mcpcred_leak *leak, const char *source);
+/*
+ * A value that may be one of the broker's. Only its SHA-256 is kept; the caller wipes its own copy.
+ * `ret_index` (may be NULL) gets its number, which for one that was there before is the number of that.
+ * MCPCRED_E_MISUSE when it is empty, MCPCRED_E_NO_MEMORY also beyond MCPCRED_LEAK_MAX.
+ */
+MCPCRED_API int mcpcred_leak_candidate(mcpcred_leak *leak, const void *data, size_t size,
+                                       size_t *ret_index);
+
+/* The same for one whose SHA-256, 32 bytes, is known. */
+MCPCRED_API int mcpcred_leak_candidate_hash(mcpcred_leak *leak, const unsigned char *hash, size_t *ret_index);
+
+typedef struct mcpcred_leaked {
+        uint64_t candidates; /* that were asked about */
+        uint64_t matched;    /* of these */
+        int pending;         /* something that is done about them goes on */
+} mcpcred_leaked;
+
+/*
+ * Asks which of the candidates the broker has issued or stores, and has it do what the configuration
+ * says about each; with dry_run only says. `row` is called with index (the candidate's number), kind
+ * ("secret", "credential", "handle", "canary"), secret, profile, session, lease, state, issued,
+ * incident and actions; it and `ret` may be NULL. What was done stays done when a later part of the
+ * report fails; reporting again goes on with it.
+ */
+MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
+                                    mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
+
+typedef enum mcpcred_webhook_scheme {
+        MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
+        MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
+} mcpcred_webhook_scheme;
+
+typedef struct mcpcred_webhook {
+        const char *secret; /* name of the stored key, of the provider webhook */
+        mcpcred_webhook_scheme scheme;
+        const char *signature; /* the header's value, "sha256=..." */
+        const char *timestamp; /* of MCPCRED_WEBHOOK_GITGUARDIAN: the header's value; otherwise NULL */
+        const void *body;      /* as it came, byte for byte */
+        size_t size;
+} mcpcred_webhook;
+
+/* Has the broker check a webhook's signature; the key does not leave it. 0 when it was checked, and
+ * `ret_valid` says how it ended. How old the timestamp is is left to the caller. */
+MCPCRED_API int mcpcred_webhook_verify(mcpcred *client, const mcpcred_webhook *webhook,
+                                       int *ret_valid);
+
+/*
+ * How everything that is stored or issued can be found in files without knowing it. Rows, one after the other, each
+ * with key; patterns (records: secret state anchor offset length hash), prefixes, and skipped (records: secret
+ * reason), any of which may be empty. io.mcpcred.Broker.ScanPatterns says how they are used.
+ */
+MCPCRED_API int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
 /* ---- what there is ---- */
 
 typedef enum mcpcred_list {
         MCPCRED_LIST_SECRETS,  /* name provider base_url hosts parameters generation added rotated
-                                  rotation leases */
+                                  rotation problem due expires leases */
         MCPCRED_LIST_SESSIONS, /* session label uid profiles state opened expires ended end_reason
                                   lifeline */
-        MCPCRED_LIST_LEASES,   /* lease session profile secret generation state outcome created
+        MCPCRED_LIST_LEASES,   /* lease kind session profile secret generation state outcome created
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit source problem */
@@ -441,9 +546,14 @@ typedef enum mcpcred_list {
 /* One call of `row` for each. `all`: what is over too. */
 MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_fn row,
                                   void *userdata);
+/* MCPCRED_LIST_LEASES of what the selector takes; by a token's value nothing can be listed. */
+MCPCRED_API int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
+                                    mcpcred_row_fn row, void *userdata);
 /* One row: version started store store_state secrets profiles sessions leases pending
  * audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
+/* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
+MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
 /* ---- the broker itself ---- */
 

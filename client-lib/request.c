@@ -1,6 +1,7 @@
 #include "client.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "wire/provider_info.h"
 #include "wire/field.h"
 #include "wire/preset.h"
 #include <fcntl.h>
@@ -322,6 +323,42 @@ int mcpcred_addition_preset(mcpcred_addition *addition, const char *preset)
 const char *mcpcred_preset_name(size_t index)
 {
         return index < n_presets ? presets[index].name : NULL;
+}
+
+static mcpcred_renewal public_rotation(ProviderRotation rotation)
+{
+        switch (rotation) {
+        case PROVIDER_ROTATION_CREATE:
+                return MCPCRED_RENEWAL_CREATE;
+        case PROVIDER_ROTATION_REPLACE:
+                return MCPCRED_RENEWAL_REPLACE;
+        case PROVIDER_ROTATION_GUIDED:
+                break;
+        }
+        return MCPCRED_RENEWAL_GUIDED;
+}
+
+int mcpcred_provider_get(size_t index, mcpcred_provider *ret, size_t size)
+{
+        const ProviderInfo *info = index < n_provider_infos ? &provider_infos[index] : NULL;
+        mcpcred_provider provider;
+
+        if (!info || !ret)
+                return MCPCRED_E_MISUSE;
+        provider = (mcpcred_provider){
+                .name = info->name,
+                .title = info->title,
+                .base_url = info->base_url,
+                .preset = info->preset,
+                .verifies = info->can_verify,
+                .mints = info->can_mint,
+                .revokes = info->can_revoke,
+                .ends_secret = info->can_revoke_secret,
+                .rotation = public_rotation(info->rotation),
+        };
+        memset(ret, 0, size);
+        memcpy(ret, &provider, MIN(size, sizeof(provider)));
+        return MCPCRED_OK;
 }
 
 int mcpcred_addition_parameter(mcpcred_addition *addition, const char *key, const char *value)

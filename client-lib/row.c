@@ -135,14 +135,17 @@ mcpcred_kind mcpcred_row_field_kind(const mcpcred_row *row, size_t index)
 
 /* ---- replies as rows ---- */
 
+int row_give(mcpcred *client, mcpcred_row_fn row, void *userdata, const Schema *schema, const void *body, Pool *pool)
+{
+        const mcpcred_row one = { .schema = schema, .body = body, .pool = pool };
+
+        return row && row(&one, userdata) ? client_fail(client, MCPCRED_E_STOPPED, "%s", "") : 0;
+}
+
 static int give(mcpcred *client, RowTarget *target, const Schema *schema, const void *body,
                 Pool *pool)
 {
-        mcpcred_row row = { .schema = schema, .body = body, .pool = pool };
-
-        if (target->row && target->row(&row, target->userdata))
-                return client_fail(client, MCPCRED_E_STOPPED, "%s", "");
-        return 0;
+        return row_give(client, target->row, target->userdata, schema, body, pool);
 }
 
 int row_target_whole(mcpcred *client, void *body, Pool *pool, bool more UNUSED, void *userdata)
@@ -176,5 +179,13 @@ int row_target_ended(mcpcred *client, void *body, Pool *pool, bool more UNUSED, 
         target->ended.leases += reply->credentials.n;
         target->ended.sessions = reply->sessions;
         target->ended.pending = target->ended.pending || reply->pending;
+        if (reply->totals) {
+                target->ended.n_none = reply->totals->none;
+                target->ended.n_confirmed = reply->totals->confirmed;
+                target->ended.n_pending = reply->totals->pending;
+                target->ended.n_rotate = reply->totals->impossible_rotate;
+                target->ended.leases = reply->totals->none + reply->totals->confirmed +
+                                       reply->totals->pending + reply->totals->impossible_rotate;
+        }
         return r;
 }

@@ -1,4 +1,5 @@
 #include "client.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include <sodium.h>
@@ -46,19 +47,25 @@ int mcpcred_secret_remove(mcpcred *client, const char *name, int dry_run, mcpcre
 }
 
 int mcpcred_secret_rotate(mcpcred *client, const char *name, mcpcred_rotation rotation,
-                          const mcpcred_value *value, mcpcred_row_fn row, void *userdata)
+                          const mcpcred_rotation_options *options, const mcpcred_value *value,
+                          mcpcred_row_fn row, void *userdata)
 {
-        const RotateRequest request = { .name = name,
-                                        .plan = rotation == MCPCRED_ROTATION_PLAN,
-                                        .abort = rotation == MCPCRED_ROTATION_ABORT };
+        RotateRequest request = { .name = name,
+                                  .plan = rotation == MCPCRED_ROTATION_PLAN,
+                                  .abort = rotation == MCPCRED_ROTATION_ABORT };
         Call call = { CALL(BROKER_ROTATE), .request = &request };
         _cleanup_(fd_closep) int fd = -1;
         int r;
 
         client_clear_error(client);
-        if ((rotation == MCPCRED_ROTATION_RUN) != (value != NULL))
+        if (rotation != MCPCRED_ROTATION_RUN && (value || options))
                 return client_fail(client, MCPCRED_E_MISUSE,
-                                   "A rotation takes a value, a plan takes none.");
+                                   "A plan and an abort take neither value nor options.");
+        if (options) {
+                request.now = options->now != 0;
+                request.grace = options->grace;
+                request.allow_wider = options->allow_wider != 0;
+        }
         if (value) {
                 r = value_socket(client, value, &fd);
                 if (r)
@@ -77,7 +84,7 @@ struct mcpcred_selector {
         int failed;
 };
 
-/* Six texts at most. */
+/* Seven texts at most. */
 #define SELECTOR_POOL_MAX 4096U
 
 int mcpcred_selector_new(mcpcred_selector **ret)
@@ -111,20 +118,42 @@ static const char **selector_text(mcpcred_selector *selector, mcpcred_select wha
                 return &selector->body.secret;
         case MCPCRED_SELECT_TOKEN_HASH:
                 return &selector->body.token_hash;
+        case MCPCRED_SELECT_PROVIDER:
+                return &selector->body.provider;
+        case MCPCRED_SELECT_PRINCIPAL:
+                return &selector->body.principal;
         default:
                 return NULL;
         }
 }
 
+/* A moment, or how long ago it was. */
+static int selector_since(mcpcred_selector *selector, const char *text)
+{
+        uint64_t ago, now = clock_wall(&clock_system);
+
+        if (!text)
+                return MCPCRED_E_MISUSE;
+        if (text_parse_duration(text, &ago) == 0)
+                selector->body.since = ago < now ? now - ago : 1;
+        else if (text_parse_time(text, &selector->body.since) != 0 || selector->body.since == 0)
+                return MCPCRED_E_MISUSE;
+        selector->selects = true;
+        return MCPCRED_OK;
+}
+
 int mcpcred_selector_set(mcpcred_selector *selector, mcpcred_select what, const char *text)
 {
+        uint64_t uid;
         const char **at = selector_text(selector, what);
 
         if (what == MCPCRED_SELECT_ALL && !text) {
                 selector->body.all = selector->selects = true;
                 return MCPCRED_OK;
         }
-        if (!at || !text || !*text)
+        if (what == MCPCRED_SELECT_SINCE && selector_since(selector, text) == MCPCRED_OK)
+                return MCPCRED_OK;
+        if (!at || !text || !*text || (what == MCPCRED_SELECT_PRINCIPAL && text_parse_u64(text, &uid) != 0))
                 /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a NULL handle is a mistake of the caller that cannot be mended */
                 return selector->failed = MCPCRED_E_MISUSE;
         if (pool_text(&selector->pool, slice_text(text), at) < 0)
@@ -181,6 +210,7 @@ int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_f
                 [MCPCRED_LIST_CHECKS] = { BROKER_DOCTOR, &schema_doctor_row },
         };
         const ListRequest list_request = { .all = all != 0 };
+        const ListLeasesRequest leases_request = { .all = all != 0 };
         const StatusRequest status_request = { 0 };
         RowTarget target = { .row = row, .userdata = userdata };
         Call call = { .interface = &interface_broker,
@@ -193,8 +223,34 @@ int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_f
         if ((size_t)what >= ARRAY_SIZE(lists))
                 return client_fail(client, MCPCRED_E_MISUSE, "There is no such list.");
         call.method = lists[what].method;
-        call.request = what == MCPCRED_LIST_CHECKS ? (const void *)&status_request : &list_request;
+        call.request = what == MCPCRED_LIST_CHECKS   ? (const void *)&status_request
+                       : what == MCPCRED_LIST_LEASES ? (const void *)&leases_request
+                                                     : &list_request;
         target.schema = lists[what].row;
+        return call_run(client, &call);
+}
+
+int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
+                        mcpcred_row_fn row, void *userdata)
+{
+        const RevokeRequest *what = &selector->body;
+        const ListLeasesRequest request = {
+                .all = all != 0,
+                .session = what->session,
+                .profile = what->profile,
+                .secret = what->secret,
+                .provider = what->provider,
+                .principal = what->principal,
+                .since = what->since,
+        };
+        RowTarget target = { .schema = &schema_lease_row, .row = row, .userdata = userdata };
+        const Call call = { CALL(BROKER_LIST_LEASES), .request = &request, .reads_only = true,
+                            .reply = row_target_list, .userdata = &target };
+
+        client_clear_error(client);
+        if (selector->failed || what->token_hash)
+                return client_fail(client, MCPCRED_E_MISUSE,
+                                   "A selector is empty, or cannot be listed by.");
         return call_run(client, &call);
 }
 
@@ -205,6 +261,24 @@ int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata)
         return call_for_row(client,
                             (Call){ CALL(BROKER_STATUS), .request = &request, .reads_only = true },
                             row, userdata);
+}
+
+int mcpcred_scan_patterns(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+        RowTarget target = { .schema = reply_of(BROKER_SCAN_PATTERNS), .row = row, .userdata = userdata };
+        const Call call = { CALL(BROKER_SCAN_PATTERNS), .request = &request, .reply = row_target_whole,
+                            .userdata = &target };
+
+        return call_run(client, &call);
+}
+
+int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata)
+{
+        const StatusRequest request = { 0 };
+
+        return call_for_row(client,
+                            (Call){ CALL(BROKER_METRICS), .request = &request }, row, userdata);
 }
 
 /* ---- the broker itself ---- */

@@ -1,6 +1,5 @@
 #include "providers/github_reply.h"
-#include "providers/json.h"
-#include "providers/provider.h"
+#include "providers/revocation.h"
 #include "base/wipe.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,9 +8,6 @@
 #define MINT_REPLY_MAX (8U * 1024U * 1024U)
 #define REPLY_MAX      (1024U * 1024U)
 #define PATH_MAX_SIZE  128U
-/* Whether a revoked token is refused is asked this often, with a pause that doubles. */
-#define PROBES      3U
-#define PROBE_PAUSE (250 * USEC_PER_MSEC)
 
 static const char *const headers[] = {
         "Accept: application/vnd.github+json",
@@ -46,9 +42,9 @@ static const char *meaning(Fault fault)
 
 static int fail(Operation *operation, Fault fault, const HttpsResponse *response)
 {
-        char message[GITHUB_TEXT_MAX];
+        char message[REPLY_TEXT_MAX];
 
-        github_read_message(buf_slice(&response->body), message);
+        reply_message(buf_slice(&response->body), message);
         return operation_fail(operation, fault, "%s (status %u%s%s).", meaning(fault),
                               response->head.status, *message ? ": " : "", message);
 }
@@ -125,7 +121,7 @@ static int verify(Operation *operation, ProviderVerifyReply *reply)
 {
         GithubInstallation installation = { 0 };
         GithubApp app = { 0 };
-        char text[2 * GITHUB_TEXT_MAX + 100];
+        char text[2 * REPLY_TEXT_MAX + 100];
         int r;
 
         r = verify_app(operation, &app);
@@ -170,7 +166,7 @@ static int read_mint(Operation *operation, const HttpsResponse *response, Provid
         if (r)
                 return r;
         r = github_read_mint(buf_slice(&response->body), operation->arena, operation->pool, reply);
-        return r == GITHUB_E_SENSELESS ? fail(operation, FAULT_UPSTREAM_UNKNOWN, response)
+        return r == REPLY_E_SENSELESS ? fail(operation, FAULT_UPSTREAM_UNKNOWN, response)
                                        : error_fold(r);
 }
 
@@ -199,39 +195,15 @@ static int mint(Operation *operation, const ProviderMintRequest *request, Provid
 
 /* ---- revoke ---- */
 
-typedef enum Life {
-        LIFE_DEAD,
-        LIFE_ALIVE,
-        LIFE_UNKNOWN,
-} Life;
-
-/* Asks something harmless with the token. A failure here is no failure of the revocation. */
-static int probe(Operation *operation, const Secret *token, Life *ret)
+/* Asks something harmless with the token. */
+static int probe(Operation *operation, const Secret *token)
 {
         _cleanup_(https_response_deinit) HttpsResponse response = HTTPS_RESPONSE_NULL;
-        int r = get(operation, "/installation/repositories?per_page=1", token, &response);
 
-        if (r < 0)
-                return r;
-        operation->retry_after_usec = 0;
-        *ret = r == 0 ? LIFE_ALIVE : r == FAULT_UPSTREAM_ROOT_INVALID ? LIFE_DEAD : LIFE_UNKNOWN;
-        return 0;
+        return get(operation, "/installation/repositories?per_page=1", token, &response);
 }
 
-/* Once more after a pause while it lives: the word may need a moment to get around there. */
-static int probe_until_dead(Operation *operation, const Secret *token, Life *ret)
-{
-        uint64_t pause = PROBE_PAUSE;
-        int r;
-
-        for (unsigned i = 0; i < PROBES; i++, pause *= 2) {
-                r = probe(operation, token, ret);
-                if (r < 0 || *ret != LIFE_ALIVE || i + 1 == PROBES ||
-                    !operation_sleep(operation, pause))
-                        return r;
-        }
-        return 0;
-}
+static const Revocation revocation = { .upstream = "GitHub", .probe = probe };
 
 /* 0: there it is revoked, or was; GitHub answers 401 for the latter. */
 static int delete_token(Operation *operation, const Secret *token, bool *ret_not_found)
@@ -255,14 +227,9 @@ static int delete_token(Operation *operation, const Secret *token, bool *ret_not
         return r ? r : fail(operation, FAULT_UPSTREAM_UNKNOWN, &response);
 }
 
-/*
- * What DELETE says is believed only as far as the probe bears it out: a stray 401 on the way would
- * otherwise leave a live token that counts as dead, and a 404 also comes from a wrong base URL.
- */
 static int revoke(Operation *operation, const ProviderRevokeRequest *request,
                   ProviderRevokeReply *reply)
 {
-        Life life = LIFE_UNKNOWN;
         bool not_found = false;
         int r;
 
@@ -270,18 +237,7 @@ static int revoke(Operation *operation, const ProviderRevokeRequest *request,
                 return operation_fail(operation, FAULT_INVALID_PARAMETER,
                                       "GitHub revokes a token by its value alone.");
         r = delete_token(operation, request->token, &not_found);
-        if (r == 0)
-                r = probe_until_dead(operation, request->token, &life);
-        if (r)
-                return r;
-        if (life == LIFE_ALIVE)
-                return operation_fail(operation, FAULT_UPSTREAM_UNKNOWN,
-                                      "GitHub took the revocation, and still accepts the token.");
-        if (life == LIFE_UNKNOWN && not_found)
-                return operation_fail(operation, FAULT_UPSTREAM_UNKNOWN,
-                                      "Nothing at this address knows how to revoke the token.");
-        reply->probed = life == LIFE_DEAD;
-        return 0;
+        return r ? r : revocation_confirm(operation, &revocation, request->token, not_found, reply);
 }
 
 const Provider provider_github_app = {

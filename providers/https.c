@@ -234,6 +234,9 @@ static int set_method(CURL *curl, const HttpsRequest *request)
         } else {
                 SET(CURLOPT_CUSTOMREQUEST, request->method);
         }
+        /* On a connection that was used before, libcurl sends a request anew, by itself, when the connection
+         * ends without a reply; and that may have been the upstream's way to lose one. */
+        SET(CURLOPT_FRESH_CONNECT, strcmp(request->method, "GET") == 0 ? 0L : 1L);
         return 0;
 }
 

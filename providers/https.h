@@ -3,6 +3,7 @@
  * One HTTPS request after another over libcurl, for a process that does one operation: it blocks,
  * up to its deadline, and stops early when one of the watched descriptors hangs up.
  *
+ * A request is sent once: what asks for a change has a connection of its own, so that nothing sends it again.
  * No redirect is followed, and no environment, proxy, netrc, cookie, cache or other file plays a
  * part. TLS 1.2 at least, verified against the roots that are passed in and no others. HTTP/1.1,
  * because that leaves no copy of a header in memory that is not wiped.

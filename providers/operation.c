@@ -86,6 +86,13 @@ int operation_send(Operation *operation, HttpsRequest *request, const char *path
         return r > 0 ? fail_transport(operation, (HttpsError)r, ret->reason) : r;
 }
 
+int operation_only_read(Operation *operation, int r)
+{
+        if (r)
+                operation->asked = false;
+        return r == FAULT_UPSTREAM_UNKNOWN ? FAULT_UPSTREAM_UNREACHABLE : r;
+}
+
 bool operation_sleep(const Operation *operation, uint64_t usec)
 {
         struct timespec pause = {

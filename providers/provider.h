@@ -51,7 +51,8 @@ typedef struct Provider {
 /* NULL for a name that is none of them. */
 const Provider *provider_find(const char *name) NONNULL(1);
 
-extern const Provider provider_github_app, provider_static;
+extern const Provider provider_cloudflare, provider_github_app, provider_github_pat, provider_gitlab,
+        provider_static, provider_webhook;
 
 /* Keeps the sentence and returns the fault. */
 int operation_fail(Operation *operation, Fault fault, const char *format, ...) NONNULL(1, 3)
@@ -69,5 +70,10 @@ const char *operation_parameter(const Operation *operation, const char *name) NO
  */
 int operation_send(Operation *operation, HttpsRequest *request, const char *path,
                    HttpsResponse *ret) NODISCARD NONNULL(1, 2, 3, 4);
+/*
+ * The result of a step that only read, before anything was asked to change: if its reply was lost, what was
+ * to follow did not happen, so FAULT_UPSTREAM_UNKNOWN becomes FAULT_UPSTREAM_UNREACHABLE.
+ */
+int operation_only_read(Operation *operation, int r) NONNULL(1);
 /* Waits. Returns false if the deadline would pass before. */
 bool operation_sleep(const Operation *operation, uint64_t usec) NONNULL(1);

@@ -2,7 +2,11 @@
 
 static const Provider *const providers[] = {
         &provider_github_app,
+        &provider_github_pat,
+        &provider_gitlab,
+        &provider_cloudflare,
         &provider_static,
+        &provider_webhook,
 };
 
 const Provider *provider_find(const char *name)

@@ -1,5 +1,6 @@
 #include "providers/response.h"
 #include "base/text.h"
+#include <stdio.h>
 #include <strings.h>
 #include <time.h>
 
@@ -72,6 +73,28 @@ int response_parse_date(Slice text, uint64_t *ret_usec)
         return RESPONSE_E_INVALID;
 }
 
+int response_parse_expiration(Slice text, uint64_t *ret_usec)
+{
+        static const size_t date = 10, time = 8, whole = 20; /* with the space behind each */
+        char copy[DATE_MAX], moment[DATE_MAX];
+        const char *zone;
+
+        if (text.size <= whole || text.size >= 32 || memchr(text.data, 0, text.size))
+                return RESPONSE_E_INVALID;
+        memcpy(copy, text.data, text.size);
+        copy[text.size] = 0;
+        zone = copy + whole;
+        if (copy[date] != ' ' || copy[date + 1 + time] != ' ')
+                return RESPONSE_E_INVALID;
+        if (strcmp(zone, "UTC") != 0 && (strlen(zone) != 5 || !strchr("+-", *zone)))
+                return RESPONSE_E_INVALID;
+        if (*zone == 'U')
+                (void)snprintf(moment, sizeof(moment), "%.10sT%.8sZ", copy, copy + date + 1);
+        else
+                (void)snprintf(moment, sizeof(moment), "%.10sT%.8s%.3s:%.2s", copy, copy + date + 1, zone, zone + 3);
+        return text_parse_time(moment, ret_usec) || *ret_usec == 0 ? RESPONSE_E_INVALID : 0;
+}
+
 /* "HTTP/1.1 200 OK" */
 static void take_status(ResponseHead *head, Slice line)
 {
@@ -106,6 +129,20 @@ static void take_content_type(ResponseHead *head, Slice value)
                         head->content_type[i] = '?';
         }
         head->content_type[size] = 0;
+}
+
+/* One that is too long counts as absent: half a list would be a wrong one. */
+static void take_scopes(ResponseHead *head, Slice value)
+{
+        if (value.size >= sizeof(head->oauth_scopes))
+                return;
+        for (size_t i = 0; i < value.size; i++)
+                if (value.data[i] < ' ' || value.data[i] > '~')
+                        return;
+        if (value.size > 0)
+                memcpy(head->oauth_scopes, value.data, value.size);
+        head->oauth_scopes[value.size] = 0;
+        head->has_oauth_scopes = true;
 }
 
 static void take_retry_after(ResponseHead *head, Slice value)
@@ -151,6 +188,11 @@ void response_head_line(ResponseHead *head, Slice line)
         } else if (is_name(name, "date")) {
                 if (response_parse_date(value, &head->date_usec))
                         head->date_usec = 0;
+        } else if (is_name(name, "x-oauth-scopes")) {
+                take_scopes(head, value);
+        } else if (is_name(name, "github-authentication-token-expiration")) {
+                if (response_parse_expiration(value, &head->token_expires_usec))
+                        head->token_expires_usec = 0;
         } else if (is_name(name, "x-ratelimit-remaining") && parse_number(value, &number)) {
                 head->remaining = number;
                 head->has_remaining = true;

@@ -8,6 +8,8 @@
 #include "base/slice.h"
 
 #define RESPONSE_CONTENT_TYPE_MAX 64U
+/* A classic token can have some thirty scopes. */
+#define RESPONSE_SCOPES_MAX       1024U
 #define RESPONSE_LINES_MAX        256U /* GitHub sends about 30 */
 
 typedef struct ResponseHead {
@@ -20,6 +22,10 @@ typedef struct ResponseHead {
         uint64_t retry_after_usec; /* Retry-After as a delay */
         uint64_t retry_at_usec;    /* Retry-After as a date, 0 if it is a delay */
         uint64_t date_usec;        /* Date, 0 if there was none */
+        /* GitHub's, of the token that was used: what a classic one may do, and when it ends; 0: not said. */
+        bool has_oauth_scopes;
+        char oauth_scopes[RESPONSE_SCOPES_MAX];
+        uint64_t token_expires_usec;
         char content_type[RESPONSE_CONTENT_TYPE_MAX]; /* lower case, without parameters */
 } ResponseHead;
 
@@ -32,6 +38,8 @@ typedef enum ResponseError {
         RESPONSE_E_INVALID,
 } ResponseError;
 
+/* "2026-12-31 23:59:59 UTC", or with an offset such as "-0700" at the end. */
+int response_parse_expiration(Slice text, uint64_t *ret_usec) NODISCARD NONNULL(2);
 /* The three forms of RFC 9110 5.6.7. */
 int response_parse_date(Slice text, uint64_t *ret_usec) NODISCARD NONNULL(2);
 

@@ -22,6 +22,15 @@ void fd_close_all(int *fds, size_t n)
                 fds[i] = fd_close(fds[i]);
 }
 
+bool fd_is_stream_socket(int fd)
+{
+        int type = 0, domain = 0;
+        socklen_t size = sizeof(type);
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+               getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 int fd_set_nonblock(int fd)
 {
         int flags = fcntl(fd, F_GETFL);

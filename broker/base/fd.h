@@ -11,6 +11,8 @@ static inline void fd_closep(int *fd)
         *fd = fd_close(*fd);
 }
 void fd_close_all(int *fds, size_t n);
+/* Whether it is a Unix stream socket: reading anything else may block, or lie. */
+bool fd_is_stream_socket(int fd);
 int fd_set_nonblock(int fd) NODISCARD;
 int fd_set_cloexec(int fd, bool cloexec) NODISCARD;
 /* Writes all of it to a blocking descriptor. */

@@ -140,23 +140,38 @@ static int grant(EgressProcess *process, Request *request)
         return request_reply(request, &reply, NULL, 0);
 }
 
-/*
- * All of it between two looks at any descriptor: first nothing leaves any more, then nothing is known
- * any more, then it is said. The objects are taken down behind the answer, which is not to wait for TLS.
- */
-static int cut(EgressProcess *process, Request *request)
+static int compare_texts(const void *a, const void *b)
 {
-        const EgressCutRequest *body = request->body;
-        Tenant *tenant = find(process, body->session);
-        const Empty reply = { 0 };
-        int r;
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-        if (!tenant)
-                return request_reply(request, &reply, NULL, 0);
+/* One walk, however many there are. */
+static void take_tenants(EgressProcess *process, const TextList *sessions, List *out)
+{
+        if (sessions->n > 1)
+                qsort(sessions->items, sessions->n, sizeof(*sessions->items), compare_texts);
+        LIST_FOREACH(node, &process->tenants) {
+                Tenant *tenant = container_of(node, Tenant, link);
+                const char *session = tenant->session;
+
+                if (sessions->n == 0 ||
+                    !bsearch(&session, sessions->items, sessions->n, sizeof(*sessions->items), compare_texts))
+                        continue;
+                list_remove(node);
+                list_append(out, node);
+        }
+}
+
+static void sever_upstream(Tenant *tenant)
+{
         if (tenant->grant && tenant->grant->idle)
                 idle_pool_sever(tenant->grant->idle);
         LIST_FOREACH(node, &tenant->lanes)
                 lane_sever_upstream(container_of(node, Lane, link));
+}
+
+static void sever_lanes(Tenant *tenant)
+{
         LIST_FOREACH(node, &tenant->lanes) {
                 exchange_tell_revoked(container_of(node, Lane, link));
                 lane_sever(container_of(node, Lane, link));
@@ -166,11 +181,36 @@ static int cut(EgressProcess *process, Request *request)
                         grant_withdraw(container_of(node, Lane, link)->grant);
         if (tenant->grant)
                 grant_withdraw(tenant->grant);
+}
+
+/*
+ * All of it between two looks at any descriptor: first nothing leaves any more, then nothing is known
+ * any more, then it is said. The objects are taken down behind the answer, which is not to wait for TLS.
+ */
+static int cut(EgressProcess *process, Request *request)
+{
+        const EgressCutRequest *body = request->body;
+        const Empty reply = { 0 };
+        List cut;
+        int r;
+
+        list_init(&cut);
+        take_tenants(process, &body->sessions, &cut);
+        LIST_FOREACH(node, &cut)
+                sever_upstream(container_of(node, Tenant, link));
+        LIST_FOREACH(node, &cut)
+                sever_lanes(container_of(node, Tenant, link));
         r = request_reply(request, &reply, NULL, 0);
-        tenant->cut = true;
-        close_lanes(tenant);
-        drop_grant(tenant);
-        forget_if_idle(tenant);
+        LIST_FOREACH(node, &cut) {
+                Tenant *tenant = container_of(node, Tenant, link);
+
+                list_remove(&tenant->link);
+                list_append(&process->tenants, &tenant->link);
+                tenant->cut = true;
+                close_lanes(tenant);
+                drop_grant(tenant);
+                forget_if_idle(tenant);
+        }
         return r;
 }
 

@@ -139,18 +139,39 @@ static void start_session(Supervisor *supervisor, Request *request)
         request_done(request);
 }
 
+/* Sessions that end together. */
+typedef struct Ending {
+        Request *request;
+        size_t waiting; /* and one for the loop that ends them */
+} Ending;
+
 static int on_ended(void *userdata)
 {
         static const Empty nothing = { 0 };
+        Ending *ending = userdata;
+        Request *request = ending->request;
 
-        return request_reply(userdata, &nothing, NULL, 0);
+        if (--ending->waiting > 0)
+                return 0;
+        free(ending);
+        return request_reply(request, &nothing, NULL, 0);
 }
 
-static int end_session(Supervisor *supervisor, Request *request)
+static int end_sessions(Supervisor *supervisor, Request *request)
 {
-        const SessionNotice *body = request->body;
+        const EndSessionsRequest *body = request->body;
+        Ending *ending = calloc(1, sizeof(*ending));
+        int r = 0;
 
-        return sessions_end(supervisor->sessions, body->session, on_ended, request);
+        if (!ending)
+                return fail(supervisor, request, -ENOMEM);
+        *ending = (Ending){ .request = request, .waiting = body->sessions.n + 1 };
+        for (size_t i = 0; i < body->sessions.n; i++) {
+                int q = sessions_end(supervisor->sessions, body->sessions.items[i], on_ended, ending);
+
+                r = r < 0 ? r : q;
+        }
+        return r < 0 ? r : on_ended(ending);
 }
 
 static int write_file(Supervisor *supervisor, Request *request)
@@ -203,6 +224,35 @@ static int list_held(Supervisor *supervisor, Request *request)
         return r < 0 ? fail(supervisor, request, r) : request_reply(request, &reply, NULL, 0);
 }
 
+static int on_notified(void *userdata, uint64_t status)
+{
+        const NotifyReply reply = { .status = status };
+
+        return request_reply(userdata, &reply, NULL, 0);
+}
+
+static int notify(Supervisor *supervisor, Request *request)
+{
+        const NotifyRequest *body = request->body;
+        const TextList *command = &supervisor->settings->notify;
+        int r;
+
+        if (command->n == 0)
+                return request_fail(request, FAULT_UNSUPPORTED, "no command is configured");
+        r = notifier_run(supervisor->notifier, command, body->incident, body->json, on_notified, request);
+        if (r == NOTIFIER_E_BUSY)
+                return request_fail(request, FAULT_BUSY, "too many commands run already");
+        return r < 0 ? fail(supervisor, request, r) : 0;
+}
+
+static int journal(Supervisor *supervisor, Request *request)
+{
+        const JournalRequest *body = request->body;
+        const JournalReply reply = { .taken = journal_send(&supervisor->journal, body) };
+
+        return request_reply(request, &reply, NULL, 0);
+}
+
 static int dispatch_vault(Supervisor *supervisor, Request *request)
 {
         const StopProviderRequest *stop = request->body;
@@ -221,8 +271,8 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
                 return 0;
         case VAULT_CREATE_SESSION:
                 return create_session(supervisor, request);
-        case VAULT_END_SESSION:
-                return end_session(supervisor, request);
+        case VAULT_END_SESSIONS:
+                return end_sessions(supervisor, request);
         case VAULT_WRITE_FILE:
                 return write_file(supervisor, request);
         case VAULT_SET_EPOCH:
@@ -241,6 +291,10 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
         case VAULT_START_SESSION:
                 start_session(supervisor, request);
                 return 0;
+        case VAULT_NOTIFY:
+                return notify(supervisor, request);
+        case VAULT_JOURNAL:
+                return journal(supervisor, request);
         case VAULT_LOG: /* child.c has it */
         default:
                 return request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);
@@ -290,9 +344,26 @@ static int attest(Supervisor *supervisor, Request *request)
         return request_reply(request, &reply, NULL, 0);
 }
 
+/* One that has ended by now is no concern. */
+static int note_delivered(Supervisor *supervisor, Request *request)
+{
+        const SessionNotice *notice = request->body;
+        Session *session = sessions_find(supervisor->sessions, notice->session);
+
+        if (session)
+                session_set_delivered(session);
+        request_done(request);
+        return 0;
+}
+
 int serve_gate(void *child, UNUSED Channel *channel, Request *request)
 {
-        if (request->id != GATE_ATTEST)
+        switch (request->id) {
+        case GATE_ATTEST:
+                return contain(child, attest(supervisor_of(child), request));
+        case GATE_DELIVERED:
+                return contain(child, note_delivered(supervisor_of(child), request));
+        default:
                 return contain(child, request_fail(request, FAULT_METHOD_NOT_FOUND, NULL));
-        return contain(child, attest(supervisor_of(child), request));
+        }
 }

@@ -1,8 +1,11 @@
+#include "vault/cutoff_work.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
 #include "vault/response.h"
 #include "vault/revoker.h"
 #include "vault/rows_meta.h"
+#include "vault/session_collect.h"
+#include "vault/session_end.h"
 #include "vault/vault.h"
 #include "vault/waiting_room.h"
 #include <stdio.h>
@@ -12,7 +15,6 @@
 #define RETRY_FIRST_USEC (1 * USEC_PER_SEC)
 #define RETRY_MOST_USEC (30 * USEC_PER_SEC)
 #define HELD_USEC (10 * USEC_PER_SEC)
-#define CUTOFF_PAGE 256U
 
 /* An attempt to open the store. */
 typedef struct Opening {
@@ -82,6 +84,34 @@ static int open_failed(Opening *opening, const Failure *failure)
         return answer_opening(opening, failure);
 }
 
+/*
+ * A process that was killed behind a cutoff had perhaps not come to end the sessions that hold something of it. By their
+ * leases that can be told at once; what they were granted beyond that only with the store open (`locked` false), and
+ * nothing is issued before.
+ */
+static int end_cut_off(Vault *vault, bool locked)
+{
+        CutoffRecord cutoff = { .id = 0 };
+        Failure failure = { 0 };
+        int r = 0, found;
+
+        while (r == 0 && !failed(&failure)) {
+                SessionSet sessions = SESSION_SET_NULL;
+
+                found = rows_cutoff_next(vault->db, CUTOFF_WRITTEN, cutoff.id, &cutoff);
+                if (found == DB_E_NOT_FOUND)
+                        return 0;
+                if (found == 0)
+                        found = session_collect(&sessions, vault, &cutoff, false);
+                if (!vault_db_failed(vault, found, &failure))
+                        r = session_ends_write(vault, &sessions, locked ? NULL : &cutoff, cutoff.reason, &failure);
+                if (r == 0 && sessions.n > 0)
+                        r = session_ends_cut(vault, &sessions, NULL, NULL);
+                session_set_deinit(&sessions);
+        }
+        return r;
+}
+
 static int open_done(Opening *opening)
 {
         Vault *vault = opening->vault;
@@ -96,7 +126,9 @@ static int open_done(Opening *opening)
         role_log(&vault->role, LOG_LEVEL_INFO, "store: %s is open", store_kind_names[vault->store.kind]);
         r = rows_meta_set_u64(vault->db, META_STORE_KIND, vault->store.kind);
         (void)vault_db_failed(vault, r, &failure);
-        r = rotate_resume_all(vault);
+        r = end_cut_off(vault, false);
+        if (r == 0)
+                r = rotate_resume_all(vault);
         if (r == 0)
                 r = known_values_catch_up_all(vault);
         if (r == 0)
@@ -338,9 +370,9 @@ int vault_store_lock(Vault *vault, Request *request)
 /* Everything that the state holds is ended: it is not the state of this run. */
 static int end_everything(Vault *vault, const char *reason)
 {
-        CutoffRecord cutoff = { .kind = CUTOFF_ALL, .time = vault_now(vault) };
+        CutoffRecord cutoff = { .time = vault_now(vault), .step = CUTOFF_SESSIONS_ENDED };
         AuditEvent event = { .operation = "state.end-all", .verdict = AUDIT_ALLOW, .reason = reason };
-        uint64_t n = CUTOFF_PAGE, ended = 0;
+        uint64_t ended = 0;
         int r;
 
         (void)snprintf(cutoff.reason, sizeof(cutoff.reason), "%s", reason);
@@ -349,10 +381,6 @@ static int end_everything(Vault *vault, const char *reason)
                 r = rows_session_end_all(vault->db, vault_now(vault), reason, &ended);
         if (r == 0)
                 r = rows_cutoff_insert(vault->db, &cutoff);
-        while (r == 0 && n == CUTOFF_PAGE)
-                r = rows_lease_apply_cutoff(vault->db, &cutoff, vault_now(vault), CUTOFF_PAGE, &n);
-        if (r == 0)
-                r = rows_cutoff_set_applied(vault->db, cutoff.id);
         if (r == 0 && ended > 0)
                 r = vault_audit_revocation(vault, &event);
         return r == 0 ? vault_commit(vault) : r;
@@ -445,6 +473,7 @@ static int on_moved(void *userdata)
         int r;
 
         vault->recovered = true;
+        cutoff_work_wake(vault->cutoff_work);
         role_log(&vault->role, LOG_LEVEL_INFO, "state: ready");
         r = vault_expire(vault);
         if (r == 0)
@@ -467,7 +496,9 @@ static int on_held(void *userdata, const Reply *reply)
         }
         if (reply->more)
                 return 0;
-        r = end_unheld(recovery);
+        r = end_cut_off(vault, true);
+        if (r == 0)
+                r = end_unheld(recovery);
         pool_deinit(&recovery->pool);
         free(recovery);
         return r < 0 ? r : epoch_move(vault->epoch, on_moved, vault);
@@ -511,10 +542,18 @@ static int open_state(Vault *vault)
                 role_log(&vault->role, LOG_LEVEL_ERROR, "state in %s: %s", vault->state_directory, db_strerror(r));
                 return -EIO;
         }
+        if (r == 0) {
+                vault_configure_audit(vault);
+                r = watchers_new(&vault->watchers, vault);
+        }
+        if (r == 0)
+                r = audit_journal_new(&vault->journal, vault);
         if (r == 0)
                 r = epoch_new(&vault->epoch, vault);
         if (r == 0)
                 r = revoker_new(&vault->revoker, vault);
+        if (r == 0)
+                r = cutoff_work_new(&vault->cutoff_work, vault);
         if (r == 0)
                 r = recover(vault);
         return r;

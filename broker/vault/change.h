@@ -6,7 +6,7 @@
 typedef struct Change {
         List link; /* in Vault.changes while it is under way */
         char name[LIMIT_NAME + 1];
-        struct RotateOp *rotation; /* that it is, or NULL; whoever begins it sets it */
+        Rotation *rotation; /* that it is, or NULL; whoever begins it sets it */
 } Change;
 
 /* False with `failure` (FAULT_BUSY) when another change of this secret is under way. */

@@ -10,7 +10,7 @@
 #define FILE_NAME      "state.db"
 #define APPLICATION_ID 0x6d637063 /* "mcpc" */
 /* Statements of the tree; each is a literal, so their number is known when it is built. */
-#define QUERIES_MAX 96U
+#define QUERIES_MAX 192U
 /* No value here is near this; it bounds what a damaged file can make us allocate. */
 #define VALUE_MAX (1024 * 1024)
 

@@ -97,11 +97,60 @@ static const char version_2[] = "ALTER TABLE session ADD COLUMN proxy BLOB;"
                                 "UPDATE session SET grants = x'';"
                                 "ALTER TABLE lease ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;";
 
-/* Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. */
-static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;";
+/*
+ * Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. Those of
+ * the version before have been worked off where they were written, and the intents that they were kept for have been
+ * resolved before this version asks.
+ */
+static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;"
+                                "DROP INDEX lease_due;"
+                                "CREATE INDEX lease_due ON lease (provider, next_attempt) WHERE state = 2;"
+                                "DROP TABLE cutoff;"
+                                "CREATE TABLE cutoff ("
+                                " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                " session TEXT," /* NULL: any, as with the next four */
+                                " profile TEXT,"
+                                " secret TEXT,"
+                                " provider TEXT,"
+                                " principal INTEGER,"
+                                " since INTEGER NOT NULL,"
+                                " sequence INTEGER NOT NULL,"
+                                " session_sequence INTEGER NOT NULL,"
+                                " time INTEGER NOT NULL,"
+                                " reason TEXT NOT NULL,"
+                                " progress INTEGER NOT NULL,"
+                                " step INTEGER NOT NULL"
+                                ") STRICT;"
+                                "CREATE INDEX cutoff_sequence ON cutoff (sequence);"
+                                "CREATE INDEX cutoff_next ON cutoff (id) WHERE step <> 2;";
 
-/* Rotations by the provider itself: what the journal has to know beyond the step. */
-static const char version_4[] = "ALTER TABLE secret ADD COLUMN rotation_label TEXT NOT NULL DEFAULT '';";
+/*
+ * Rotations by the provider itself: their journal beyond the step, and what the upstream says of a secret. A step in
+ * between the old ones moves those behind it.
+ */
+static const char version_4[] = "CREATE TABLE rotation ("
+                                " secret TEXT NOT NULL PRIMARY KEY,"
+                                " kind INTEGER NOT NULL,"
+                                " label TEXT NOT NULL,"
+                                " cause TEXT NOT NULL,"
+                                " began INTEGER NOT NULL,"
+                                " grace INTEGER NOT NULL,"
+                                " options INTEGER NOT NULL,"
+                                " secret_id TEXT NOT NULL,"
+                                " old_secret_id TEXT NOT NULL,"
+                                " expires INTEGER NOT NULL,"
+                                " attempts INTEGER NOT NULL,"
+                                " next_attempt INTEGER NOT NULL,"
+                                " problem TEXT NOT NULL,"
+                                " value BLOB"
+                                ") STRICT, WITHOUT ROWID;"
+                                "UPDATE secret SET step = step + 1 WHERE step >= 2;"
+                                "ALTER TABLE secret ADD COLUMN secret_id TEXT NOT NULL DEFAULT '';"
+                                "ALTER TABLE secret ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE secret ADD COLUMN rights BLOB;"
+                                "ALTER TABLE secret ADD COLUMN schedule_failures INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE secret ADD COLUMN schedule_next INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE secret ADD COLUMN reminded INTEGER NOT NULL DEFAULT 0;";
 
 /* Values that are or were stored, by their keyed hash; and what was done about leaks. */
 static const char version_5[] = "CREATE TABLE secret_value ("

@@ -27,6 +27,7 @@ static void step_free(CutStep *step)
         if (step->call)
                 call_cancel(step->call);
         timer_free(step->timer);
+        session_set_deinit(&step->sessions);
         free(step);
 }
 
@@ -51,6 +52,17 @@ static int step_kill(CutStep *step)
         return egress_link_stop(egress);
 }
 
+/* One walk, however many there are. What was granted since goes on. */
+static void drop_users(CutStep *step)
+{
+        LIST_FOREACH(node, &step->egress->users) {
+                User *user = container_of(node, User, link);
+
+                if (user->cut_by == step->number && user->cut_grants == user->grants)
+                        egress_link_drop_user(step->egress, user, step->whole);
+        }
+}
+
 static int on_cut(void *userdata, const Reply *reply)
 {
         CutStep *step = userdata;
@@ -58,7 +70,7 @@ static int on_cut(void *userdata, const Reply *reply)
         step->call = NULL;
         if (reply->fault != FAULT_NONE)
                 return step_kill(step);
-        egress_link_drop_user(step->egress, step->session, step->grants, step->whole);
+        drop_users(step);
         return step_finish(step);
 }
 
@@ -76,24 +88,11 @@ static int on_cut_late(void *userdata)
         return step_kill(step);
 }
 
-/*
- * Asks one process. It is down only where nothing of it lives. Where the session's process was never connected with
- * it, nothing of the session can be sent: it is told behind the grant, but not waited for.
- */
-static int cut_link(EgressLink *egress, Cut *cut, const char *session, bool whole)
+static int step_new(CutStep **ret, EgressLink *egress, bool whole)
 {
-        EgressCutRequest request = { .session = session };
-        const User *user = egress_link_user(egress, session);
-        CutStep *step;
+        CutStep *step = calloc(1, sizeof(*step));
         int r;
 
-        if (!user || (!user->reached && egress->state != LINK_UP))
-                return 0;
-        if (!user->holds) { /* it was cut before */
-                egress_link_drop_user(egress, session, user->grants, whole);
-                return 0;
-        }
-        step = calloc(1, sizeof(*step));
         if (!step)
                 return -ENOMEM;
         list_init(&step->link);
@@ -103,22 +102,90 @@ static int cut_link(EgressLink *egress, Cut *cut, const char *session, bool whol
                 return r;
         }
         step->egress = egress;
-        step->cut = user->reached ? cut : NULL;
-        step->grants = user->grants;
         step->whole = whole;
-        (void)snprintf(step->session, sizeof(step->session), "%s", session);
-        if (step->cut)
+        step->number = ++egress->egresses->n_cuts;
+        *ret = step;
+        return 0;
+}
+
+static int step_send(CutStep *step)
+{
+        EgressLink *egress = step->egress;
+        _cleanup_(freep) const char **texts = calloc(step->sessions.n, sizeof(*texts));
+        EgressCutRequest request = { .sessions = { texts, step->sessions.n } };
+
+        if (!texts)
+                return -ENOMEM;
+        for (size_t i = 0; i < step->sessions.n; i++)
+                texts[i] = step->sessions.ids[i];
+        return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_CALL_USEC, on_cut, step, &step->call);
+}
+
+/* Where the sessions' processes were never connected with it, nothing of theirs can be sent: it is told behind the
+ * grant, but not waited for. */
+static int step_begin(CutStep **step_at, Cut *cut, bool reached)
+{
+        CutStep *step = take_ptr(*step_at);
+        EgressLink *egress;
+
+        if (!step)
+                return 0;
+        egress = step->egress;
+        if (reached) {
+                step->cut = cut;
                 cut->waiting++;
+        }
         if (egress->state != LINK_UP) {
                 list_append(&egress->cuts, &step->link);
                 return 0;
         }
         list_append(&egress->egresses->cutting, &step->link);
-        timer_arm_after(step->timer, user->reached ? CUT_USEC : CUT_UNREACHED_USEC);
-        return channel_call(egress->channel, EGRESS_CUT, &request, NULL, 0, CUT_CALL_USEC, on_cut, step, &step->call);
+        timer_arm_after(step->timer, reached ? CUT_USEC : CUT_UNREACHED_USEC);
+        return step_send(step);
 }
 
-int egresses_cut(Egresses *egresses, const char *session, const char *profile, EgressCutDone done, void *userdata)
+static int step_add(EgressLink *egress, CutStep **step, User *user, bool whole)
+{
+        int r = *step ? 0 : step_new(step, egress, whole);
+
+        if (r == 0)
+                r = session_set_add(&(*step)->sessions, user->session);
+        if (r < 0)
+                return r;
+        user->cut_by = (*step)->number;
+        user->cut_grants = user->grants;
+        return 0;
+}
+
+/* Asks one process. It is down only where nothing of it lives. */
+static int cut_link(EgressLink *egress, Cut *cut, const SessionSet *sessions, bool whole)
+{
+        CutStep *steps[2] = { NULL, NULL }; /* the second: of sessions whose process was connected with it */
+        int r = 0, q;
+
+        LIST_FOREACH(node, &egress->users) {
+                User *user = container_of(node, User, link);
+                bool reached = user->reached;
+
+                if (r < 0 || !session_set_has(sessions, user->session) || (!reached && egress->state != LINK_UP))
+                        continue;
+                if (!user->holds) { /* it was cut before */
+                        egress_link_drop_user(egress, user, whole);
+                        continue;
+                }
+                r = step_add(egress, &steps[reached], user, whole);
+                if (r == 0 && steps[reached]->sessions.n == LIMIT_CUT)
+                        r = step_begin(&steps[reached], cut, reached);
+        }
+        for (int reached = 1; reached >= 0; reached--) {
+                q = step_begin(&steps[reached], cut, reached);
+                r = r < 0 ? r : q;
+        }
+        return r;
+}
+
+int egresses_cut_set(Egresses *egresses, const SessionSet *sessions, const char *profile, EgressCutDone done,
+                     void *userdata)
 {
         Cut *cut = calloc(1, sizeof(*cut));
         int r = 0, q;
@@ -131,13 +198,24 @@ int egresses_cut(Egresses *egresses, const char *session, const char *profile, E
 
                 if (profile && strcmp(egress->profile, profile) != 0)
                         continue;
-                q = cut_link(egress, cut, session, !profile);
+                q = cut_link(egress, cut, sessions, !profile);
                 r = r < 0 ? r : q;
-                q = egress_job_drop(egress, session);
+                q = egress_job_drop(egress, sessions);
                 r = r < 0 ? r : q;
         }
         q = cut_step(cut);
         return r < 0 ? r : q;
+}
+
+int egresses_cut(Egresses *egresses, const char *session, const char *profile, EgressCutDone done, void *userdata)
+{
+        SessionSet one = SESSION_SET_NULL;
+        int r = session_set_add(&one, session);
+
+        if (r == 0)
+                r = egresses_cut_set(egresses, &one, profile, done, userdata);
+        session_set_deinit(&one);
+        return r;
 }
 
 int egress_cut_stopped(EgressLink *egress)

@@ -167,7 +167,7 @@ static int job_new(EgressLink *egress, const char *session, uint64_t join, Egres
         return 0;
 }
 
-int egress_job_drop(EgressLink *egress, const char *session)
+int egress_job_drop(EgressLink *egress, const SessionSet *sessions)
 {
         Failure none = { 0 };
         List dropped;
@@ -177,7 +177,7 @@ int egress_job_drop(EgressLink *egress, const char *session)
         LIST_FOREACH(node, &egress->jobs) {
                 Job *job = container_of(node, Job, link);
 
-                if (strcmp(job->session, session) != 0)
+                if (!session_set_has(sessions, job->session))
                         continue;
                 job->cut = true;
                 if (!job->body)

@@ -56,12 +56,8 @@ static void users_clear(EgressLink *egress)
                 user_free(egress, container_of(egress->users.next, User, link));
 }
 
-void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants, bool whole)
+void egress_link_drop_user(EgressLink *egress, User *user, bool whole)
 {
-        User *user = egress_link_user(egress, session);
-
-        if (!user || user->grants != grants)
-                return;
         user->holds = false;
         if (whole)
                 user_free(egress, user);

@@ -6,6 +6,7 @@
 #include "base/ident.h"
 #include "base/list.h"
 #include "vault/egresses.h"
+#include "vault/session_set.h"
 #include "wire/field.h"
 
 typedef enum LinkState {
@@ -38,6 +39,8 @@ typedef struct User {
         uint64_t grants; /* that were sent for it */
         bool reached;    /* a process of it is connected, or is being, so that something of it can be sent */
         bool holds;      /* something is in force; else it was cut, and the connection may still be there */
+        uint64_t cut_by; /* CutStep.number of the last that takes it away, */
+        uint64_t cut_grants; /* all that had been sent by then: what is sent behind it goes on */
 } User;
 
 /* A grant that is being put in force. */
@@ -60,23 +63,24 @@ typedef struct Cut {
         void *userdata;
 } Cut;
 
-/* One process's part in it. */
+/* One message to one process. */
 typedef struct CutStep {
         List link;
         EgressLink *egress;
         Cut *cut; /* NULL: nobody waits for it */
         Call *call;
         Timer *timer;
-        bool late; /* the time was up once */
-        uint64_t grants; /* that it takes away: what is sent behind it is none of them */
-        bool whole;      /* the session has ended: nothing will be granted to it again */
-        char session[IDENT_ID_SIZE + 1];
+        bool late;  /* the time was up once */
+        bool whole; /* the sessions have ended: nothing will be granted to them again */
+        uint64_t number; /* of all that there were; User.cut_by */
+        SessionSet sessions; /* in no order */
 } CutStep;
 
 struct Egresses {
         EgressesConfig config;
         List links;
         List cutting; /* CutStep: that wait for a process's answer */
+        uint64_t n_cuts;
         Timer *timer;
 };
 
@@ -96,8 +100,8 @@ int egress_link_stop(EgressLink *egress) NODISCARD NONNULL(1);
 User *egress_link_user(const EgressLink *egress, const char *session) NONNULL(1, 2);
 /* A grant is about to be sent: from now on it has to be cut. */
 int egress_link_add_user(EgressLink *egress, const char *session) NODISCARD NONNULL(1, 2);
-/* The first `grants` of it are taken away; with the last one, and if the session has ended (`whole`), the user goes. */
-void egress_link_drop_user(EgressLink *egress, const char *session, uint64_t grants, bool whole) NONNULL(1, 2);
+/* What was sent for it is gone; if the session has ended (`whole`), the user goes. */
+void egress_link_drop_user(EgressLink *egress, User *user, bool whole) NONNULL(1, 2);
 
 /* A grant for that process, sent at once if it is up. */
 int egress_job_start(EgressLink *egress, const EgressGrantRequest *grant, uint64_t join, EgressDone done, void *userdata)
@@ -106,8 +110,8 @@ int egress_job_start(EgressLink *egress, const EgressGrantRequest *grant, uint64
 int egress_job_send_all(EgressLink *egress) NODISCARD NONNULL(1);
 /* Fails what still waits for it. */
 int egress_job_fail_waiting(EgressLink *egress, const Failure *failure) NODISCARD NONNULL(1, 2);
-/* The session's: what waits does not begin, and what is on its way comes too late. */
-int egress_job_drop(EgressLink *egress, const char *session) NODISCARD NONNULL(1, 2);
+/* The sessions': what waits does not begin, and what is on its way comes too late. */
+int egress_job_drop(EgressLink *egress, const SessionSet *sessions) NODISCARD NONNULL(1, 2);
 /* Does anything wait for the process? */
 bool egress_job_any_waiting(const EgressLink *egress) NONNULL(1);
 void egress_job_free(Job *job) NONNULL(1);

@@ -8,6 +8,7 @@
  * which starts a new one.
  */
 #include "vault/failure.h"
+#include "vault/session_set.h"
 #include "wire/msg_egress.h"
 #include "wire/msg_supervisor.h"
 
@@ -52,6 +53,9 @@ bool egresses_joined(const Egresses *egresses, const char *session, const char *
  */
 int egresses_cut(Egresses *egresses, const char *session, const char *profile, EgressCutDone done, void *userdata)
         NODISCARD NONNULL(1, 2, 4);
+/* The same of a set of them, by one message to each process. */
+int egresses_cut_set(Egresses *egresses, const SessionSet *sessions, const char *profile, EgressCutDone done,
+                     void *userdata) NODISCARD NONNULL(1, 2, 4);
 /* Processes that run, or are being started or stopped. */
 size_t egresses_count(const Egresses *egresses) NONNULL(1);
 

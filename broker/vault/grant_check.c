@@ -28,7 +28,11 @@ static void check_hosts(const ConfigProfile *profile, const SecretRecord *secret
 static void check_delivery(const ConfigProfile *profile, const SecretRecord *secret, const ProviderInfo *info,
                            Failure *failure)
 {
-        if (policy_leaves(profile)) {
+        if (info->webhook_key) {
+                failure_set(failure, FAULT_POLICY_DENIED,
+                            "Secret %s is a webhook's key, which no session can have; profile %s needs another secret.",
+                            profile->secret, profile->name);
+        } else if (policy_leaves(profile)) {
                 if (profile->egress)
                         check_hosts(profile, secret, info, failure);
                 else

@@ -13,13 +13,17 @@ static bool is_canonical(Slice value)
         return !memchr(value.data, '\r', value.size) && value.data[value.size - 1] != '\n';
 }
 
-static int canonical(Slice value, Arena *arena, Secret **ret)
+int known_values_canonical(Slice value, Arena *arena, Secret **ret)
 {
         _cleanup_(secret_freep) Secret *copy = NULL;
         size_t capacity, n = 0;
         uint8_t *out;
-        int r = secret_new(&copy, arena, value.size);
+        int r;
 
+        *ret = NULL;
+        if (is_canonical(value))
+                return 0;
+        r = secret_new(&copy, arena, value.size);
         if (r)
                 return r < 0 ? r : DB_E_NO_SPACE;
         out = secret_buffer(copy, &capacity);
@@ -37,14 +41,13 @@ static int hash_value(Vault *vault, const Secret *value, uint8_t hash[SEAL_HASH_
 {
         _cleanup_(secret_freep) Secret *copy = NULL;
         Slice bytes = secret_slice(value);
-        int r = 0;
+        int r;
 
         if (!vault->seal)
                 return DB_E_SEALED;
         if (bytes.size == 0)
                 return -EINVAL;
-        if (!is_canonical(bytes))
-                r = canonical(bytes, vault->role.arena, &copy);
+        r = known_values_canonical(bytes, vault->role.arena, &copy);
         if (r == 0)
                 seal_token_hash(vault->seal, copy ? secret_slice(copy) : bytes, hash);
         return r;

@@ -11,6 +11,8 @@
 #include "vault/secret_load.h"
 #include "vault/vault.h"
 
+/* The canonical form of a value, if it is not in that already: `ret` is NULL then. DB_E_NO_SPACE. */
+int known_values_canonical(Slice value, Arena *arena, Secret **ret) NODISCARD NONNULL(2, 3);
 /* Inside the transaction that makes the value known (add, replace, the step of a rotation that stores it). Values that
  * were noted before are no error. DB_E_*. */
 int known_values_note(Vault *vault, const char *secret, uint64_t generation, const Secret *value) NODISCARD

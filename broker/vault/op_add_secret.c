@@ -1,10 +1,9 @@
 #include "base/fd.h"
 #include "base/text.h"
-#include "vault/change.h"
+#include "vault/known_values.h"
 #include "vault/proxy_grants.h"
+#include "vault/rotation.h"
 #include "vault/rows_meta.h"
-#include "vault/secret_load.h"
-#include "vault/value_reader.h"
 #include "vault/vault.h"
 #include <stdio.h>
 
@@ -18,8 +17,11 @@ typedef struct AddOp {
         SecretBinding binding; /* borrows from the request */
         bool replaces;         /* there is a row */
         bool takes_over;       /* from a change that was cut off */
+        bool was_stuck;        /* a rotation of it needed a person */
         uint64_t generation;
         char identity[LIMIT_TEXT + 1];
+        SecretRecord said; /* by the upstream, of the value; of the pool */
+        Pool pool;
 } AddOp;
 
 static const AddSecretRequest *body_of(const AddOp *op)
@@ -40,6 +42,7 @@ static void op_free(AddOp *op)
         change_end(&op->change);
         value_reader_free(op->reader);
         secret_free(op->value);
+        pool_deinit(&op->pool);
         free(op);
 }
 
@@ -135,7 +138,8 @@ static void check_existing(AddOp *op, Failure *failure)
                 /* Nothing in this process is at it any more: what was cut off may not be able to go on,
                  * as when the item has the new binding already, and a replacement needs nothing of it. */
                 op->takes_over = record.step != ROTATION_NONE;
-                if (record.step >= ROTATION_SWITCHED)
+                op->was_stuck = record.step == ROTATION_NEEDS_HUMAN;
+                if (rotation_has_switched(record.step))
                         failure_set(failure, FAULT_BUSY, "Secret %s is being rotated; `mcpcred rotate --abort %s` "
                                     "finishes that.", record.name, record.name);
         } else if (r != DB_E_NOT_FOUND) {
@@ -158,6 +162,10 @@ static int write_row(AddOp *op)
                 .added = now,
                 .rotated = 0,
                 .step = ROTATION_NONE,
+                .secret_id = op->said.secret_id,
+                .expires = op->said.expires,
+                .rights_known = op->said.rights_known,
+                .rights = op->said.rights,
         };
         AuditEvent event = event_of(op);
         int r;
@@ -169,6 +177,10 @@ static int write_row(AddOp *op)
         r = db_begin(vault->db);
         if (r == 0)
                 r = op->replaces ? rows_secret_replace(vault->db, &record) : rows_secret_insert(vault->db, &record);
+        if (r == 0)
+                r = rows_rotation_end(vault->db, record.name);
+        if (r == 0)
+                r = known_values_note(vault, record.name, op->generation, op->value);
         if (r == 0)
                 r = rows_meta_set_text(vault->db, META_CONFIG_DIRECTORY, vault->start.config_directory);
         if (r == 0)
@@ -188,6 +200,7 @@ static int on_stored(void *userdata, Secret *value, const Failure *failure)
                 return refuse(op, &mine);
         if (op->replaces)
                 proxy_grants_refresh(op->vault->proxy_grants, body_of(op)->name);
+        rotation_schedule_wake(op->vault->schedule);
         reply.identity = op->identity[0] ? op->identity : NULL;
         r = request_reply(op->request, &reply, NULL, 0);
         op_free(op);
@@ -197,6 +210,7 @@ static int on_stored(void *userdata, Secret *value, const Failure *failure)
 /* The item goes to the keyring before the state that depends on it; the state expects it meanwhile. */
 static int expect_next(AddOp *op)
 {
+        RotationRecord stuck = { .kind = ROTATION_GUIDED, .stuck = true };
         const char *name = body_of(op)->name;
         uint64_t now = vault_now(op->vault);
         int r;
@@ -205,7 +219,10 @@ static int expect_next(AddOp *op)
                 return 0;
         r = db_begin(op->vault->db);
         if (r == 0 && op->takes_over)
-                r = rows_secret_rotation_abort(op->vault->db, name, now);
+                r = rows_secret_rotation_abort(op->vault->db, name, ROTATION_NONE, now);
+        if (r == 0)
+                r = op->was_stuck ? rows_rotation_begin(op->vault->db, name, &stuck)
+                                  : rows_rotation_end(op->vault->db, name);
         if (r == 0)
                 r = rows_secret_rotation_plan(op->vault->db, name, now);
         if (r == 0)
@@ -255,6 +272,9 @@ static int on_verified(void *userdata, void *body, const Failure *failure)
                 return refuse(op, failure);
         if (reply->identity)
                 (void)snprintf(op->identity, sizeof(op->identity), "%s", reply->identity);
+        if (rotation_keep_said(reply, &op->pool, &op->said) < 0)
+                role_log(&op->vault->role, LOG_LEVEL_WARNING, "secret %s: its upstream says more of it than is kept",
+                         body_of(op)->name);
         return store(op);
 }
 
@@ -298,6 +318,7 @@ int op_add_secret(Vault *vault, Request *request)
         op->vault = vault;
         op->request = request;
         op->generation = 1;
+        op->pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         list_init(&op->change.link);
         /* Replacing one says that this configuration is the right one from now on. */
         if (vault_may_issue(vault, &failure) &&

@@ -1,6 +1,8 @@
 /* The listings: page after page of rows, each page one reply. None shows anything secret. */
+#include "base/text.h"
 #include "vault/grant_check.h"
 #include "vault/rows_lease.h"
+#include "vault/rows_rotation.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
 #include "wire/provider_info.h"
@@ -35,27 +37,31 @@ static bool is_starting(Vault *vault, Request *request, int *ret)
         return true;
 }
 
-static int secret_rows(Vault *vault, const SecretRecord *records, size_t n, SecretRow *rows)
+static int secret_row(Vault *vault, const SecretRecord *record, Pool *pool, SecretRow *row)
 {
+        LeaseFilter filter = { .what.secret = record->name, .states = LEASE_STATES_OPEN };
+        uint64_t due = rotation_due(vault, record);
+        RotationRecord journal = { .attempts = 0 };
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                LeaseFilter filter = { .secret = records[i].name, .states = LEASE_STATES_OPEN };
-
-                rows[i] = (SecretRow){
-                        .name = records[i].name,
-                        .provider = records[i].provider,
-                        .base_url = records[i].base_url,
-                        .hosts = records[i].hosts,
-                        .parameters = records[i].parameters,
-                        .generation = records[i].generation,
-                        .added = records[i].added,
-                        .rotated = records[i].rotated,
-                        .rotation = records[i].step == ROTATION_NONE ? NULL : rotation_step_names[records[i].step],
-                };
-                r = rows_lease_count(vault->db, &filter, &rows[i].leases);
-        }
-        return r;
+        *row = (SecretRow){
+                .name = record->name,
+                .provider = record->provider,
+                .base_url = record->base_url,
+                .hosts = record->hosts,
+                .parameters = record->parameters,
+                .generation = record->generation,
+                .added = record->added,
+                .rotated = record->rotated,
+                .rotation = record->step == ROTATION_NONE ? NULL : rotation_step_names[record->step],
+                .due = due == UINT64_MAX ? 0 : due,
+                .expires = record->expires,
+        };
+        if (record->step != ROTATION_NONE)
+                r = rows_rotation_get(vault->db, record->name, &journal);
+        if (r == 0 && journal.problem[0])
+                r = pool_text(pool, slice_text(journal.problem), &row->problem);
+        return r == 0 || r == DB_E_NOT_FOUND ? rows_lease_count(vault->db, &filter, &row->leases) : r;
 }
 
 int op_list_secrets(Vault *vault, Request *request)
@@ -74,8 +80,8 @@ int op_list_secrets(Vault *vault, Request *request)
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
                 r = rows_secret_list(vault->db, after, WIDE_PAGE, &pool, &records, &n);
-                if (r == 0)
-                        r = secret_rows(vault, records, n, rows);
+                for (size_t i = 0; r == 0 && i < n; i++)
+                        r = secret_row(vault, &records[i], &pool, &rows[i]);
                 if (r == 0 && n > 0)
                         memcpy(after, records[n - 1].name, sizeof(after));
                 reply.secrets.n = n;
@@ -146,6 +152,7 @@ static LeaseRow lease_row(const LeaseRecord *record)
 {
         return (LeaseRow){
                 .lease = record->id,
+                .kind = record->kind,
                 .session = record->session,
                 .profile = record->profile,
                 .secret = record->secret,
@@ -153,7 +160,7 @@ static LeaseRow lease_row(const LeaseRecord *record)
                 .state = record->state,
                 .outcome = record->outcome,
                 .created = record->created,
-                .expires = record->expires,
+                .expires = record->expires == UINT64_MAX ? 0 : record->expires,
                 .attempts = record->attempts,
                 .reason = record->reason[0] ? record->reason : NULL,
         };
@@ -161,8 +168,18 @@ static LeaseRow lease_row(const LeaseRecord *record)
 
 int op_list_leases(Vault *vault, Request *request)
 {
-        const ListRequest *body = request->body;
-        LeaseFilter filter = { .states = body->all ? 0 : LEASE_STATES_OPEN };
+        const ListLeasesRequest *body = request->body;
+        LeaseFilter filter = {
+                .what = {
+                        .session = body->session,
+                        .profile = body->profile,
+                        .secret = body->secret,
+                        .provider = body->provider,
+                        .has_principal = body->principal,
+                        .since = body->since,
+                },
+                .states = body->all ? 0 : LEASE_STATES_OPEN,
+        };
         LeaseRow rows[NARROW_PAGE];
         ListLeasesReply reply = { .leases.items = rows };
         LeaseRecord *records;
@@ -173,6 +190,8 @@ int op_list_leases(Vault *vault, Request *request)
 
         if (is_starting(vault, request, &r))
                 return r;
+        if (body->principal && text_parse_u64(body->principal, &filter.what.principal) != 0)
+                return request_fail(request, FAULT_INVALID_PARAMETER, "`principal` is not the decimal number of a user.");
         while (r == 0 && more) {
                 Pool pool = POOL_NULL(PAGE_POOL_MAX);
 
@@ -198,6 +217,8 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
                 return "it says nothing of what may be asked for: it needs a preset, or slot and allow";
         if (!info)
                 return "its secret is not stored yet";
+        if (info->webhook_key)
+                return "its secret is a webhook's key, which no session can have";
         problem = provider_check_scope(info, profile->scope, &field);
         if (problem || info->can_mint)
                 return problem;

@@ -4,6 +4,7 @@
 #include "vault/policy_advice.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
+#include "vault/secret_check.h"
 #include "vault/vault.h"
 #include "wire/provider_info.h"
 #include <stdarg.h>
@@ -25,7 +26,7 @@ static void count(Vault *vault, StatusReply *reply)
 int op_status(Vault *vault, Request *request)
 {
         RoleRow roles[_ROLE_N];
-        char head[AUDIT_HASH_HEX_SIZE] = "";
+        char head[AUDIT_HASH_HEX_SIZE] = "", base[AUDIT_HASH_HEX_SIZE] = "";
         StatusReply reply = {
                 .version = vault->start.version,
                 .started = vault->start.started,
@@ -33,6 +34,7 @@ int op_status(Vault *vault, Request *request)
                 .store_state = vault_store_state(vault),
                 .profiles = vault->policy ? policy_count(vault->policy) : 0,
                 .audit_head = head,
+                .audit_base_head = base,
                 .roles.items = roles,
         };
         Failure ignored;
@@ -43,6 +45,7 @@ int op_status(Vault *vault, Request *request)
                 return request_fail(request, FAULT_INTERNAL, NULL);
         count(vault, &reply);
         (void)vault_db_failed(vault, audit_head(vault->audit, &reply.audit_sequence, head), &ignored);
+        (void)vault_db_failed(vault, audit_base(vault->audit, &reply.audit_base, base), &ignored);
         reply.audit_path = audit_path(vault->audit);
         reply.audit_state = audit_state(vault->audit);
         for (unsigned role = 0; role < _ROLE_N; role++)
@@ -192,6 +195,11 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
         pool_deinit(&pool);
 }
 
+static void on_secret(void *userdata, DoctorStatus status, const char *id, const char *summary, const char *remedy)
+{
+        say(userdata, status, id, remedy, "%s", summary);
+}
+
 static void check_pending(Doctor *doctor, Vault *vault)
 {
         uint64_t counts[LEASE_UNRECOVERABLE + 1] = { 0 };
@@ -223,6 +231,7 @@ int op_doctor(Vault *vault, Request *request)
         check_config(&doctor, vault);
         for (size_t i = 0; vault->policy && i < policy_count(vault->policy); i++)
                 check_profile(&doctor, vault, policy_at(vault->policy, i));
+        secret_check_all(vault, on_secret, &doctor);
         check_pending(&doctor, vault);
         return doctor.r < 0 ? doctor.r : request_reply(request, &last, NULL, 0);
 }

@@ -3,6 +3,9 @@
 #include "vault/vault.h"
 
 #define PASSPHRASE_MAX 1024U
+/* Of a new one. Whoever copies the file can try as many as their machines can hash: Argon2id makes that slow, and
+ * does not save a short one. */
+#define PASSPHRASE_MIN 8U
 
 typedef struct UnlockOp {
         Vault *vault;
@@ -14,11 +17,16 @@ static int on_passphrase(void *userdata, Secret *value, const Failure *failure)
 {
         UnlockOp *op = userdata;
         UnlockOp copy = *op;
+        Failure mine = *failure;
         int r;
 
         free(op);
-        r = failed(failure) ? failure_answer(failure, copy.request)
-                            : vault_store_unlock(copy.vault, copy.request, value, copy.create);
+        if (!failed(&mine) && copy.create && secret_slice(value).size < PASSPHRASE_MIN)
+                failure_set(&mine, FAULT_INVALID_PARAMETER,
+                            "A new passphrase needs at least %u characters: the file can be copied and tried elsewhere.",
+                            PASSPHRASE_MIN);
+        r = failed(&mine) ? failure_answer(&mine, copy.request)
+                          : vault_store_unlock(copy.vault, copy.request, value, copy.create);
         secret_free(value);
         return r;
 }
@@ -49,5 +57,9 @@ int op_unlock(Vault *vault, Request *request)
 
 int op_lock(Vault *vault, Request *request)
 {
+        Failure failure;
+
+        if (rotate_needs_store(vault, &failure))
+                return failure_answer(&failure, request);
         return vault_store_lock(vault, request);
 }

@@ -9,7 +9,8 @@
 
 struct ProviderPool {
         ProviderPoolConfig config;
-        List waiting;
+        Timer *patience; /* until the first of those that wait has waited too long */
+        List waiting;    /* in the order in which they came, so the first is the one that waits longest */
         List running;
         size_t n_waiting;
         size_t n_running;
@@ -22,6 +23,7 @@ struct ProviderJob {
         ProviderMethod method;
         void *body; /* struct of the request, its secrets owned here */
         Pool memory;
+        uint64_t give_up; /* boot time: the end of waiting */
         uint64_t pid; /* 0: not started */
         Channel *channel;
         Call *call; /* of the supervisor to start it, then of the process */
@@ -32,19 +34,6 @@ struct ProviderJob {
 static const Schema *request_schema(ProviderMethod method)
 {
         return interface_provider.methods[method].request;
-}
-
-int provider_pool_new(ProviderPool **ret, const ProviderPoolConfig *config)
-{
-        ProviderPool *pool = calloc(1, sizeof(*pool));
-
-        if (!pool)
-                return -ENOMEM;
-        pool->config = *config;
-        list_init(&pool->waiting);
-        list_init(&pool->running);
-        *ret = pool;
-        return 0;
 }
 
 /* Lets go of the process; the supervisor ends one that does not end by itself. */
@@ -78,6 +67,7 @@ ProviderPool *provider_pool_free(ProviderPool *pool)
                 job_free(container_of(pool->waiting.next, ProviderJob, link));
         while (!list_empty(&pool->running))
                 job_free(container_of(pool->running.next, ProviderJob, link));
+        timer_free(pool->patience);
         free(pool);
         return NULL;
 }
@@ -155,6 +145,53 @@ static int start_waiting(ProviderPool *pool)
         return r;
 }
 
+static ProviderJob *first_waiting(ProviderPool *pool)
+{
+        return list_empty(&pool->waiting) ? NULL : container_of(pool->waiting.next, ProviderJob, link);
+}
+
+/* Nobody was asked anything on its behalf. What is done about one may queue others, or take time. */
+static int on_patience(void *userdata)
+{
+        ProviderPool *pool = userdata;
+        uint64_t now = clock_boot(loop_clock(pool->config.loop));
+        ProviderJob *job;
+        Failure failure;
+        int r = 0;
+
+        while (r == 0 && (job = first_waiting(pool)) && job->give_up <= now) {
+                list_remove(&job->link);
+                pool->n_waiting--;
+                failure_set(&failure, FAULT_BUSY,
+                            "Too many upstream operations were waiting for their turn; this one was not begun.");
+                r = job->done(job->userdata, NULL, &failure);
+                job_free(job);
+        }
+        job = first_waiting(pool);
+        if (job)
+                timer_arm(pool->patience, job->give_up);
+        return r;
+}
+
+int provider_pool_new(ProviderPool **ret, const ProviderPoolConfig *config)
+{
+        ProviderPool *pool = calloc(1, sizeof(*pool));
+        int r;
+
+        if (!pool)
+                return -ENOMEM;
+        pool->config = *config;
+        list_init(&pool->waiting);
+        list_init(&pool->running);
+        r = timer_new(&pool->patience, config->loop, on_patience, pool);
+        if (r < 0) {
+                free(pool);
+                return r;
+        }
+        *ret = pool;
+        return 0;
+}
+
 /* A copy of its own: through the wire form and back. */
 static int copy_body(ProviderPool *pool, ProviderJob *job, const void *body)
 {
@@ -201,9 +238,13 @@ int provider_pool_run(ProviderPool *pool, const char *provider, ProviderMethod m
                 failure_set(&failure, FAULT_BUSY, "There is no room for another upstream operation.");
                 return r == -ENOTRECOVERABLE || r == -ENOBUFS ? done(userdata, NULL, &failure) : r;
         }
+        job->give_up = clock_boot(loop_clock(pool->config.loop)) + PROVIDER_POOL_PATIENCE;
         list_append(&pool->waiting, &job->link);
         pool->n_waiting++;
-        return start_waiting(pool);
+        r = start_waiting(pool);
+        if (r == 0 && pool->n_waiting == 1 && !list_empty(&pool->waiting))
+                timer_arm(pool->patience, job->give_up);
+        return r;
 }
 
 size_t provider_pool_load(const ProviderPool *pool)

@@ -7,9 +7,11 @@
 #include "wire/msg_supervisor.h"
 
 /* Processes at once: each is a TLS connection of one upstream's. */
-#define PROVIDER_POOL_RUNNING 8U
+#define PROVIDER_POOL_RUNNING 12U
 /* Operations that wait; beyond it the caller is told to come back. */
 #define PROVIDER_POOL_WAITING 512U
+/* How long one waits for a process at most: who asked is served by somebody else's failure, or asks again. */
+#define PROVIDER_POOL_PATIENCE (60 * USEC_PER_SEC)
 
 typedef struct ProviderPool ProviderPool;
 typedef struct ProviderJob ProviderJob;
@@ -17,7 +19,7 @@ typedef struct ProviderJob ProviderJob;
 /*
  * `body` is the reply struct of the method, valid during the callback, NULL with a failure. A process
  * that died, or was silent, is FAULT_UPSTREAM_UNKNOWN once the operation had been sent to it, and
- * FAULT_UNAVAILABLE before.
+ * FAULT_UNAVAILABLE before. One that waited too long for a process is FAULT_BUSY: nobody was asked.
  */
 typedef int (*ProviderDone)(void *userdata, void *body, const Failure *failure);
 

@@ -30,6 +30,9 @@ typedef struct Entry {
         uint64_t join; /* the session's process that is still to be connected; 0: none */
         bool running;  /* it is being supplied anew */
         bool gone;     /* its session has ended while it was */
+        bool cutting;  /* seen by the cut under way */
+        char provider[LIMIT_NAME + 1];
+        uint64_t principal; /* uid of whoever opened the session */
 } Entry;
 
 /* A minted credential whose successor is in force. */
@@ -140,6 +143,8 @@ static int entry_update(Entry *entry, const Supplied *supplied)
                 r = retire(entry->grants, entry->lease);
         (void)snprintf(entry->secret, sizeof(entry->secret), "%s", supplied->secret);
         (void)snprintf(entry->lease, sizeof(entry->lease), "%s", supplied->lease);
+        (void)snprintf(entry->provider, sizeof(entry->provider), "%s", supplied->provider);
+        entry->principal = supplied->principal;
         entry->minted = supplied->minted;
         entry->due = supplied->renew;
         entry->since = vault_now(entry->grants->vault);
@@ -306,12 +311,12 @@ static int on_timer(void *userdata)
         return r;
 }
 
-void proxy_grants_forget(ProxyGrants *grants, const char *session)
+void proxy_grants_forget(ProxyGrants *grants, const SessionSet *sessions)
 {
         LIST_FOREACH(node, &grants->entries) {
                 Entry *entry = container_of(node, Entry, link);
 
-                if (strcmp(entry->session, session) != 0)
+                if (!session_set_has(sessions, entry->session))
                         continue;
                 if (entry->running)
                         entry->gone = true;
@@ -337,7 +342,39 @@ static int on_cut(void *userdata)
         return copy.done(copy.userdata);
 }
 
-int proxy_grants_cut(ProxyGrants *grants, const char *profile, const char *secret, EgressCutDone done, void *userdata)
+static bool takes(const Selection *what, const Entry *entry)
+{
+        return !entry->gone && (!what->session || strcmp(what->session, entry->session) == 0) &&
+               (!what->profile || strcmp(what->profile, entry->profile) == 0) &&
+               (!what->secret || strcmp(what->secret, entry->secret) == 0) &&
+               (!what->provider || strcmp(what->provider, entry->provider) == 0) &&
+               (!what->has_principal || what->principal == entry->principal);
+}
+
+/* Those of the profile of `first`, and of the ones behind it, by one message. */
+static int cut_profile(ProxyGrants *grants, Entry *first, const Selection *what, BulkCut *bulk)
+{
+        SessionSet sessions = SESSION_SET_NULL;
+        int r = 0;
+
+        LIST_FOREACH(node, &grants->entries) {
+                Entry *entry = container_of(node, Entry, link);
+
+                if (r < 0 || !takes(what, entry) || strcmp(entry->profile, first->profile) != 0)
+                        continue;
+                entry->cutting = true;
+                r = session_set_add(&sessions, entry->session);
+        }
+        session_set_sort(&sessions);
+        if (r == 0) {
+                bulk->waiting++;
+                r = egresses_cut_set(grants->vault->egresses, &sessions, first->profile, on_cut, bulk);
+        }
+        session_set_deinit(&sessions);
+        return r;
+}
+
+int proxy_grants_cut(ProxyGrants *grants, const Selection *what, EgressCutDone done, void *userdata)
 {
         BulkCut *bulk = calloc(1, sizeof(*bulk));
         int r = 0;
@@ -345,15 +382,16 @@ int proxy_grants_cut(ProxyGrants *grants, const char *profile, const char *secre
         if (!bulk)
                 return -ENOMEM;
         *bulk = (BulkCut){ .waiting = 1, .done = done, .userdata = userdata };
+        if (what->since > 0) /* not known here */
+                return on_cut(bulk);
+        LIST_FOREACH(node, &grants->entries)
+                container_of(node, Entry, link)->cutting = false;
         /* Who is told that his grant was cut may not change the list: that is done from the timer. */
         LIST_FOREACH(node, &grants->entries) {
-                const Entry *entry = container_of(node, Entry, link);
+                Entry *entry = container_of(node, Entry, link);
 
-                if (r < 0 || entry->gone || (profile && strcmp(entry->profile, profile) != 0) ||
-                    (secret && strcmp(entry->secret, secret) != 0))
-                        continue;
-                bulk->waiting++;
-                r = egresses_cut(grants->vault->egresses, entry->session, entry->profile, on_cut, bulk);
+                if (r == 0 && !entry->cutting && takes(what, entry))
+                        r = cut_profile(grants, entry, what, bulk);
         }
         return r < 0 ? r : on_cut(bulk);
 }

@@ -7,6 +7,7 @@
  * This is a memory of what the state and the egresses have; it can be lost, and is at each start.
  */
 #include "vault/egresses.h"
+#include "vault/rows_cutoff.h"
 #include "vault/vault.h"
 
 typedef int (*ProxyGrantDone)(void *userdata, const Failure *failure);
@@ -25,14 +26,15 @@ int proxy_grants_supply(ProxyGrants *grants, const char *session, const char *pr
 /* Is it in force, and that process of the session's connected? Then there is nothing to do. */
 bool proxy_grants_stands(const ProxyGrants *grants, const char *session, const char *profile, uint64_t join)
         NONNULL(1, 2, 3);
-/* The session has ended. */
-void proxy_grants_forget(ProxyGrants *grants, const char *session) NONNULL(1, 2);
+/* The sessions have ended. */
+void proxy_grants_forget(ProxyGrants *grants, const SessionSet *sessions) NONNULL(1, 2);
 /*
- * Takes from the egresses whatever is in force of this profile or this secret (NULL: any), all at once. `done` is
- * called when nothing further can leave, from within where nothing is. The grants are the caller's to end.
+ * Takes from the egresses whatever is in force that the selection takes, all at once, as far as this memory can tell:
+ * what it does not know of is cut with its session. `done` is called when nothing further can leave, from within where
+ * nothing is. The sessions are the caller's to end.
  */
-int proxy_grants_cut(ProxyGrants *grants, const char *profile, const char *secret, EgressCutDone done, void *userdata)
-        NODISCARD NONNULL(1, 4);
+int proxy_grants_cut(ProxyGrants *grants, const Selection *what, EgressCutDone done, void *userdata) NODISCARD
+        NONNULL(1, 2, 3);
 /* The upstream refuses what is in force: a minted credential is renewed, unless it is quite new. Harmless where
  * there is none. */
 void proxy_grants_hurry(ProxyGrants *grants, const char *session, const char *profile) NONNULL(1, 2, 3);

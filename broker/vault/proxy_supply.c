@@ -14,6 +14,9 @@
 /* What is given out again must still be of use. */
 #define REUSE_MIN_USEC (60 * USEC_PER_SEC)
 
+_Static_assert(EGRESS_POLICY_SIZE_MAX + LIMIT_HOSTS * 264U + SECRET_ITEM_VALUE_MAX + 256U <= CHANNEL_FRAME_MAX,
+               "a grant with the largest policy, all hosts and the longest credential is one message");
+
 typedef struct Supply {
         Vault *vault;
         char session_id[IDENT_ID_SIZE + 1];
@@ -145,6 +148,8 @@ static int put_in_force(Supply *op, const SecretRecord *secret, Secret *credenti
                 failure_set(&failure, FAULT_UNSUPPORTED, "This build has no provider %s.", secret->provider);
                 return fail(op, &failure);
         }
+        (void)snprintf(op->supplied.provider, sizeof(op->supplied.provider), "%s", secret->provider);
+        op->supplied.principal = op->session.uid;
         r = egress_hosts_sealed(secret, info, &op->pool, &request.hosts);
         if (r < 0) {
                 failure_set(&failure, FAULT_INTERNAL, "The hosts of secret %s cannot be told.", op->secret);

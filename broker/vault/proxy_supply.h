@@ -19,6 +19,8 @@ typedef struct Supplied {
         const char *secret;
         bool minted;
         char lease[IDENT_ID_SIZE + 1];
+        char provider[LIMIT_NAME + 1];
+        uint64_t principal; /* uid of whoever opened the session */
         uint64_t expires; /* wall time; of the credential, or of the session if that is earlier */
         uint64_t renew;   /* wall time at which a minted one should be renewed; UINT64_MAX: it lasts as long as the session */
 } Supplied;

@@ -1,13 +1,14 @@
 /* What the actions do. Each is durable in the transaction that says it is done, or can be done twice. */
+#include "vault/cutoff_work.h"
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/proxy_grants.h"
 #include "vault/response_run.h"
 #include "vault/revoker.h"
-#include "vault/rows_cutoff.h"
 #include "vault/rows_lease.h"
 #include "vault/secret_load.h"
 #include "vault/secret_revocation.h"
+#include "vault/session_end.h"
 #include <stdio.h>
 
 /* A command that takes longer is not waited for; the supervisor has its own limit. */
@@ -32,7 +33,7 @@ static int on_part(void *userdata)
 /* All that lives of a session, or of one of its grants. */
 static int end_leases(Vault *vault, const char *session, const char *profile, const char *reason)
 {
-        LeaseFilter filter = { .session = session, .profile = profile, .states = 1U << LEASE_LIVE };
+        LeaseFilter filter = { .what = { .session = session, .profile = profile }, .states = 1U << LEASE_LIVE };
         uint64_t after = 0;
         LeaseRecord *leases;
         size_t n = LIMIT_PAGE;
@@ -51,18 +52,16 @@ static int end_leases(Vault *vault, const char *session, const char *profile, co
         return r;
 }
 
+/* From here on none of its leases is used; their rows follow in the background. Whether sessions end is for the next
+ * action to say. */
 static int cut_secret(Vault *vault, const char *secret, const char *reason)
 {
-        CutoffRecord cutoff = { .kind = CUTOFF_SECRET, .time = vault_now(vault) };
-        uint64_t n = LIMIT_PAGE;
-        int r;
+        CutoffRecord cutoff = { .time = vault_now(vault), .step = CUTOFF_SESSIONS_ENDED };
+        const Selection what = { .secret = secret };
 
-        (void)snprintf(cutoff.value, sizeof(cutoff.value), "%s", secret);
+        cutoff_set(&cutoff, &what);
         (void)snprintf(cutoff.reason, sizeof(cutoff.reason), "%s", reason);
-        r = rows_cutoff_insert(vault->db, &cutoff);
-        while (r == 0 && n == LIMIT_PAGE)
-                r = rows_lease_apply_cutoff(vault->db, &cutoff, cutoff.time, LIMIT_PAGE, &n);
-        return r == 0 ? rows_cutoff_set_applied(vault->db, cutoff.id) : r;
+        return rows_cutoff_insert(vault->db, &cutoff);
 }
 
 static int write_revocation(ResponseRun *run)
@@ -96,6 +95,7 @@ static int write_revocation(ResponseRun *run)
 static int act_revoke(ResponseRun *run)
 {
         const IncidentRecord *record = &run->record;
+        const Selection of_secret = { .secret = record->secret };
         Vault *vault = run->vault;
         Failure failure = { 0 };
         int r;
@@ -105,8 +105,9 @@ static int act_revoke(ResponseRun *run)
                 return response_step(run, ACTION_FAILED, failure.message);
         }
         run->waiting = 3;
+        cutoff_work_wake(vault->cutoff_work);
         if (response_target(record) == TARGET_SECRET)
-                r = proxy_grants_cut(vault->proxy_grants, NULL, record->secret, on_part, run);
+                r = proxy_grants_cut(vault->proxy_grants, &of_secret, on_part, run);
         else
                 r = egresses_cut(vault->egresses, record->session,
                                  response_target(record) == TARGET_LEASE ? record->profile : NULL, on_part, run);
@@ -149,14 +150,12 @@ static int end_one(ResponseRun *run)
         return session_end_also(run->vault, run->record.session, reason, write_end, on_session_ended, run, &failure);
 }
 
-static int on_holder_ended(void *userdata)
+static int on_holders_ended(void *userdata)
 {
         ResponseRun *run = userdata;
         char reason[LIMIT_LABEL];
 
-        if (--run->waiting > 0)
-                return 0;
-        (void)snprintf(reason, sizeof(reason), "%u session%s", run->n_ended, run->n_ended == 1 ? "" : "s");
+        (void)snprintf(reason, sizeof(reason), "%zu session%s", run->n_ended, run->n_ended == 1 ? "" : "s");
         return response_step(run, ACTION_DONE, reason);
 }
 
@@ -171,34 +170,42 @@ static bool holds(const SessionRecord *session, const char *secret)
 }
 
 /* Those that were open when the leak was reported: what is opened since was opened in its knowledge. */
-static int end_holders(ResponseRun *run)
+static int collect_holders(const ResponseRun *run, SessionSet *set)
 {
         uint64_t after = 0;
-        char reason[LIMIT_LABEL];
         SessionRecord *sessions;
-        Failure ignored;
         size_t n = LIMIT_PAGE;
         int r = 0;
 
-        reason_of(run, reason, sizeof(reason));
-        run->waiting = 1;
-        while (r >= 0 && n == LIMIT_PAGE) {
+        while (r == 0 && n == LIMIT_PAGE) {
                 Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
-                if (vault_db_failed(run->vault, rows_session_list(run->vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n),
-                                    &ignored))
-                        n = 0;
-                for (size_t i = 0; r >= 0 && i < n; i++) {
+                n = 0;
+                r = rows_session_list(run->vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
                         after = sessions[i].sequence;
-                        if (sessions[i].opened > run->record.time || !holds(&sessions[i], run->record.secret))
-                                continue;
-                        run->waiting++;
-                        run->n_ended++;
-                        r = session_end(run->vault, sessions[i].id, reason, on_holder_ended, run);
+                        if (sessions[i].opened <= run->record.time && holds(&sessions[i], run->record.secret))
+                                r = session_set_add(set, sessions[i].id);
                 }
                 pool_deinit(&pool);
         }
-        return r < 0 ? r : on_holder_ended(run);
+        session_set_sort(set);
+        return r;
+}
+
+static int end_holders(ResponseRun *run)
+{
+        _cleanup_(session_set_deinit) SessionSet set = SESSION_SET_NULL;
+        Failure failure = { 0 };
+        char reason[LIMIT_LABEL];
+        int r;
+
+        reason_of(run, reason, sizeof(reason));
+        if (vault_db_failed(run->vault, collect_holders(run, &set), &failure))
+                return response_step(run, ACTION_FAILED, failure.message);
+        run->n_ended = set.n;
+        r = session_ends_write(run->vault, &set, NULL, reason, &failure);
+        return r < 0 ? r : session_ends_cut(run->vault, &set, on_holders_ended, run);
 }
 
 /* ---- revoke-upstream ---- */

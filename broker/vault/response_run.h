@@ -18,7 +18,7 @@ typedef struct ResponseRun {
         IncidentRecord record;
         LeakAction at;    /* that is under way */
         unsigned waiting; /* for parts of it */
-        unsigned n_ended; /* sessions */
+        size_t n_ended;   /* sessions */
         Call *call;       /* of the supervisor, or NULL */
         bool settled;     /* what is left is waited for by nobody */
 } ResponseRun;

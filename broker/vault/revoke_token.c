@@ -12,10 +12,26 @@ typedef struct CutGrant {
         bool replace; /* its handle lives on, and gets another */
 } CutGrant;
 
-/* All that lives of one grant. */
+/* A stored key whose value has shown up somewhere ends only with its rotation. */
+static Outcome expected_of(const LeaseRecord *lease)
+{
+        return lease->kind == LEASE_STORED ? OUTCOME_IMPOSSIBLE_ROTATE : lease_outcome(lease);
+}
+
+/* Does it take along all else that lives of its grant? A canary has nothing behind it, and a credential has its handle
+ * in front, which gets another. */
+static bool takes_grant(const LeaseRecord *lease)
+{
+        return lease->kind == LEASE_HANDLE || lease->kind == LEASE_STORED;
+}
+
+/* Names, and ends unless it is to change nothing, all else that lives of one grant. */
 static int end_grant(RevokeOp *op, const LeaseRecord *lease)
 {
-        LeaseFilter filter = { .session = lease->session, .profile = lease->profile, .states = 1U << LEASE_LIVE };
+        LeaseFilter filter = {
+                .what = { .session = lease->session, .profile = lease->profile },
+                .states = 1U << LEASE_LIVE,
+        };
         Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
         LeaseRecord *leases;
         size_t n = 0;
@@ -24,9 +40,10 @@ static int end_grant(RevokeOp *op, const LeaseRecord *lease)
         /* A grant has few: its handle, and what is behind it. */
         r = rows_lease_list(op->vault->db, &filter, 0, LIMIT_PAGE, &pool, &leases, &n);
         for (size_t i = 0; r == 0 && i < n; i++)
-                if (strcmp(leases[i].id, lease->id) != 0) {
-                        r = rows_lease_end(op->vault->db, leases[i].id, vault_now(op->vault), "revoked");
-                        revoke_list(op, leases[i].id);
+                if (strcmp(leases[i].id, lease->id) != 0 && leases[i].kind != LEASE_CANARY) {
+                        revoke_list(op, leases[i].id, lease_outcome(&leases[i]));
+                        if (!op->dry_run)
+                                r = rows_lease_end(op->vault->db, leases[i].id, vault_now(op->vault), "revoked");
                 }
         pool_deinit(&pool);
         return r;
@@ -51,7 +68,7 @@ static int end_lease(RevokeOp *op, const LeaseRecord *lease)
                 r = rows_lease_end(op->vault->db, lease->id, now, "revoked");
         if (r == DB_E_NOT_FOUND)
                 r = 0; /* over already */
-        if (r == 0 && lease->kind != LEASE_CREDENTIAL)
+        if (r == 0 && takes_grant(lease))
                 r = end_grant(op, lease);
         return r == 0 ? vault_audit_revocation(op->vault, &event) : r;
 }
@@ -75,6 +92,8 @@ static int cut_grant(RevokeOp *op, const LeaseRecord *lease, bool written)
 
         /* Without a row that says so it would come back with the next process: the session ends instead, which is
          * made up for in the state. */
+        if (lease->kind == LEASE_CANARY && written)
+                return 0;
         if (!written && (in_use || lease->kind != LEASE_CREDENTIAL)) {
                 op->ending++;
                 return session_end(op->vault, lease->session, "revoked", revoke_step, op);
@@ -108,8 +127,34 @@ static int revoke_page(RevokeOp *op, const LeaseRecord *leases, size_t n, Failur
         return r;
 }
 
+/* What of a page the selection takes, moved to its front. */
+static size_t take_page(const Selection *what, LeaseRecord *leases, size_t n)
+{
+        size_t taken = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (selection_takes(what, &leases[i]))
+                        leases[taken++] = leases[i];
+        return taken;
+}
+
+static int revoke_taken(RevokeOp *op, const LeaseRecord *leases, size_t n, Failure *failure)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++)
+                revoke_list(op, leases[i].id, expected_of(&leases[i]));
+        if (!op->dry_run)
+                return n > 0 ? revoke_page(op, leases, n, failure) : 0;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (takes_grant(&leases[i]))
+                        r = end_grant(op, &leases[i]);
+        (void)vault_db_failed(op->vault, r, failure);
+        return 0;
+}
+
 /* A stored key can be in use by many sessions. One page that cannot be written does not save the next. */
-static int revoke_live(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], Failure *failure)
+static int revoke_live(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], const Selection *what, Failure *failure)
 {
         uint64_t after = 0;
         LeaseRecord *leases;
@@ -122,13 +167,10 @@ static int revoke_live(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], Failure
                 n = 0;
                 if (!vault_db_failed(op->vault,
                                      rows_lease_list_by_token(op->vault->db, hash, after, LIMIT_PAGE, &pool, &leases, &n),
-                                     failure)) {
-                        for (size_t i = 0; i < n; i++) {
-                                after = leases[i].sequence;
-                                revoke_list(op, leases[i].id);
-                        }
-                        if (!op->dry_run && n > 0)
-                                r = revoke_page(op, leases, n, failure);
+                                     failure) &&
+                    n > 0) {
+                        after = leases[n - 1].sequence;
+                        r = revoke_taken(op, leases, take_page(what, leases, n), failure);
                 }
                 pool_deinit(&pool);
         }
@@ -136,18 +178,18 @@ static int revoke_live(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], Failure
 }
 
 /* What was over before is answered as it ended. */
-static void list_last(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], Failure *failure)
+static void list_last(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], const Selection *what, Failure *failure)
 {
         LeaseRecord last;
         int r = rows_lease_get_by_token(op->vault->db, hash, &last);
 
         if (r == DB_E_NOT_FOUND)
                 failure_set(failure, FAULT_NOT_FOUND, "No credential of this value was issued here.");
-        else if (!vault_db_failed(op->vault, r, failure))
-                revoke_list(op, last.id);
+        else if (!vault_db_failed(op->vault, r, failure) && selection_takes(what, &last))
+                revoke_list(op, last.id, lease_outcome(&last));
 }
 
-int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
+int revoke_token(RevokeOp *op, const char *sha256_hex, const Selection *what, Failure *failure)
 {
         uint8_t hash[SEAL_HASH_SIZE];
         int r;
@@ -161,9 +203,9 @@ int revoke_token(RevokeOp *op, const char *sha256_hex, Failure *failure)
                 failure_set(failure, FAULT_INVALID_PARAMETER, "token_hash is not a SHA-256 in hex.");
                 return 0;
         }
-        r = revoke_live(op, hash, failure);
+        r = revoke_live(op, hash, what, failure);
         if (r == 0 && !failed(failure) && op->n_listed == 0)
-                list_last(op, hash, failure);
+                list_last(op, hash, what, failure);
         if (r < 0 || failed(failure) || op->dry_run)
                 return r;
         op->ending++;

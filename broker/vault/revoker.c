@@ -1,22 +1,50 @@
 #include "vault/revoker.h"
-#include "vault/secret_load.h"
+#include "vault/revoke_attempt.h"
+#include "wire/provider_info.h"
+#include <sodium.h>
 #include <stdio.h>
 
-/* Attempts at once; the provider pool has more room, for those who wait for a token. */
-#define ATTEMPTS_MAX 4U
+/*
+ * Attempts at once, over all providers; the provider pool has more room, for those who wait for a token. Of one
+ * provider only as many as its upstream takes (wire/provider_info.h); and of one that does not answer, a single one,
+ * so that it keeps no room from the others.
+ */
+#define ATTEMPTS_MAX 10U
+/* Beyond these, a provider gets an attempt only if it has none: one whose upstream is silent must not wait out its
+ * time in everybody's place. */
+#define ATTEMPTS_SHARED 6U
+_Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those who wait for a token");
 #define RETRY_FIRST_USEC (1 * USEC_PER_SEC)
 #define RETRY_MOST_USEC (300 * USEC_PER_SEC)
+/* Of what does not die by itself, and is asked for as long as it takes. */
+#define RETRY_FOREVER_MOST_USEC (3600 * USEC_PER_SEC)
+/* A provider whose attempts fail one after the other is left alone for a while, all of it. */
+#define HOLD_FIRST_USEC (500 * USEC_PER_MSEC)
+#define HOLD_MOST_USEC (60 * USEC_PER_SEC)
+/* So many in a row, and nobody should wait for those that are to follow. */
+#define STUCK_FAILURES 2U
 /* While the store is locked, the sealed value cannot be read; likewise for a state that cannot be written. */
 #define RETRY_LOCKED_USEC (10 * USEC_PER_SEC)
-/* What is overdue but was not begun: an expiry within its margin, or a state that cannot be written. */
+/* An expiry within its margin, or a state that cannot be written. */
 #define OVERDUE_USEC (2 * USEC_PER_SEC)
+/* The wall clock may be set; nothing here is looked at less often. */
+#define LOOK_USEC (60 * USEC_PER_SEC)
 /* An upstream's clock may be behind ours. */
 #define EXPIRY_MARGIN_USEC (60 * USEC_PER_SEC)
 #define PAGE_POOL_MAX (4U * CHANNEL_FRAME_MAX)
 
+/* What is known of one provider's upstream, in this run. */
+typedef struct Side {
+        const ProviderInfo *info;
+        unsigned running;
+        unsigned failures;   /* in a row, of attempts that did not get an answer */
+        uint64_t not_before; /* boot clock */
+} Side;
+
 typedef struct Attempt {
         List link;
         Revoker *revoker;
+        Side *side;
         LeaseRecord lease;
 } Attempt;
 
@@ -32,7 +60,11 @@ struct Revoker {
         List attempts;
         size_t n_attempts;
         List watches;
+        Side *sides; /* one a provider, as in provider_infos */
+        size_t first; /* who is looked at first, in turn */
         uint64_t not_before; /* boot clock: the state could not be written, so nothing is begun until then */
+        uint64_t looked;   /* wall time: what was due then was begun, as far as there was room */
+        bool more_expired; /* than one page */
         bool looking; /* on the stack: what wakes it again is seen by the loop in there */
         bool again;
 };
@@ -52,11 +84,15 @@ int revoker_new(Revoker **ret, Vault *vault)
         revoker->vault = vault;
         list_init(&revoker->attempts);
         list_init(&revoker->watches);
-        r = timer_new(&revoker->timer, vault->role.loop, on_timer, revoker);
+        revoker->sides = calloc(n_provider_infos, sizeof(*revoker->sides));
+        r = revoker->sides ? timer_new(&revoker->timer, vault->role.loop, on_timer, revoker) : -ENOMEM;
         if (r < 0) {
+                free(revoker->sides);
                 free(revoker);
                 return r;
         }
+        for (size_t i = 0; i < n_provider_infos; i++)
+                revoker->sides[i].info = &provider_infos[i];
         *ret = revoker;
         return 0;
 }
@@ -68,6 +104,7 @@ Revoker *revoker_free(Revoker *revoker)
         LIST_FOREACH(node, &revoker->attempts)
                 free(container_of(node, Attempt, link));
         timer_free(revoker->timer);
+        free(revoker->sides);
         free(revoker);
         return NULL;
 }
@@ -125,22 +162,71 @@ static bool is_under_way(const Revoker *revoker, const char *lease)
         return false;
 }
 
+/* Between three quarters of it and five, so that what failed together does not come back together. */
+static uint64_t with_jitter(uint64_t wait)
+{
+        return wait - wait / 4 + randombytes_uniform((uint32_t)MIN(wait / 2, UINT32_MAX - 1) + 1);
+}
+
+static uint64_t backed_off(uint64_t first, uint64_t most, uint64_t failures)
+{
+        uint64_t wait = first;
+
+        for (uint64_t i = 0; i < failures && wait < most; i++)
+                wait *= 2;
+        return with_jitter(MIN(wait, most));
+}
+
 static uint64_t retry_after(const LeaseRecord *lease, const Failure *failure)
 {
-        uint64_t wait = RETRY_FIRST_USEC;
+        uint64_t most = lease->expires == UINT64_MAX ? RETRY_FOREVER_MOST_USEC : RETRY_MOST_USEC;
 
         if (failure->fault == FAULT_KEYRING_LOCKED)
                 return RETRY_LOCKED_USEC;
-        for (uint64_t i = 0; i < lease->attempts && wait < RETRY_MOST_USEC; i++)
-                wait *= 2;
-        return MAX(MIN(wait, RETRY_MOST_USEC), failure->retry_after_usec);
+        return MAX(backed_off(RETRY_FIRST_USEC, most, lease->attempts), failure->retry_after_usec);
+}
+
+/* It has had its say, though perhaps it could not do this one. */
+static bool has_answered(Fault fault)
+{
+        return fault == FAULT_NONE || fault == FAULT_UPSTREAM_GONE || fault == FAULT_UPSTREAM_DENIED ||
+               fault == FAULT_UPSTREAM_NO_TARGET || fault == FAULT_UPSTREAM_BAD_SCOPE ||
+               fault == FAULT_UPSTREAM_ROOT_INVALID;
+}
+
+/* It did not answer, will not for a while, or could not be reached; anything else is our own trouble. */
+static bool is_silent(Fault fault)
+{
+        return fault == FAULT_UPSTREAM_UNREACHABLE || fault == FAULT_UPSTREAM_UNKNOWN ||
+               fault == FAULT_UPSTREAM_RATE_LIMITED || fault == FAULT_UNAVAILABLE || fault == FAULT_TIMEOUT;
+}
+
+/* What one attempt met says something of all that are to follow. */
+static void note(Side *side, const Failure *failure, uint64_t boot)
+{
+        uint64_t wait;
+
+        side->running--;
+        if (has_answered(failure->fault))
+                side->failures = 0;
+        if (!is_silent(failure->fault))
+                return;
+        wait = side->failures > 0 ? backed_off(HOLD_FIRST_USEC, HOLD_MOST_USEC, side->failures) : 0;
+        side->failures++;
+        wait = MAX(wait, failure->retry_after_usec);
+        side->not_before = MAX(side->not_before, boot + wait);
+}
+
+static bool is_done(const Failure *failure)
+{
+        return !failed(failure) || failure->fault == FAULT_UPSTREAM_GONE;
 }
 
 /* Writes down how an attempt went. */
 static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *failure)
 {
         Vault *vault = revoker->vault;
-        bool done = !failed(failure) || failure->fault == FAULT_UPSTREAM_GONE;
+        bool done = is_done(failure);
         AuditEvent event = {
                 .session = lease->session,
                 .profile = lease->profile,
@@ -167,8 +253,9 @@ static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *fai
         return r == 0 ? vault_commit(vault) : r;
 }
 
-static int settle(Attempt *attempt, const Failure *failure)
+static int on_attempted(void *userdata, const Failure *failure)
 {
+        Attempt *attempt = userdata;
         Revoker *revoker = attempt->revoker;
         char lease[IDENT_ID_SIZE + 1];
         Failure ignored;
@@ -177,6 +264,7 @@ static int settle(Attempt *attempt, const Failure *failure)
         (void)snprintf(lease, sizeof(lease), "%s", attempt->lease.id);
         list_remove(&attempt->link);
         revoker->n_attempts--;
+        note(attempt->side, failure, vault_boot(revoker->vault));
         /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
         if (vault_db_failed(revoker->vault, record(revoker, &attempt->lease, failure), &ignored))
                 revoker->not_before = vault_boot(revoker->vault) + RETRY_LOCKED_USEC;
@@ -185,85 +273,71 @@ static int settle(Attempt *attempt, const Failure *failure)
         return r < 0 ? r : revoker_wake(revoker);
 }
 
-static int on_revoked(void *userdata, void *body, const Failure *failure)
+static unsigned room(const Revoker *revoker, const Side *side)
 {
-        const ProviderRevokeReply *reply = body;
-        Failure mine = *failure;
+        unsigned limit = side->info->revoke_parallel ? side->info->revoke_parallel : REVOKE_PARALLEL_DEFAULT;
+        size_t most = side->running > 0 ? ATTEMPTS_SHARED : ATTEMPTS_MAX;
+        size_t left = most - MIN(revoker->n_attempts, most);
 
-        /* A confirmation is a probe that was refused; asking once more does no harm. */
-        if (!failed(&mine) && !reply->probed)
-                failure_set(&mine, FAULT_UPSTREAM_UNKNOWN,
-                            "The upstream took the revocation, but could not be asked whether it refuses the token.");
-        return settle(userdata, &mine);
+        if (vault_boot(revoker->vault) < side->not_before)
+                return 0;
+        if (side->failures > 0)
+                limit = 1;
+        return side->running < limit && left > 0 ? limit - side->running : 0;
 }
 
-/* Asks the upstream. The lease carries all that is needed, sealed. */
-static int attempt_start(Attempt *attempt)
+static int start_one(Revoker *revoker, Side *side, const LeaseRecord *lease)
 {
-        Vault *vault = attempt->revoker->vault;
-        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
-        _cleanup_(secret_freep) Secret *token = NULL;
-        LeaseUpstream binding = { 0 };
-        Failure failure = { 0 };
-        int r;
+        Attempt *attempt = calloc(1, sizeof(*attempt));
 
-        r = rows_lease_upstream(vault->db, attempt->lease.id, &pool, &binding);
-        if (r == 0)
-                r = rows_lease_token(vault->db, attempt->lease.id, vault->role.arena, &token);
-        if (r == DB_E_NOT_FOUND && attempt->lease.upstream_id[0])
-                r = 0;
-        if (vault_db_failed(vault, r, &failure)) {
-                pool_deinit(&pool);
-                return settle(attempt, &failure);
-        }
-        Upstream upstream = {
-                .provider = attempt->lease.provider,
-                .base_url = binding.base_url,
-                .parameters = binding.parameters,
-        };
-        ProviderRevokeRequest request = {
-                .upstream = &upstream,
-                .token = token,
-                .upstream_id = attempt->lease.upstream_id[0] ? attempt->lease.upstream_id : NULL,
-        };
-        r = provider_pool_run(vault->providers, attempt->lease.provider, PROVIDER_REVOKE, &request, on_revoked, attempt);
-        pool_deinit(&pool);
-        return r;
+        if (!attempt)
+                return -ENOMEM;
+        list_init(&attempt->link);
+        attempt->revoker = revoker;
+        attempt->side = side;
+        attempt->lease = *lease;
+        list_append(&revoker->attempts, &attempt->link);
+        revoker->n_attempts++;
+        side->running++;
+        return revoke_attempt(revoker->vault, &attempt->lease, on_attempted, attempt);
 }
 
-/* Starts what is due, as far as there is room. */
-static int start_due(Revoker *revoker)
+/* Starts what is due of one provider, as far as there is room. */
+static int start_side(Revoker *revoker, Side *side)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
+        Vault *vault = revoker->vault;
         LeaseRecord *leases;
         Failure failure;
         size_t n = 0;
         int r;
 
-        if (revoker->n_attempts >= ATTEMPTS_MAX || vault_boot(revoker->vault) < revoker->not_before)
+        if (room(revoker, side) == 0)
                 return 0;
-        r = rows_lease_list_due(revoker->vault->db, vault_now(revoker->vault), 2 * ATTEMPTS_MAX, &pool, &leases, &n);
-        if (vault_db_failed(revoker->vault, r, &failure))
+        /* Those under way are among the first. */
+        r = rows_lease_list_due(vault->db, side->info->name, revoker->looked, side->running + room(revoker, side),
+                                &pool, &leases, &n);
+        if (vault_db_failed(vault, r, &failure))
                 n = 0;
         r = 0;
-        for (size_t i = 0; r == 0 && i < n && revoker->n_attempts < ATTEMPTS_MAX; i++) {
-                Attempt *attempt;
-
-                if (is_under_way(revoker, leases[i].id))
-                        continue;
-                attempt = calloc(1, sizeof(*attempt));
-                if (!attempt) {
-                        r = -ENOMEM;
-                        break;
-                }
-                list_init(&attempt->link);
-                attempt->revoker = revoker;
-                attempt->lease = leases[i];
-                list_append(&revoker->attempts, &attempt->link);
-                revoker->n_attempts++;
-                r = attempt_start(attempt);
-        }
+        for (size_t i = 0; r == 0 && i < n && room(revoker, side) > 0; i++)
+                if (!is_under_way(revoker, leases[i].id))
+                        r = start_one(revoker, side, &leases[i]);
         pool_deinit(&pool);
+        return r;
+}
+
+/* Each provider in turn, so that the one with the most to do is not always the first. */
+static int start_due(Revoker *revoker)
+{
+        int r = 0;
+
+        /* Sealed values cannot be read; opening the store wakes this again. */
+        if (!revoker->vault->seal || vault_boot(revoker->vault) < revoker->not_before)
+                return 0;
+        for (size_t i = 0; r == 0 && i < n_provider_infos; i++)
+                r = start_side(revoker, &revoker->sides[(revoker->first + i) % n_provider_infos]);
+        revoker->first = (revoker->first + 1) % n_provider_infos;
         return r;
 }
 
@@ -299,24 +373,52 @@ static int finish_expired(Revoker *revoker)
         }
         if (r == 0 && n > 0)
                 r = vault_commit(vault);
-        (void)vault_db_failed(vault, r, &failure);
+        revoker->more_expired = !vault_db_failed(vault, r, &failure) && n == LIMIT_PAGE;
         pool_deinit(&pool);
         return 0;
+}
+
+/* Wall time at which something of the provider is to be begun. */
+static int next_of_side(Revoker *revoker, const Side *side, uint64_t *wake)
+{
+        Vault *vault = revoker->vault;
+        uint64_t now = revoker->looked, boot = vault_boot(vault), hold = MAX(side->not_before, revoker->not_before);
+        uint64_t next;
+        int r;
+
+        /* What is due already waits for an attempt that is under way, or for the end of a hold. */
+        r = rows_lease_next_attempt(vault->db, side->info->name, boot < hold ? 0 : now, &next);
+        if (r == 0 && next != UINT64_MAX)
+                *wake = MIN(*wake, boot < hold ? MAX(next, now + (hold - boot)) : next);
+        return r;
 }
 
 static int arm(Revoker *revoker)
 {
         Vault *vault = revoker->vault;
-        uint64_t wake, now = vault_now(vault);
+        uint64_t now = revoker->looked, wake = UINT64_MAX, expiry;
         Failure failure;
+        int r;
 
-        if (vault_db_failed(vault, rows_lease_next_wake(vault->db, &wake), &failure))
+        r = rows_lease_next_expiry(vault->db, &expiry);
+        for (size_t i = 0; r == 0 && vault->seal && i < n_provider_infos; i++)
+                r = next_of_side(revoker, &revoker->sides[i], &wake);
+        if (vault_db_failed(vault, r, &failure))
                 wake = now + RETRY_LOCKED_USEC;
+        else if (revoker->more_expired)
+                wake = now;
+        else if (expiry != UINT64_MAX)
+                wake = MIN(wake, MAX(expiry, now + OVERDUE_USEC));
         if (wake == UINT64_MAX)
                 timer_disarm(revoker->timer);
-        else if (revoker->n_attempts < ATTEMPTS_MAX) /* else the end of an attempt wakes it */
-                timer_arm_after(revoker->timer, wake > now ? MIN(wake - now, 60 * USEC_PER_SEC) : OVERDUE_USEC);
+        else
+                timer_arm_after(revoker->timer, wake > now ? MIN(wake - now, LOOK_USEC) : 0);
         return 0;
+}
+
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info)
+{
+        return revoker->sides[info - provider_infos].failures >= STUCK_FAILURES;
 }
 
 int revoker_wake(Revoker *revoker)
@@ -332,6 +434,7 @@ int revoker_wake(Revoker *revoker)
         revoker->looking = true;
         do {
                 revoker->again = false;
+                revoker->looked = vault_now(revoker->vault);
                 r = finish_expired(revoker);
                 if (r == 0)
                         r = start_due(revoker);

@@ -1,10 +1,13 @@
 #pragma once
 /*
- * Upstream revocation in the background: leases in state REVOKING are worked off, a few at once, with
- * back-off, over restarts, until the upstream confirms or the credential has expired anyway.
+ * Upstream revocation in the background: leases in state REVOKING are worked off, of each provider as many at once
+ * as its upstream takes, with back-off, over restarts, until the upstream confirms or the credential has expired
+ * anyway. What an upstream says of its limits holds for all of that provider; one that does not answer keeps nothing
+ * from the others.
  */
 #include "vault/rows_lease.h"
 #include "vault/vault.h"
+#include "wire/provider_info.h"
 
 typedef struct RevokeWatch RevokeWatch;
 
@@ -15,6 +18,8 @@ int revoker_new(Revoker **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 Revoker *revoker_free(Revoker *revoker);
 /* Looks for work now and sets the timer for what is due later. Called after every change of leases. */
 int revoker_wake(Revoker *revoker) NODISCARD NONNULL(1);
+/* Its upstream does not answer, or not yet: what is to be revoked there takes its time. */
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info) NONNULL(1, 2);
 /* Calls `settled` after each attempt, until it is freed. */
 int revoke_watch_new(RevokeWatch **ret, Revoker *revoker, RevokeSettled settled, void *userdata) NODISCARD
         NONNULL(1, 2, 3);

@@ -12,7 +12,7 @@ static SCHEMA(schema_upstream, "LeaseUpstream", LeaseUpstream);
 #define COLUMNS                                                                                    \
         "sequence, id, session, profile, secret, provider, generation, state, outcome, on_end, "   \
         "created,"                                                                                 \
-        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL, kind"
+        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL, kind, principal"
 
 _Static_assert(LEASE_INTENT == 0 && LEASE_LIVE == 1 && LEASE_REVOKING == 2 && LEASE_REVOKED == 3 &&
                        LEASE_EXPIRED == 4 && LEASE_FAILED == 5 && LEASE_UNRECOVERABLE == 6,
@@ -110,9 +110,11 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
         _cleanup_(buf_deinit) Buf sealed_token = BUF_NULL(SECRET_MAX + SEAL_OVERHEAD);
         const char *upstream_id =
                 token && token->upstream_id ? token->upstream_id : record->upstream_id;
+        bool dying = record->kind == LEASE_SECRET;
         int r;
 
-        if (record->state != LEASE_LIVE && (record->state != LEASE_INTENT || token))
+        if (dying != (record->state == LEASE_REVOKING) || (dying && !token) ||
+            (!dying && record->state != LEASE_LIVE && (record->state != LEASE_INTENT || token)))
                 return -EINVAL;
         r = seal_upstream(db, record->id, upstream, &sealed_upstream);
         if (r == 0)
@@ -123,9 +125,9 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                            "state,"
                            " outcome, on_end, created, expires, ended, upstream_id, attempts, "
                            "next_attempt,"
-                           " reason, token_hash, token, upstream, kind) VALUES (?1, ?2, ?3, ?4, ?5,"
-                           " ?6, ?7, ?8,"
-                           " ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, ?16, ?17)",
+                           " reason, token_hash, token, upstream, kind, principal) VALUES (?1, ?2,"
+                           " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?18, ?12, 0, ?19, ?13, ?14, ?15,"
+                           " ?16, ?17, coalesce((SELECT uid FROM session WHERE id = ?2), -1))",
                            DB_VALUES(DB_TEXT(record->id), DB_TEXT(record->session),
                                      DB_TEXT(record->profile), DB_TEXT(record->secret),
                                      DB_TEXT(record->provider), DB_U64(record->generation),
@@ -135,7 +137,8 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                                      DB_TEXT(upstream_id), DB_TEXT(record->reason),
                                      token && token->hash.size > 0 ? DB_BLOB(token->hash) : DB_NULL,
                                      blob_or_null(&sealed_token),
-                                     DB_BLOB(buf_slice(&sealed_upstream)), DB_U64(record->kind)),
+                                     DB_BLOB(buf_slice(&sealed_upstream)), DB_U64(record->kind),
+                                     DB_U64(record->ended), DB_U64(record->next_attempt)),
                            NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
@@ -225,42 +228,79 @@ int rows_lease_finish(Db *db, const char *id, LeaseState state, Outcome outcome,
                           DB_CUT(reason, LIMIT_TEXT)));
 }
 
-int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max,
-                            uint64_t *ret_n)
+/* The sequence of the live row that is `max` rows behind `after`, if there are so many. */
+static int window_end(Db *db, const CutoffRecord *cutoff, size_t max, uint64_t *ret)
 {
-        /* ?1 the highest sequence, ?4 how many, ?5 the value; each finds its rows by an index. */
-        static const char *const statements[] = {
-                [CUTOFF_ALL] =
-                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                        " WHERE state = 1 AND sequence <= ?1 AND ?5 = ''"
-                        " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_SESSION] =
-                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                        " WHERE session = ?5 AND sequence <= ?1 AND state = 1"
-                        " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_PROFILE] =
-                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                        " WHERE state = 1 AND sequence <= ?1 AND profile = ?5"
-                        " ORDER BY sequence LIMIT ?4)",
-                [CUTOFF_SECRET] =
-                        "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
-                        " WHERE secret = ?5 AND state = 1 AND sequence <= ?1"
-                        " ORDER BY sequence LIMIT ?4)",
-        };
+        static const char by_secret[] = "SELECT sequence FROM lease WHERE secret = ?4 AND state = 1"
+                                        " AND sequence > ?1 AND sequence <= ?2"
+                                        " ORDER BY sequence LIMIT 1 OFFSET ?3";
+        static const char by_state[] = "SELECT sequence FROM lease WHERE state = 1"
+                                       " AND sequence > ?1 AND sequence <= ?2 AND ?4 IS NULL"
+                                       " ORDER BY sequence LIMIT 1 OFFSET ?3";
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        Selection what = cutoff_selection(cutoff);
+        int r = db_query(db, what.secret ? by_secret : by_state,
+                         DB_VALUES(DB_U64(cutoff->progress), DB_U64(cutoff->sequence),
+                                   DB_U64(max - 1), DB_TEXT(what.secret)),
+                         &query);
 
-        if ((unsigned)cutoff->kind >= _CUTOFF_N)
+        if (r == 0)
+                r = db_step(query);
+        if (r == DB_E_DONE) {
+                *ret = cutoff->sequence;
+                return 0;
+        }
+        if (r == 0)
+                *ret = db_u64(query, 0);
+        return r;
+}
+
+int rows_lease_apply_cutoff(Db *db, CutoffRecord *cutoff, uint64_t now, size_t max, uint64_t *ret_n)
+{
+        /* ?1 and ?4 bound the sequence; each finds its rows by an index. */
+#define APPLY_REST                                                                                 \
+        " AND sequence > ?1 AND sequence <= ?4 AND (?6 IS NULL OR profile = ?6)"                   \
+        " AND (?8 IS NULL OR provider = ?8) AND (?9 IS NULL OR principal = ?9)"                    \
+        " AND created >= ?10)"
+        static const char by_session[] =
+                "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                " WHERE session = ?5 AND state = 1 AND (?7 IS NULL OR secret = ?7)" APPLY_REST;
+        static const char by_secret[] =
+                "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                " WHERE secret = ?7 AND state = 1 AND ?5 IS NULL" APPLY_REST;
+        static const char by_state[] =
+                "UPDATE lease" SET_ENDED "WHERE sequence IN (SELECT sequence FROM lease"
+                " WHERE state = 1 AND ?5 IS NULL AND ?7 IS NULL" APPLY_REST;
+        Selection what = cutoff_selection(cutoff);
+        uint64_t end = cutoff->sequence, n = 0;
+        int r = 0;
+
+        if (max == 0)
                 return -EINVAL;
-        return db_run(db, statements[cutoff->kind],
-                      DB_VALUES(DB_U64(cutoff->sequence), DB_U64(now), DB_TEXT(cutoff->reason),
-                                DB_U64(max), DB_TEXT(cutoff->value)),
-                      ret_n);
+        if (!what.session) /* one session has few */
+                r = window_end(db, cutoff, max, &end);
+        if (r == 0)
+                r = db_run(db, what.session ? by_session : what.secret ? by_secret : by_state,
+                           DB_VALUES(DB_U64(cutoff->progress), DB_U64(now), DB_TEXT(cutoff->reason),
+                                     DB_U64(end), DB_TEXT(what.session), DB_TEXT(what.profile),
+                                     DB_TEXT(what.secret), DB_TEXT(what.provider),
+                                     what.has_principal ? DB_U64(what.principal) : DB_NULL,
+                                     DB_U64(what.since)),
+                           &n);
+        if (r)
+                return r;
+        cutoff->progress = end;
+        if (ret_n)
+                *ret_n = n;
+        return 0;
 }
 
 int rows_lease_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n)
 {
         return db_run(db,
                       "DELETE FROM lease WHERE sequence IN (SELECT sequence FROM lease"
-                      " WHERE state IN (3, 4, 5) AND ended < ?1 ORDER BY ended LIMIT ?2)",
+                      " INDEXED BY lease_over WHERE state IN (3, 4, 5) AND ended < ?1"
+                      " ORDER BY ended LIMIT ?2)",
                       DB_VALUES(DB_U64(before), DB_U64(max)), ret_n);
 }
 
@@ -303,6 +343,7 @@ static int read_row(DbQuery *query, LeaseRecord *record)
                 .next_attempt = db_u64(query, 15),
                 .has_token = db_u64(query, 17) != 0,
                 .kind = (LeaseKind)db_u64(query, 18),
+                .principal = db_u64(query, 19),
         };
         if (db_u64(query, 7) > LEASE_UNRECOVERABLE || db_u64(query, 18) >= _LEASE_KIND_N ||
             db_u64(query, 8) > OUTCOME_IMPOSSIBLE_ROTATE ||
@@ -388,19 +429,41 @@ int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_
                          max, pool, ret, ret_n);
 }
 
-/* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 how many. */
+_Static_assert(OUTCOME_IMPOSSIBLE_ROTATE == 3, "the statement below says so");
+
+int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n)
+{
+        return read_page(db,
+                         "SELECT " COLUMNS
+                         " FROM lease WHERE secret = ?1 AND state = 1 AND sequence > ?3 AND on_end = 3"
+                         " AND generation <= ?2 ORDER BY sequence LIMIT ?4",
+                         DB_VALUES(DB_TEXT(secret), DB_U64(generation), DB_U64(after), DB_U64(max)), max, pool, ret,
+                         ret_n);
+}
+
+/* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 provider, ?8 principal, ?9 since, ?10 how many. */
 #define FILTER_STATES  "(?3 = 0 OR (?3 >> state) & 1)"
-#define FILTER_PROFILE "(?6 IS NULL OR profile = ?6)"
+#define FILTER_REST                                                                                \
+        " AND (?6 IS NULL OR profile = ?6) AND (?7 IS NULL OR provider = ?7)"                      \
+        " AND (?8 IS NULL OR principal = ?8) AND created >= ?9"
 #define FILTER_BY_SESSION                                                                          \
         " FROM lease WHERE session = ?4 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES   \
-        " AND (?5 IS NULL OR secret = ?5) AND " FILTER_PROFILE
+        " AND (?5 IS NULL OR secret = ?5)" FILTER_REST
 #define FILTER_BY_SECRET                                                                           \
         " FROM lease WHERE secret = ?5 AND sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES    \
-        " AND ?4 IS NULL AND " FILTER_PROFILE
+        " AND ?4 IS NULL" FILTER_REST
 #define FILTER_ALL                                                                                 \
         " FROM lease WHERE sequence > ?1 AND sequence <= ?2 AND " FILTER_STATES                    \
-        " AND ?4 IS NULL AND ?5 IS NULL AND " FILTER_PROFILE
-#define IN_ORDER " ORDER BY sequence LIMIT ?7"
+        " AND ?4 IS NULL AND ?5 IS NULL" FILTER_REST
+#define FILTER_VALUES(filter, after)                                                               \
+        DB_U64(after), DB_U64((filter)->up_to ? (filter)->up_to : UINT64_MAX),                     \
+                DB_U64((filter)->states), DB_TEXT((filter)->what.session),                         \
+                DB_TEXT((filter)->what.secret), DB_TEXT((filter)->what.profile),                   \
+                DB_TEXT((filter)->what.provider),                                                  \
+                (filter)->what.has_principal ? DB_U64((filter)->what.principal) : DB_NULL,         \
+                DB_U64((filter)->what.since)
+#define IN_ORDER " ORDER BY sequence LIMIT ?10"
 
 int rows_lease_list(Db *db, const LeaseFilter *filter, uint64_t after, size_t max, Pool *pool,
                     LeaseRecord **ret, size_t *ret_n)
@@ -410,30 +473,109 @@ int rows_lease_list(Db *db, const LeaseFilter *filter, uint64_t after, size_t ma
         static const char all[] = "SELECT " COLUMNS FILTER_ALL IN_ORDER;
 
         return read_page(db,
-                         filter->session  ? by_session
-                         : filter->secret ? by_secret
-                                          : all,
-                         DB_VALUES(DB_U64(after),
+                         filter->what.session  ? by_session
+                         : filter->what.secret ? by_secret
+                                               : all,
+                         DB_VALUES(FILTER_VALUES(filter, after), DB_U64(max)), max, pool, ret, ret_n);
+}
+
+/* ?1 session, ?2 states, ?3 profile, ?4 secret, ?5 provider, ?6 principal, ?7 since, ?8 up to */
+int rows_lease_list_beyond(Db *db, const char *session, const LeaseFilter *filter, uint64_t after,
+                           size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n)
+{
+        static const char sql[] =
+                "SELECT " COLUMNS " FROM lease WHERE session = ?1 AND sequence > ?9"
+                " AND (?2 = 0 OR (?2 >> state) & 1)"
+                " AND NOT ((?3 IS NULL OR profile = ?3) AND (?4 IS NULL OR secret = ?4)"
+                " AND (?5 IS NULL OR provider = ?5) AND (?6 IS NULL OR principal = ?6)"
+                " AND created >= ?7 AND sequence <= ?8) ORDER BY sequence LIMIT ?10";
+        const Selection *what = &filter->what;
+
+        return read_page(db, sql,
+                         DB_VALUES(DB_TEXT(session), DB_U64(filter->states), DB_TEXT(what->profile),
+                                   DB_TEXT(what->secret), DB_TEXT(what->provider),
+                                   what->has_principal ? DB_U64(what->principal) : DB_NULL,
+                                   DB_U64(what->since),
                                    DB_U64(filter->up_to ? filter->up_to : UINT64_MAX),
-                                   DB_U64(filter->states), DB_TEXT(filter->session),
-                                   DB_TEXT(filter->secret), DB_TEXT(filter->profile), DB_U64(max)),
+                                   DB_U64(after), DB_U64(max)),
                          max, pool, ret, ret_n);
+}
+
+bool selection_takes(const Selection *what, const LeaseRecord *lease)
+{
+        return (!what->session || strcmp(what->session, lease->session) == 0) &&
+               (!what->profile || strcmp(what->profile, lease->profile) == 0) &&
+               (!what->secret || strcmp(what->secret, lease->secret) == 0) &&
+               (!what->provider || strcmp(what->provider, lease->provider) == 0) &&
+               (!what->has_principal || what->principal == lease->principal) &&
+               lease->created >= what->since;
+}
+
+bool selection_is_partial(const Selection *what)
+{
+        return what->profile || what->secret || what->provider || what->since > 0;
+}
+
+Outcome lease_outcome(const LeaseRecord *lease)
+{
+        switch (lease->state) {
+        case LEASE_LIVE:
+        case LEASE_INTENT:
+                return lease->on_end;
+        case LEASE_REVOKING:
+                return OUTCOME_PENDING;
+        case LEASE_UNRECOVERABLE:
+                return OUTCOME_PENDING;
+        default:
+                return lease->outcome;
+        }
+}
+
+int rows_lease_tally(Db *db, const LeaseFilter *filter, uint64_t tally[OUTCOME_IMPOSSIBLE_ROTATE + 1])
+{
+        static const char by_session[] =
+                "SELECT state, on_end, outcome, count(*)" FILTER_BY_SESSION " GROUP BY 1, 2, 3";
+        static const char by_secret[] =
+                "SELECT state, on_end, outcome, count(*)" FILTER_BY_SECRET " GROUP BY 1, 2, 3";
+        static const char all[] =
+                "SELECT state, on_end, outcome, count(*)" FILTER_ALL " GROUP BY 1, 2, 3";
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         filter->what.session  ? by_session
+                         : filter->what.secret ? by_secret
+                                               : all,
+                         DB_VALUES(FILTER_VALUES(filter, 0)), &query);
+
+        if (r)
+                return r;
+        while ((r = db_step(query)) == 0) {
+                const LeaseRecord like = {
+                        .state = (LeaseState)db_u64(query, 0),
+                        .on_end = (Outcome)db_u64(query, 1),
+                        .outcome = (Outcome)db_u64(query, 2),
+                };
+                Outcome outcome = lease_outcome(&like);
+
+                if (outcome > OUTCOME_IMPOSSIBLE_ROTATE)
+                        return DB_E_DAMAGED;
+                tally[outcome] += db_u64(query, 3);
+        }
+        return r == DB_E_DONE ? 0 : r;
 }
 
 int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret)
 {
-        static const char by_session[] = "SELECT count(*)" FILTER_BY_SESSION;
-        static const char by_secret[] = "SELECT count(*)" FILTER_BY_SECRET;
-        static const char all[] = "SELECT count(*)" FILTER_ALL;
+        /* The value of a secret that is dying is nobody's. */
+#define ISSUED " AND kind <> 3"
+        static const char by_session[] = "SELECT count(*)" FILTER_BY_SESSION ISSUED;
+        static const char by_secret[] = "SELECT count(*)" FILTER_BY_SECRET ISSUED;
+        static const char all[] = "SELECT count(*)" FILTER_ALL ISSUED;
         _cleanup_(db_finishp) DbQuery *query = NULL;
         int r = db_query(db,
-                         filter->session  ? by_session
-                         : filter->secret ? by_secret
-                                          : all,
-                         DB_VALUES(DB_U64(0), DB_U64(filter->up_to ? filter->up_to : UINT64_MAX),
-                                   DB_U64(filter->states), DB_TEXT(filter->session),
-                                   DB_TEXT(filter->secret), DB_TEXT(filter->profile)),
-                         &query);
+                         filter->what.session  ? by_session
+                         : filter->what.secret ? by_secret
+                                               : all,
+                         DB_VALUES(FILTER_VALUES(filter, 0)), &query);
 
         if (r == 0)
                 r = db_step(query);
@@ -442,38 +584,71 @@ int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret)
         return r;
 }
 
-int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
-                        size_t *ret_n)
+bool rows_lease_any(Db *db, const LeaseFilter *filter)
+{
+        static const char by_session[] = "SELECT 1" FILTER_BY_SESSION " LIMIT 1";
+        static const char by_secret[] = "SELECT 1" FILTER_BY_SECRET " LIMIT 1";
+        static const char all[] = "SELECT 1" FILTER_ALL " LIMIT 1";
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         filter->what.session  ? by_session
+                         : filter->what.secret ? by_secret
+                                               : all,
+                         DB_VALUES(FILTER_VALUES(filter, 0)), &query);
+
+        return r == 0 && db_step(query) == 0;
+}
+
+int rows_lease_list_due(Db *db, const char *provider, uint64_t now, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n)
 {
         return read_page(db,
-                         "SELECT " COLUMNS " FROM lease WHERE state = 2 AND next_attempt <= ?1"
-                         " ORDER BY next_attempt LIMIT ?2",
-                         DB_VALUES(DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
+                         "SELECT " COLUMNS " FROM lease WHERE state = 2 AND provider = ?1"
+                         " AND next_attempt <= ?2 ORDER BY next_attempt LIMIT ?3",
+                         DB_VALUES(DB_TEXT(provider), DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
 }
+
+int rows_lease_next_attempt(Db *db, const char *provider, uint64_t after, uint64_t *ret)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         "SELECT coalesce(min(next_attempt), ?3) FROM lease WHERE state = 2"
+                         " AND provider = ?1 AND next_attempt > ?2",
+                         DB_VALUES(DB_TEXT(provider), DB_U64(after), DB_U64(UINT64_MAX)), &query);
+
+        if (r == 0)
+                r = db_step(query);
+        if (r == 0)
+                *ret = db_u64(query, 0);
+        return r;
+}
+
+/* Left to itself SQLite takes another index, and reads all that lives. */
+#define BY_EXPIRY "INDEXED BY lease_expiry"
 
 int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
                             size_t *ret_n)
 {
         return read_page(db,
-                         "SELECT " COLUMNS " FROM lease WHERE state IN (1, 2, 6) AND expires <= ?1"
+                         "SELECT " COLUMNS " FROM lease " BY_EXPIRY
+                         " WHERE state IN (1, 2, 6) AND expires <= ?1"
                          " ORDER BY expires LIMIT ?2",
                          DB_VALUES(DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
 }
 
-int rows_lease_next_wake(Db *db, uint64_t *ret)
+int rows_lease_next_expiry(Db *db, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
-        int r = db_query(
-                db,
-                "SELECT min(coalesce((SELECT min(next_attempt) FROM lease WHERE state = 2), ?1),"
-                " coalesce((SELECT min(expires) FROM lease WHERE state IN (1, 2, 6)), ?1))",
-                DB_VALUES(DB_U64(UINT64_MAX)), &query);
+        int r = db_query(db,
+                         "SELECT expires FROM lease " BY_EXPIRY " WHERE state IN (1, 2, 6)"
+                         " ORDER BY expires LIMIT 1",
+                         NULL, 0, &query);
 
         if (r == 0)
                 r = db_step(query);
-        if (r == 0)
-                *ret = db_u64(query, 0);
-        return r;
+        if (r == 0 || r == DB_E_DONE)
+                *ret = r == 0 ? db_u64(query, 0) : UINT64_MAX;
+        return r == DB_E_DONE ? 0 : r;
 }
 
 int rows_lease_count_states(Db *db, uint64_t counts[LEASE_UNRECOVERABLE + 1])

@@ -10,15 +10,6 @@
 #include "wire/field.h"
 #include "wire/msg_broker.h"
 
-typedef enum LeaseKind {
-        LEASE_CREDENTIAL, /* the upstream gave it, or a stored key was handed out raw */
-        LEASE_HANDLE,     /* our own: as long as it lives, its grant goes on */
-        LEASE_STORED,     /* a stored key in use behind a handle; it leaves the broker for its upstream alone */
-        LEASE_SECRET,     /* a value of a secret itself that is to die at its upstream; it has no session */
-        LEASE_CANARY,     /* a handle that nobody has a use for */
-        _LEASE_KIND_N,
-} LeaseKind;
-
 typedef struct LeaseRecord {
         uint64_t sequence; /* insert sets it */
         char id[IDENT_ID_SIZE + 1];
@@ -42,6 +33,7 @@ typedef struct LeaseRecord {
         uint64_t next_attempt; /* wall time; of LEASE_REVOKING */
         char reason[LIMIT_TEXT + 1];
         bool has_token; /* a sealed value is kept: rows_lease_token() */
+        uint64_t principal; /* uid of whoever opened the session; insert looks it up; UINT64_MAX: not known */
 } LeaseRecord;
 
 /* Where it came from, kept sealed with the lease so that it can be revoked without the secret. */
@@ -59,7 +51,8 @@ typedef struct LeaseToken {
         uint64_t expires;
 } LeaseToken;
 
-/* State INTENT (or LIVE, for what no upstream is asked for; then `token` may be given, else NULL).
+/* State INTENT (or LIVE, for what no upstream is asked for; then `token` may be given, else NULL; or
+ * REVOKING of LEASE_SECRET, whose `token` is what is to die, at `next_attempt` first).
  * Sets record->sequence. DB_E_EXISTS, DB_E_SEALED. */
 int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream,
                       const LeaseToken *token) NODISCARD NONNULL(1, 2, 3);
@@ -94,6 +87,10 @@ int rows_lease_get_live(Db *db, const char *session, const char *profile, LeaseK
  * sessions. */
 int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_t after, size_t max,
                              Pool *pool, LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
+/* The live ones by which a value of the secret itself, of a generation up to this one, was handed out raw; a page
+ * behind the sequence `after`. */
+int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 6, 7, 8);
 /* The value that revoking needs. DB_E_NOT_FOUND: none is kept. DB_E_SEALED, DB_E_DAMAGED. */
 int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD
         NONNULL(1, 2, 3, 4);
@@ -103,9 +100,9 @@ int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret) 
 
 /* What a listing takes: all that is set must match. */
 typedef struct LeaseFilter {
-        const char *session, *profile, *secret; /* NULL: any */
-        uint32_t states;                        /* 1U << LeaseState, or'd; 0: any */
-        uint64_t up_to;                         /* highest sequence; 0: no limit */
+        Selection what;
+        uint32_t states; /* 1U << LeaseState, or'd; 0: any */
+        uint64_t up_to;  /* highest sequence; 0: no limit */
 } LeaseFilter;
 #define LEASE_STATES_OPEN                                                                          \
         (1U << LEASE_INTENT | 1U << LEASE_LIVE | 1U << LEASE_REVOKING | 1U << LEASE_UNRECOVERABLE)
@@ -114,23 +111,43 @@ typedef struct LeaseFilter {
  * rows is the end. The array is the pool's; 64 rows take about 100 KiB. */
 int rows_lease_list(Db *db, const LeaseFilter *filter, uint64_t after, size_t max, Pool *pool,
                     LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 5, 6, 7);
+/* Those of one session that the filter does not take, though their state is one of its: what else ends with the session.
+ */
+int rows_lease_list_beyond(Db *db, const char *session, const LeaseFilter *filter, uint64_t after,
+                           size_t max, Pool *pool, LeaseRecord **ret, size_t *ret_n) NODISCARD
+        NONNULL(1, 2, 3, 6, 7, 8);
+/* Without values of secrets that are dying, which are nobody's. */
 int rows_lease_count(Db *db, const LeaseFilter *filter, uint64_t *ret) NODISCARD NONNULL(1, 2, 3);
-/* REVOKING whose next_attempt has come, earliest first. */
-int rows_lease_list_due(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
-                        size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);
+/* Is there one? False too where the state cannot be read. */
+bool rows_lease_any(Db *db, const LeaseFilter *filter) NONNULL(1, 2);
+/* Adds up by what lease_outcome() says of each. */
+int rows_lease_tally(Db *db, const LeaseFilter *filter,
+                     uint64_t tally[OUTCOME_IMPOSSIBLE_ROTATE + 1]) NODISCARD NONNULL(1, 2, 3);
+bool selection_takes(const Selection *what, const LeaseRecord *lease) NONNULL(1, 2);
+/* May it take one lease of a session, and leave another? */
+bool selection_is_partial(const Selection *what) NONNULL(1);
+/* What ended it, or what will be once it is ended here: PENDING, if its upstream is still to confirm. */
+Outcome lease_outcome(const LeaseRecord *lease) NONNULL(1);
+/* REVOKING of this provider whose next_attempt has come, earliest first. */
+int rows_lease_list_due(Db *db, const char *provider, uint64_t now, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 5, 6, 7);
+/* When the next one behind `after` comes; UINT64_MAX: never. */
+int rows_lease_next_attempt(Db *db, const char *provider, uint64_t after, uint64_t *ret) NODISCARD
+        NONNULL(1, 2, 4);
 /* Open ones (see above, not intents) whose `expires` has come, earliest first. */
 int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
                             size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);
-/* When the next of the two listings above will have something; UINT64_MAX: never. For one timer. */
-int rows_lease_next_wake(Db *db, uint64_t *ret) NODISCARD NONNULL(1, 2);
+/* When that listing will have something; UINT64_MAX: never. */
+int rows_lease_next_expiry(Db *db, uint64_t *ret) NODISCARD NONNULL(1, 2);
 /* Of all states at once. */
 int rows_lease_count_states(Db *db, uint64_t counts[LEASE_UNRECOVERABLE + 1]) NODISCARD
         NONNULL(1, 2);
 
-/* Works off a cutoff: what rows_lease_end() does, for at most `max` live rows that it covers (their
- * expected number is not known before: repeat until fewer than `max` were changed, then
- * rows_cutoff_set_applied()). Intents are left to whoever waits for them. */
-int rows_lease_apply_cutoff(Db *db, const CutoffRecord *cutoff, uint64_t now, size_t max,
-                            uint64_t *ret_n) NODISCARD NONNULL(1, 2, 5);
+/* Works off a part of a cutoff: what rows_lease_end() does, for the live rows that it covers, looking at `max` live
+ * rows at most; record->progress says how far that was, and rows_cutoff_set_progress() keeps it. It is done when
+ * that is record->sequence. `ret_n` (may be NULL): rows that were changed. Intents are left to whoever waits for
+ * them. */
+int rows_lease_apply_cutoff(Db *db, CutoffRecord *cutoff, uint64_t now, size_t max,
+                            uint64_t *ret_n) NODISCARD NONNULL(1, 2);
 /* Deletes what was over before `before`, at most `max` rows. */
 int rows_lease_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD NONNULL(1, 4);

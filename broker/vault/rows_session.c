@@ -310,6 +310,22 @@ int rows_session_count(Db *db, uint64_t uid, uint64_t *ret)
         return r;
 }
 
+bool rows_session_exists(Db *db, const char *id)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db, "SELECT 1 FROM session WHERE id = ?1", DB_VALUES(DB_TEXT(id)), &query);
+
+        return r == 0 && db_step(query) == 0;
+}
+
+bool rows_session_any(Db *db, uint64_t uid)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db, "SELECT 1 FROM session WHERE uid = ?1 LIMIT 1", DB_VALUES(DB_U64(uid)), &query);
+
+        return r == 0 && db_step(query) == 0;
+}
+
 int rows_session_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n)
 {
         return db_run(db,

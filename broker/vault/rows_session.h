@@ -90,6 +90,10 @@ int rows_session_list(Db *db, bool all, uint64_t after, size_t max, Pool *pool, 
                       size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
 /* How many have not ended; of one uid, or with UINT64_MAX of all. */
 int rows_session_count(Db *db, uint64_t uid, uint64_t *ret) NODISCARD NONNULL(1, 3);
+/* Needs no key. False too where the state cannot be read. */
+bool rows_session_exists(Db *db, const char *id) NONNULL(1, 2);
+/* Did this user ever open one that is still on record? */
+bool rows_session_any(Db *db, uint64_t uid) NONNULL(1);
 /* Deletes what ended before `before` and has no lease left, at most `max` rows. */
 int rows_session_prune(Db *db, uint64_t before, size_t max, uint64_t *ret_n) NODISCARD
         NONNULL(1, 4);

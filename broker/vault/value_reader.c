@@ -1,7 +1,6 @@
 #include "vault/value_reader.h"
 #include "base/fd.h"
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 /* The socket is filled before it is passed along, so this is generous. */
 #define DEADLINE_USEC (5 * USEC_PER_SEC)
@@ -62,15 +61,6 @@ static int on_deadline(void *userdata)
         return finish(userdata, FAULT_TIMEOUT, "The value did not come; its descriptor must be shut down for writing.");
 }
 
-static bool is_stream_socket(int fd)
-{
-        int type = 0, domain = 0;
-        socklen_t size = sizeof(type);
-
-        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
-               getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
-}
-
 void value_reader_failure(Failure *failure, int r)
 {
         if (r == VALUE_READER_E_TYPE)
@@ -86,7 +76,7 @@ int value_reader_new(ValueReader **ret, Loop *loop, Arena *arena, int fd, size_t
         ValueReader *reader;
         int r;
 
-        if (!is_stream_socket(fd)) {
+        if (!fd_is_stream_socket(fd)) {
                 fd_close(fd);
                 return VALUE_READER_E_TYPE;
         }

@@ -1,9 +1,11 @@
 #include "vault/vault.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "vault/cutoff_work.h"
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
+#include "vault/mint.h"
 #include "vault/proxy_grants.h"
 #include "vault/response.h"
 #include "vault/revoker.h"
@@ -76,7 +78,9 @@ int vault_init(Vault *vault)
 
         list_init(&vault->session_edges);
         list_init(&vault->changes);
+        list_init(&vault->rotations);
         list_init(&vault->unended);
+        list_init(&vault->unclosed);
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
@@ -95,6 +99,8 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = responses_new(&vault->responses, vault);
         if (r == 0)
+                r = rotation_schedule_new(&vault->schedule, vault);
+        if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
         if (r == 0)
                 r = timer_new(&vault->expiry, vault->role.loop, vault_expire, vault);
@@ -110,10 +116,14 @@ int vault_init(Vault *vault)
 void vault_deinit(Vault *vault)
 {
         vault->waiting_room = waiting_room_free(vault->waiting_room);
+        vault->watchers = watchers_free(vault->watchers);
         vault->gate = channel_free(vault->gate);
+        vault->journal = audit_journal_free(vault->journal);
         session_edges_free(vault);
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
+        rotations_free(vault);
+        vault->schedule = rotation_schedule_free(vault->schedule);
         vault->proxy_grants = proxy_grants_free(vault->proxy_grants);
         vault->egresses = egresses_free(vault->egresses);
         vault->turns = token_turns_free(vault->turns);
@@ -121,6 +131,8 @@ void vault_deinit(Vault *vault)
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
         vault->responses = responses_free(vault->responses);
+        mint_forget_unclosed(vault);
+        vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);
         vault->audit = audit_free(vault->audit);
@@ -166,6 +178,8 @@ static const Operation operations[] = {
         [BROKER_SCAN_PATTERNS] = { op_scan_patterns, false, true },
         [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
         [BROKER_WATCH] = { op_watch, false, false },
+        [BROKER_METRICS] = { op_metrics, false, false },
+        [BROKER_HASH_TOKEN] = { op_hash_token, false, true },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
@@ -326,6 +340,9 @@ static int on_configure_commit(Vault *vault, Request *request)
         vault->policy = take_ptr(vault->next_policy);
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
+        rotation_schedule_wake(vault->schedule);
+        if (vault->audit)
+                vault_configure_audit(vault);
         r = vault_bring_up(vault);
         if (r == 0)
                 r = waiting_room_look(vault->waiting_room);

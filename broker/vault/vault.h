@@ -14,17 +14,23 @@
 #include "vault/keyring_client.h"
 #include "vault/policy.h"
 #include "vault/provider_pool.h"
+#include "vault/rows_secret.h"
 #include "vault/rows_session.h"
 #include "wire/msg_session.h"
 
 typedef struct Vault Vault;
+typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
 typedef struct Responses Responses;
 typedef struct Revoker Revoker;
+typedef struct Rotation Rotation;
+typedef struct RotationSchedule RotationSchedule;
 typedef struct TokenTurns TokenTurns;
 typedef struct WaitingRoom WaitingRoom;
+typedef struct Watchers Watchers;
+typedef struct AuditJournal AuditJournal;
 
 /* What the supervisor said at the start. */
 typedef struct VaultStart {
@@ -68,10 +74,13 @@ struct Vault {
         Db *db;
         Seal *seal; /* NULL until the root key is there */
         Audit *audit;
+        Watchers *watchers;
+        AuditJournal *journal;
         KeyringClient *keyring;
         ProviderPool *providers;
         Epoch *epoch;
         Revoker *revoker;
+        CutoffWork *cutoff_work;
         TokenTurns *turns;
         Egresses *egresses;
         ProxyGrants *proxy_grants;
@@ -84,8 +93,11 @@ struct Vault {
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
         Timer *prune;
+        List unclosed; /* Unclosed (mint.c): intents whose outcome could not be written yet */
         List unended; /* Unended (session_end.c): sessions whose end could not be written yet */
         List changes; /* Change: secrets that are being added, replaced or rotated */
+        List rotations; /* Rotation (rotation.h) */
+        RotationSchedule *schedule;
         bool recovered; /* what an earlier run left has been resolved */
 };
 
@@ -116,6 +128,8 @@ int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1,
 /* The line of something that was refused, or failed, and that its cause can repeat at will: beyond a rate it is
  * counted. That it cannot be written is no failure either. Harmless before there is a log. */
 int vault_audit_refusal(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
+/* What the configuration says of its files. */
+void vault_configure_audit(Vault *vault) NONNULL(1);
 /* Writes the audit file now. */
 int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
 /* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */
@@ -177,6 +191,17 @@ int proxy_report(Vault *vault, const char *session, const char *profile, const E
         NONNULL(1, 2, 4);
 int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *notice) NODISCARD NONNULL(1, 2, 3);
 
+/* ---- op_watch.c, audit_journal.c: who follows the log ---- */
+
+int watchers_new(Watchers **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+/* Those that there are learn that the vault ends. */
+Watchers *watchers_free(Watchers *watchers);
+/* There are new lines. Not inside a transaction. */
+int watchers_wake(Watchers *watchers) NODISCARD NONNULL(1);
+int audit_journal_new(AuditJournal **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+AuditJournal *audit_journal_free(AuditJournal *journal);
+int audit_journal_wake(AuditJournal *journal) NODISCARD NONNULL(1);
+
 /* ---- operations: each answers its request, now or later ---- */
 
 int op_open_session(Vault *vault, Request *request) NODISCARD;
@@ -196,6 +221,7 @@ int op_rotate(Vault *vault, Request *request) NODISCARD;
 int op_revoke(Vault *vault, Request *request) NODISCARD;
 int op_status(Vault *vault, Request *request) NODISCARD;
 int op_doctor(Vault *vault, Request *request) NODISCARD;
+int op_metrics(Vault *vault, Request *request) NODISCARD;
 int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;
@@ -203,9 +229,23 @@ int op_report_leak(Vault *vault, Request *request) NODISCARD;
 int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
-/* Finishes or drops the rotations that an earlier run left. */
+int op_hash_token(Vault *vault, Request *request) NODISCARD;
+
+/* ---- op_rotate.c, rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
+
+/* Goes on with the rotations that an earlier run left, or that waited for the store. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);
 /* A rotation that nobody waits for: by schedule, or after a leak (`now`: without grace). False with `failure` where the
  * provider cannot do it by itself, or one is under way. */
 bool rotate_begin(Vault *vault, const char *name, const char *reason, bool now, Failure *failure) NODISCARD
         NONNULL(1, 2, 3, 5);
+/* Whether one holds a value that only this process has, or waits for one: then the store must stay open. */
+bool rotate_needs_store(const Vault *vault, Failure *failure) NONNULL(1, 2);
+/* Forgets them; the state knows where each is. */
+void rotations_free(Vault *vault) NONNULL(1);
+int rotation_schedule_new(RotationSchedule **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+RotationSchedule *rotation_schedule_free(RotationSchedule *schedule);
+/* Looks now: the configuration, the store or a secret is another. */
+void rotation_schedule_wake(RotationSchedule *schedule) NONNULL(1);
+/* When the secret is to be rotated next; UINT64_MAX: never by itself. */
+uint64_t rotation_due(const Vault *vault, const SecretRecord *record) NONNULL(1, 2);

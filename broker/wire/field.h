@@ -29,4 +29,6 @@
 #define LIMIT_CANDIDATES 512U   /* hashes in one report of a leak; larger reports come in several */
 #define LIMIT_RIGHTS 256U       /* of one secret, as its upstream lists them */
 #define LIMIT_ACTIONS 8U        /* of the answer to a leak */
+#define LIMIT_METRICS 8192U     /* bytes of metrics in one reply; further ones follow as "more" */
+#define LIMIT_CUT 1024U         /* sessions that are ended by one message */
 #define LIMIT_PAGE 64U          /* rows in one reply of a listing; further ones follow as "more" */

@@ -6,6 +6,7 @@ const char *const delivery_names[] = { "proxy", "env", "file", "endpoint", "sock
 const char *const outcome_names[] = { "none", "confirmed", "pending", "impossible_rotate", NULL };
 const char *const session_state_names[] = { "opening", "live", "ended", NULL };
 const char *const lease_state_names[] = { "intent", "live", "revoking", "revoked", "expired", "failed", "unrecoverable", NULL };
+const char *const lease_kind_names[] = { "credential", "handle", "stored", "secret", "canary", NULL };
 const char *const leak_signal_names[] = { "report", "egress", "foreign_handle", "wrong_place", "canary", NULL };
 const char *const webhook_scheme_names[] = { "github", "gitguardian", NULL };
 const char *const doctor_status_names[] = { "ok", "warn", "fail", NULL };
@@ -86,9 +87,18 @@ static const Field schema_credential_outcome_fields[] = {
 };
 SCHEMA(schema_credential_outcome, "CredentialOutcome", CredentialOutcome);
 
+static const Field schema_revoke_totals_fields[] = {
+        F(RevokeTotals, none, U64, 0, 0, 0),
+        F(RevokeTotals, confirmed, U64, 0, 0, 0),
+        F(RevokeTotals, pending, U64, 0, 0, 0),
+        F(RevokeTotals, impossible_rotate, U64, 0, 0, 0),
+};
+SCHEMA(schema_revoke_totals, "RevokeTotals", RevokeTotals);
+
 static const Field revoke_reply_fields[] = {
         F(RevokeReply, sessions, U64, 0, 0, 0),
         F_RECORDS(RevokeReply, credentials, 0, LIMIT_PAGE, schema_credential_outcome),
+        F_RECORD(RevokeReply, totals, FIELD_OPTIONAL, schema_revoke_totals),
         F(RevokeReply, pending, BOOL, 0, 0, 0),
 };
 static SCHEMA(revoke_reply, "RevokeReply", RevokeReply);
@@ -144,6 +154,18 @@ static const Field list_request_fields[] = {
 };
 static SCHEMA(list_request, "ListRequest", ListRequest);
 
+static const Field list_leases_request_fields[] = {
+        CALLER(ListLeasesRequest),
+        F(ListLeasesRequest, all, BOOL, FIELD_OPTIONAL, 0, 0),
+        F(ListLeasesRequest, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(ListLeasesRequest, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(ListLeasesRequest, secret, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(ListLeasesRequest, provider, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(ListLeasesRequest, principal, TEXT, FIELD_OPTIONAL, 20, 0),
+        F(ListLeasesRequest, since, TIME, FIELD_OPTIONAL, 0, 0),
+};
+static SCHEMA(list_leases_request, "ListLeasesRequest", ListLeasesRequest);
+
 static const Field schema_secret_row_fields[] = {
         F(SecretRow, name, TEXT, 0, LIMIT_NAME, 0),
         F(SecretRow, provider, TEXT, 0, LIMIT_NAME, 0),
@@ -154,6 +176,9 @@ static const Field schema_secret_row_fields[] = {
         F(SecretRow, added, TIME, 0, 0, 0),
         F(SecretRow, rotated, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, rotation, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(SecretRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
+        F(SecretRow, due, TIME, FIELD_OPTIONAL, 0, 0),
+        F(SecretRow, expires, TIME, FIELD_OPTIONAL, 0, 0),
         F(SecretRow, leases, U64, 0, 0, 0),
 };
 SCHEMA(schema_secret_row, "Secret", SecretRow);
@@ -184,6 +209,7 @@ static SCHEMA(list_sessions_reply, "ListSessionsReply", ListSessionsReply);
 
 static const Field schema_lease_row_fields[] = {
         F(LeaseRow, lease, TEXT, 0, LIMIT_ID, 0),
+        F_ENUM(LeaseRow, kind, 0, lease_kind_names),
         F(LeaseRow, session, TEXT, 0, LIMIT_ID, 0),
         F(LeaseRow, profile, TEXT, 0, LIMIT_NAME, 0),
         F(LeaseRow, secret, TEXT, 0, LIMIT_NAME, 0),
@@ -236,6 +262,7 @@ static const Field rotate_request_fields[] = {
         F(RotateRequest, abort, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, now, BOOL, FIELD_OPTIONAL, 0, 0),
         F(RotateRequest, grace, U64, FIELD_OPTIONAL, 0, 0),
+        F(RotateRequest, allow_wider, BOOL, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(rotate_request, "RotateRequest", RotateRequest);
 
@@ -244,6 +271,7 @@ static const Field rotate_reply_fields[] = {
         F(RotateReply, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
         F(RotateReply, generation, U64, 0, 0, 0),
         F(RotateReply, pending, BOOL, 0, 0, 0),
+        F(RotateReply, made_by_provider, BOOL, 0, 0, 0),
 };
 static SCHEMA(rotate_reply, "RotateReply", RotateReply);
 
@@ -300,11 +328,17 @@ static const Field schema_scan_pattern_fields[] = {
 };
 SCHEMA(schema_scan_pattern, "ScanPattern", ScanPattern);
 
+static const Field schema_scan_skip_fields[] = {
+        F(ScanSkip, secret, TEXT, 0, LIMIT_NAME, 0),
+        F(ScanSkip, reason, TEXT, 0, LIMIT_TEXT, 0),
+};
+SCHEMA(schema_scan_skip, "ScanSkip", ScanSkip);
+
 static const Field scan_patterns_reply_fields[] = {
         F(ScanPatternsReply, key, TEXT, 0, 64, 0),
         F_RECORDS(ScanPatternsReply, patterns, 0, LIMIT_PAGE, schema_scan_pattern),
         F(ScanPatternsReply, prefixes, TEXTS, 0, LIMIT_PAGE, 32),
-        F(ScanPatternsReply, skipped, TEXTS, 0, LIMIT_PAGE, LIMIT_NAME),
+        F_RECORDS(ScanPatternsReply, skipped, 0, LIMIT_PAGE, schema_scan_skip),
 };
 static SCHEMA(scan_patterns_reply, "ScanPatternsReply", ScanPatternsReply);
 
@@ -324,7 +358,7 @@ static SCHEMA(verify_webhook_reply, "VerifyWebhookReply", VerifyWebhookReply);
 
 static const Field watch_request_fields[] = {
         CALLER(WatchRequest),
-        F(WatchRequest, after, U64, FIELD_OPTIONAL, 0, 0),
+        F(WatchRequest, since, U64, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(watch_request, "WatchRequest", WatchRequest);
 
@@ -349,6 +383,17 @@ static const Field watch_reply_fields[] = {
         F(WatchReply, lost, U64, 0, 0, 0),
 };
 static SCHEMA(watch_reply, "WatchReply", WatchReply);
+
+static const Field hash_token_request_fields[] = {
+        CALLER(HashTokenRequest),
+        F(HashTokenRequest, token_hash, TEXT, 0, 64, 0),
+};
+static SCHEMA(hash_token_request, "HashTokenRequest", HashTokenRequest);
+
+static const Field hash_token_reply_fields[] = {
+        F(HashTokenReply, token, TEXT, 0, LIMIT_NAME, 0),
+};
+static SCHEMA(hash_token_reply, "HashTokenReply", HashTokenReply);
 
 static const Field status_request_fields[] = {
         CALLER(StatusRequest),
@@ -377,6 +422,8 @@ static const Field status_reply_fields[] = {
         F(StatusReply, audit_head, TEXT, 0, 64, 0),
         F(StatusReply, audit_path, TEXT, 0, LIMIT_PATH, 0),
         F(StatusReply, audit_state, TEXT, 0, LIMIT_TEXT, 0),
+        F(StatusReply, audit_base, U64, 0, 0, 0),
+        F(StatusReply, audit_base_head, TEXT, 0, 64, 0),
         F_RECORDS(StatusReply, roles, 0, LIMIT_PAGE, schema_role_row),
 };
 static SCHEMA(status_reply, "StatusReply", StatusReply);
@@ -393,6 +440,11 @@ static const Field doctor_reply_fields[] = {
         F_RECORDS(DoctorReply, checks, 0, LIMIT_PAGE, schema_doctor_row),
 };
 static SCHEMA(doctor_reply, "DoctorReply", DoctorReply);
+
+static const Field metrics_reply_fields[] = {
+        F(MetricsReply, text, TEXT, 0, LIMIT_METRICS, 0),
+};
+static SCHEMA(metrics_reply, "MetricsReply", MetricsReply);
 
 static const Field reload_reply_fields[] = {
         F(ReloadReply, profiles, U64, 0, 0, 0),
@@ -420,7 +472,7 @@ static const Method interface_broker_methods[] = {
         [BROKER_REMOVE_SECRET] = { "RemoveSecret", &remove_secret_request, &remove_secret_reply, 0, 0, false },
         [BROKER_LIST_SECRETS] = { "ListSecrets", &list_request, &list_secrets_reply, 0, 0, true },
         [BROKER_LIST_SESSIONS] = { "ListSessions", &list_request, &list_sessions_reply, 0, 0, true },
-        [BROKER_LIST_LEASES] = { "ListLeases", &list_request, &list_leases_reply, 0, 0, true },
+        [BROKER_LIST_LEASES] = { "ListLeases", &list_leases_request, &list_leases_reply, 0, 0, true },
         [BROKER_LIST_PROFILES] = { "ListProfiles", &list_request, &list_profiles_reply, 0, 0, true },
         [BROKER_ROTATE] = { "Rotate", &rotate_request, &rotate_reply, 1, 0, true },
         [BROKER_REVOKE] = { "Revoke", &revoke_request, &revoke_reply, 0, 0, true },
@@ -433,6 +485,8 @@ static const Method interface_broker_methods[] = {
         [BROKER_SCAN_PATTERNS] = { "ScanPatterns", &status_request, &scan_patterns_reply, 0, 0, true },
         [BROKER_VERIFY_WEBHOOK] = { "VerifyWebhook", &verify_webhook_request, &verify_webhook_reply, 1, 0, false },
         [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
+        [BROKER_METRICS] = { "Metrics", &status_request, &metrics_reply, 0, 0, true },
+        [BROKER_HASH_TOKEN] = { "HashToken", &hash_token_request, &hash_token_reply, 0, 0, false },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

@@ -101,10 +101,19 @@ typedef struct CredentialOutcome {
         const char *reason;
 } CredentialOutcome;
 
-/* CloseSession and Revoke answer alike; long lists come in several replies. */
+/* How many credentials came to which outcome, whether they are listed or not. */
+typedef struct RevokeTotals {
+        uint64_t none;
+        uint64_t confirmed;
+        uint64_t pending;
+        uint64_t impossible_rotate;
+} RevokeTotals;
+
+/* CloseSession and Revoke answer alike; long lists come in several replies, and the longest are cut. */
 typedef struct RevokeReply {
         uint64_t sessions; /* ended by this call; in the last reply of a stream */
         RecordList credentials; /* CredentialOutcome */
+        RevokeTotals *totals;   /* in the last reply of a stream; else NULL */
         bool pending;      /* some are pending */
 } RevokeReply;
 
@@ -153,6 +162,18 @@ typedef struct ListRequest {
         bool all; /* what is over too */
 } ListRequest;
 
+/* As with RevokeRequest. */
+typedef struct ListLeasesRequest {
+        Caller *caller;
+        bool all; /* what is over too */
+        const char *session;
+        const char *profile;
+        const char *secret;
+        const char *provider;
+        const char *principal;
+        uint64_t since;
+} ListLeasesRequest;
+
 typedef struct SecretRow {
         const char *name;
         const char *provider;
@@ -162,7 +183,10 @@ typedef struct SecretRow {
         uint64_t generation;
         uint64_t added;
         uint64_t rotated;
-        const char *rotation; /* the step of a rotation under way */
+        const char *rotation; /* the step of a rotation under way, or "needs_human" */
+        const char *problem;  /* what that waits for */
+        uint64_t due;         /* when it is to be rotated by `rotate_every`; 0: never */
+        uint64_t expires;     /* as its upstream says; 0: never, or not known */
         uint64_t leases;      /* live ones */
 } SecretRow;
 
@@ -205,8 +229,19 @@ typedef enum LeaseState {
 } LeaseState;
 extern const char *const lease_state_names[];
 
+typedef enum LeaseKind {
+        LEASE_CREDENTIAL, /* the upstream gave it, or a stored key was handed out raw */
+        LEASE_HANDLE,     /* our own: as long as it lives, its grant goes on */
+        LEASE_STORED,     /* a stored key in use behind a handle; it leaves the broker for its upstream alone */
+        LEASE_SECRET,     /* a value of a secret itself that is to die at its upstream; it has no session */
+        LEASE_CANARY,     /* a handle that nobody has a use for */
+        _LEASE_KIND_N,
+} LeaseKind;
+extern const char *const lease_kind_names[];
+
 typedef struct LeaseRow {
         const char *lease;
+        uint32_t kind; /* LeaseKind */
         const char *session;
         const char *profile;
         const char *secret;
@@ -257,13 +292,16 @@ typedef struct RotateRequest {
         bool abort; /* drop a rotation under way, before its switch */
         bool now; /* the old value is revoked right behind the switch, and sessions that were handed it raw end */
         uint64_t grace; /* seconds that the old value lives on behind the switch; 0: as the secret's section says */
+        bool allow_wider; /* a value that a person made may do more than the old one */
 } RotateRequest;
 
 typedef struct RotateReply {
-        const char *step;     /* planned, created, stored, verified, switched, old_revoked, done; or aborted, ... */
+        /* planned, created, stored, verified, switched, old_revoked, done; or plan, lost, waiting, aborted, none */
+        const char *step;
         const char *message;  /* for a person */
         uint64_t generation;
         bool pending; /* of the last: it goes on by itself (the grace, or the upstream is asked again) */
+        bool made_by_provider; /* of the plan: no value has to come with the call */
 } RotateReply;
 
 typedef struct RevokeRequest {
@@ -318,21 +356,28 @@ typedef struct ReportLeakReply {
         bool pending;       /* something goes on */
 } ReportLeakReply;
 
-/* How one stored value can be found in a stream without knowing it. */
+/* How one stored value can be found in a stream without knowing it. The value is meant in its canonical form: lines end
+ * with "\n", and there is none at the end. */
 typedef struct ScanPattern {
         const char *secret; /* its name */
-        const char *state;  /* "current", "next", "previous", "old" */
+        const char *state;  /* "current", "next", "previous" */
         const char *anchor; /* hex: a few bytes of it, to look for */
         uint64_t offset;    /* of the anchor in the value */
         uint64_t length;    /* of the value */
         const char *hash;   /* hex: keyed BLAKE2b-256 of the value with ScanPatternsReply.key */
 } ScanPattern;
 
+/* A secret that cannot be looked for. */
+typedef struct ScanSkip {
+        const char *secret;
+        const char *reason; /* a sentence */
+} ScanSkip;
+
 typedef struct ScanPatternsReply {
-        const char *key; /* hex, 32 bytes, made for this call */
+        const char *key; /* hex, 32 bytes, made for this call; the same in each of its replies */
         RecordList patterns; /* ScanPattern */
         TextList prefixes; /* of what is issued: a candidate that begins so is asked about by its hash */
-        TextList skipped; /* secrets that are too short to be looked for */
+        RecordList skipped; /* ScanSkip */
 } ScanPatternsReply;
 
 typedef enum WebhookScheme {
@@ -357,7 +402,7 @@ typedef struct VerifyWebhookReply {
 /* Streams until the client hangs up. */
 typedef struct WatchRequest {
         Caller *caller;
-        uint64_t after; /* lines behind this sequence that the log still has come first; 0: from now on */
+        uint64_t since; /* lines from this sequence on that the log still has come first; 0: from now on */
 } WatchRequest;
 
 /* One line of the audit log; absent texts are as in wire/audit_line.h. */
@@ -378,8 +423,18 @@ typedef struct WatchEvent {
 
 typedef struct WatchReply {
         RecordList events; /* WatchEvent */
-        uint64_t lost;     /* lines in front of these that this watcher was too slow for */
+        uint64_t lost;     /* lines in front of these that the log has no more, or that cannot be read */
 } WatchReply;
+
+/* How a value is written in the log's `token`. */
+typedef struct HashTokenRequest {
+        Caller *caller;
+        const char *token_hash; /* SHA-256 of it in hex */
+} HashTokenRequest;
+
+typedef struct HashTokenReply {
+        const char *token;
+} HashTokenReply;
 
 typedef struct StatusRequest {
         Caller *caller;
@@ -406,8 +461,15 @@ typedef struct StatusReply {
         const char *audit_head; /* hex: the chain's hash after audit_sequence */
         const char *audit_path;
         const char *audit_state; /* ready, or why nothing is issued */
+        uint64_t audit_base;     /* the last line that was given up with an old file; 0: none was */
+        const char *audit_base_head; /* hex: the chain's hash after it */
         RecordList roles; /* RoleRow */
 } StatusReply;
+
+/* Lines of Prometheus' text format, whole ones; the stream's parts belong behind one another. */
+typedef struct MetricsReply {
+        const char *text;
+} MetricsReply;
 
 typedef struct DoctorRow {
         const char *id;      /* "keyring", "config", "profile.github.expose" */
@@ -463,6 +525,8 @@ typedef enum BrokerMethod {
         BROKER_SCAN_PATTERNS,
         BROKER_VERIFY_WEBHOOK,
         BROKER_WATCH,
+        BROKER_METRICS,
+        BROKER_HASH_TOKEN,
         _BROKER_N,
 } BrokerMethod;
 
@@ -471,4 +535,4 @@ extern const Interface interface_broker;
 extern const Schema schema_grant_request, schema_environment_entry, schema_grant_reply,
         schema_credential_outcome, schema_secret_row, schema_session_row, schema_lease_row,
         schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply,
-        schema_leak_match, schema_scan_pattern, schema_watch_event;
+        schema_leak_match, schema_scan_pattern, schema_scan_skip, schema_watch_event, schema_revoke_totals;

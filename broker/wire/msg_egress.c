@@ -14,7 +14,7 @@ static const Field egress_grant_request_fields[] = {
 static SCHEMA(egress_grant_request, "EgressGrantRequest", EgressGrantRequest);
 
 static const Field egress_cut_request_fields[] = {
-        F(EgressCutRequest, session, TEXT, 0, LIMIT_ID, 0),
+        F(EgressCutRequest, sessions, TEXTS, 0, LIMIT_CUT, LIMIT_ID),
 };
 static SCHEMA(egress_cut_request, "EgressCutRequest", EgressCutRequest);
 

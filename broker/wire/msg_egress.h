@@ -22,10 +22,10 @@ typedef struct EgressGrantRequest {
         uint64_t expires;   /* wall time; 0: as long as the session */
 } EgressGrantRequest;
 
-/* Forgets the session's credential and closes, hard, every connection that carried it. Answered when
- * nothing further can leave. A session that is not known is answered the same. */
+/* Forgets the sessions' credentials and closes, hard, every connection that carried them: first of all of them,
+ * then the rest. Answered when nothing further can leave. A session that is not known is answered the same. */
 typedef struct EgressCutRequest {
-        const char *session;
+        TextList sessions; /* LIMIT_CUT at most */
 } EgressCutRequest;
 
 typedef enum EgressMethod {

@@ -122,6 +122,11 @@ static const Field session_notice_fields[] = {
 };
 static SCHEMA(session_notice, "SessionNotice", SessionNotice);
 
+static const Field end_sessions_request_fields[] = {
+        F(EndSessionsRequest, sessions, TEXTS, 0, LIMIT_CUT, LIMIT_ID),
+};
+static SCHEMA(end_sessions_request, "EndSessionsRequest", EndSessionsRequest);
+
 static const Field role_notice_fields[] = {
         F(RoleNotice, role, TEXT, 0, LIMIT_NAME, 0),
         F(RoleNotice, pid, U64, 0, 0, 0),
@@ -202,12 +207,17 @@ static const Field notify_reply_fields[] = {
 };
 static SCHEMA(notify_reply, "NotifyReply", NotifyReply);
 
-static const Field journal_notice_fields[] = {
-        F(JournalNotice, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
-        F(JournalNotice, priority, U64, 0, 0, 0),
-        F(JournalNotice, fields, MAP, 0, LIMIT_PARAMETERS, 2 * LIMIT_TEXT),
+static const Field journal_request_fields[] = {
+        F(JournalRequest, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
+        F(JournalRequest, priority, U64, 0, 0, 0),
+        F(JournalRequest, fields, MAP, 0, LIMIT_PARAMETERS, 2 * LIMIT_TEXT),
 };
-static SCHEMA(journal_notice, "JournalNotice", JournalNotice);
+static SCHEMA(journal_request, "JournalRequest", JournalRequest);
+
+static const Field journal_reply_fields[] = {
+        F(JournalReply, taken, BOOL, 0, 0, 0),
+};
+static SCHEMA(journal_reply, "JournalReply", JournalReply);
 
 static const Field list_held_reply_fields[] = {
         F(ListHeldReply, sessions, TEXTS, 0, SESSIONS_MAX, LIMIT_ID),
@@ -225,6 +235,7 @@ static SCHEMA(reload_config_reply, "ReloadConfigReply", ReloadConfigReply);
 static const Method interface_from_gate_methods[] = {
         [GATE_LOG] = { "Log", &log_notice, NOTICE, 0, 0, false },
         [GATE_ATTEST] = { "Attest", &attest_request, &attest_reply, 1, 0, false },
+        [GATE_DELIVERED] = { "Delivered", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_gate, "supervisor");
 
@@ -276,7 +287,7 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_STOP_PROVIDER] = { "StopProvider", &stop_provider_request, NOTICE, 0, 0, false },
         [VAULT_RESTART_KEYRING] = { "RestartKeyring", &schema_empty, NOTICE, 0, 0, false },
         [VAULT_CREATE_SESSION] = { "CreateSession", &create_session_request, &create_session_reply, 1, 1, false },
-        [VAULT_END_SESSION] = { "EndSession", &session_notice, &schema_empty, 0, 0, false },
+        [VAULT_END_SESSIONS] = { "EndSessions", &end_sessions_request, &schema_empty, 0, 0, false },
         [VAULT_WRITE_FILE] = { "WriteFile", &write_file_request, &write_file_reply, 0, 0, false },
         [VAULT_SET_EPOCH] = { "SetEpoch", &set_epoch_request, &schema_empty, 0, 0, false },
         [VAULT_LIST_HELD] = { "ListHeld", &schema_empty, &list_held_reply, 0, 0, true },
@@ -285,7 +296,7 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_STOP_EGRESS] = { "StopEgress", &egress_process_request, &schema_empty, 0, 0, false },
         [VAULT_JOIN_EGRESS] = { "JoinEgress", &join_egress_request, &schema_empty, 0, 0, false },
         [VAULT_NOTIFY] = { "Notify", &notify_request, &notify_reply, 0, 0, false },
-        [VAULT_JOURNAL] = { "Journal", &journal_notice, NOTICE, 0, 0, false },
+        [VAULT_JOURNAL] = { "Journal", &journal_request, &journal_reply, 0, 0, false },
         [VAULT_START_SESSION] = { "StartSession", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_vault, "supervisor");

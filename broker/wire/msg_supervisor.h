@@ -51,6 +51,7 @@ typedef struct AttestReply {
 typedef enum GateMethod { /* gate to supervisor */
         GATE_LOG,
         GATE_ATTEST,
+        GATE_DELIVERED, /* SessionNotice: whoever opened it has the answer; a gate that dies before leaves one to end */
 } GateMethod;
 
 typedef enum ToGateMethod {
@@ -196,6 +197,10 @@ typedef struct SessionNotice {
         const char *session;
 } SessionNotice;
 
+typedef struct EndSessionsRequest {
+        TextList sessions; /* LIMIT_CUT at most */
+} EndSessionsRequest;
+
 typedef struct RoleNotice {
         const char *role;
         uint64_t pid;
@@ -284,12 +289,17 @@ typedef struct NotifyReply {
         uint64_t status; /* exit status; 128 + signal; 255: it could not be run */
 } NotifyReply;
 
-/* Fields as the journal names them: upper case, no leading "_". Values are texts. */
-typedef struct JournalNotice {
+/* Fields as the journal names them: MESSAGE_ID, and what begins with "MCPCRED_". It is answered when the journal's
+ * socket has it or was found not to take it, so that its caller goes at the pace of the supervisor. */
+typedef struct JournalRequest {
         const char *message;
         uint64_t priority; /* syslog's */
         TextMap fields;
-} JournalNotice;
+} JournalRequest;
+
+typedef struct JournalReply {
+        bool taken;
+} JournalReply;
 
 /* The sessions that the supervisor holds, for a vault that was started again. */
 typedef struct ListHeldReply {
@@ -307,7 +317,7 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_STOP_PROVIDER,
         VAULT_RESTART_KEYRING, /* it did not answer in time */
         VAULT_CREATE_SESSION,
-        VAULT_END_SESSION, /* kills its process, removes its directory, lets go of the lifeline */
+        VAULT_END_SESSIONS, /* kills their processes, removes their directories, lets go of the lifelines */
         VAULT_WRITE_FILE,
         VAULT_SET_EPOCH,
         VAULT_LIST_HELD,
@@ -316,7 +326,7 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_STOP_EGRESS, /* kills it; answered when it is reaped */
         VAULT_JOIN_EGRESS,
         VAULT_NOTIFY,        /* runs the configured command; answered when it has ended */
-        VAULT_JOURNAL,       /* a line for the system's journal, if there is one */
+        VAULT_JOURNAL,       /* an entry for the system's journal, if there is one */
         VAULT_START_SESSION, /* it is about to be used: its process is started before first use */
 } VaultMethod;
 

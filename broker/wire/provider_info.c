@@ -1,6 +1,10 @@
 #include "wire/provider_info.h"
+#include "base/token_format.h"
 #include "wire/field.h"
 #include <strings.h>
+
+/* Of a project's path with its groups: what a scope's item takes (scope.c). */
+#define LIMIT_PROJECT 200U
 
 static const ProviderParameter github_app_parameters[] = {
         { "app_id", PROVIDER_PARAMETER_GITHUB_APP_ID, true,
@@ -8,6 +12,13 @@ static const ProviderParameter github_app_parameters[] = {
         { "installation_id", PROVIDER_PARAMETER_NUMBER, true,
           "the number at the end of the installation's address on GitHub" },
 };
+
+static const ProviderParameter cloudflare_parameters[] = {
+        { "account_id", PROVIDER_PARAMETER_HEX32, false,
+          "the account that the token belongs to, if it is no user's own" },
+};
+
+static const char *const gitlab_permission_names[] = { "api", "registry", "repository", NULL };
 
 const ProviderInfo provider_infos[] = {
         {
@@ -27,7 +38,7 @@ const ProviderInfo provider_infos[] = {
                 .secret_prefix = "-----BEGIN RSA PRIVATE KEY-----",
                 .needs_repositories = true,
                 .needs_permissions = true,
-                .takes_scope = true,
+                .scope = PROVIDER_SCOPE_GITHUB,
                 .rotate_create =
                         "In the App's settings on GitHub (Developer settings, GitHub Apps, "
                         "the App, General, Private keys), press \"Generate a private key\". A .pem "
@@ -36,6 +47,74 @@ const ProviderInfo provider_infos[] = {
                         "On the same page, delete the old key, which is the one with the older "
                         "date: until then whoever has it can still use it. Delete the downloaded "
                         ".pem file too.",
+        },
+        {
+                .name = "github_pat",
+                .title = "GitHub personal access token",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_GITHUB_TOKEN,
+                .base_url = "https://api.github.com",
+                .env = "GITHUB_PERSONAL_ACCESS_TOKEN",
+                .can_verify = true,
+                .secret_prefix = "ghp_", /* and github_pat_: token_format.h has both */
+                .needs_hosts = true,
+                .preset = "github",
+                .rotation = PROVIDER_ROTATION_GUIDED,
+                .can_revoke_secret = true,
+                .revoke_parallel = 1, /* sixty reports in an hour */
+                .rotate_create =
+                        "In your GitHub settings (Developer settings, Personal access tokens), generate a new token with "
+                        "the same rights or fewer, and an end. Do not press \"Regenerate\" on the old one: that "
+                        "kills it at once.",
+                .rotate_delete =
+                        "On the same page, delete the old token: until then whoever has it can still use it.",
+        },
+        {
+                .name = "gitlab",
+                .title = "GitLab",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_TOKEN,
+                .base_url = "https://gitlab.com/api/v4",
+                .env = "GITLAB_PERSONAL_ACCESS_TOKEN",
+                .can_verify = true,
+                .can_mint = true,
+                .can_revoke = true,
+                .token_lifetime = 25 * 3600, /* to a midnight that is between one hour and twenty-five away */
+                .token_prefix = "glpat-",
+                .secret_prefix = "glpat-",
+                .needs_repositories = true,
+                .needs_permissions = true,
+                .scope = PROVIDER_SCOPE_GITLAB,
+                .permission_names = gitlab_permission_names,
+                .rotation = PROVIDER_ROTATION_REPLACE,
+                .can_revoke_secret = true,
+                .rotate_create =
+                        "In your GitLab preferences, Access tokens, add a token with the scope api, and with "
+                        "self_rotate if you like. The old one keeps working; leave it there for now.",
+                .rotate_delete =
+                        "On the same page, revoke the old token, which is the one with the older date: until "
+                        "then whoever has it can still use it.",
+        },
+        {
+                .name = "cloudflare",
+                .title = "Cloudflare API token",
+                .proof = PROVIDER_PROOF_RAW,
+                .value = PROVIDER_VALUE_TOKEN,
+                .parameters = cloudflare_parameters,
+                .n_parameters = ARRAY_SIZE(cloudflare_parameters),
+                .base_url = "https://api.cloudflare.com/client/v4",
+                .env = "CLOUDFLARE_API_TOKEN",
+                .can_verify = true,
+                .secret_prefix = "cfut_",
+                .needs_hosts = true,
+                .preset = "cloudflare",
+                .rotation = PROVIDER_ROTATION_CREATE,
+                .can_revoke_secret = true,
+                .rotate_create =
+                        "In your Cloudflare profile, API Tokens, create a token with the same permissions, and \"API "
+                        "Tokens: Edit\" if the broker is to rotate it from then on. Leave the old one working for now.",
+                .rotate_delete =
+                        "On the same page, delete the old token: until then whoever has it can still use it.",
         },
         {
                 .name = "static",
@@ -48,6 +127,17 @@ const ProviderInfo provider_infos[] = {
                         "fewer. Leave the old one working for now.",
                 .rotate_delete =
                         "Delete the old key there: until then whoever has it can still use it.",
+        },
+        {
+                .name = "webhook",
+                .title = "Webhook signing key",
+                .proof = PROVIDER_PROOF_NONE,
+                .value = PROVIDER_VALUE_TEXT,
+                .webhook_key = true,
+                .rotate_create =
+                        "Make a new random key, and set it as the webhook's secret where the webhook comes from. What "
+                        "arrives in between is refused, and can be delivered again from there.",
+                .rotate_delete = "Nothing is left to do: the old key is in use nowhere.",
         },
 };
 const size_t n_provider_infos = ARRAY_SIZE(provider_infos);
@@ -108,6 +198,8 @@ bool provider_parameter_is_valid(const ProviderParameter *parameter, const char 
         switch (parameter->kind) {
         case PROVIDER_PARAMETER_NUMBER:
                 return is_number(value);
+        case PROVIDER_PARAMETER_HEX32:
+                return strlen(value) == 32 && strspn(value, "0123456789abcdef") == 32;
         case PROVIDER_PARAMETER_GITHUB_APP_ID:
                 return is_number(value) || is_client_id(value);
         }
@@ -136,6 +228,59 @@ const char *provider_check_parameters(const ProviderInfo *info, const TextMap *p
         return NULL;
 }
 
+/* ---- values ---- */
+
+static bool is_word(Slice text)
+{
+        for (size_t i = 0; i < text.size; i++)
+                if (text.data[i] <= 0x20 || text.data[i] > 0x7e)
+                        return false;
+        return text.size > 0;
+}
+
+static bool is_hex(Slice text)
+{
+        for (size_t i = 0; i < text.size; i++)
+                if (!is_digit((char)text.data[i]) && (text.data[i] < 'a' || text.data[i] > 'f'))
+                        return false;
+        return true;
+}
+
+/* Before 2021 they had no prefix: 40 hexadecimal digits. */
+static bool is_github_token(Slice value, TokenKind kind)
+{
+        return kind == TOKEN_KIND_GITHUB_CLASSIC || kind == TOKEN_KIND_GITHUB_FINE || kind == TOKEN_KIND_GITHUB_OAUTH ||
+               (kind == TOKEN_KIND_NONE && value.size == 40 && is_hex(value));
+}
+
+const char *provider_check_value(const ProviderInfo *info, Slice value)
+{
+        TokenFormat format;
+
+        if (info->value == PROVIDER_VALUE_RSA_KEY_PEM)
+                return NULL;
+        if (info->value == PROVIDER_VALUE_TEXT) {
+                for (size_t i = 0; i < value.size; i++)
+                        if (value.data[i] < 0x20 || value.data[i] > 0x7e)
+                                return "The value is not one line of printable ASCII.";
+                return value.size > 0 ? NULL : "The value is empty.";
+        }
+        if (!is_word(value))
+                return "The value is not one word of printable ASCII.";
+        format = token_format(value);
+        if (info->value == PROVIDER_VALUE_GITHUB_TOKEN && !is_github_token(value, format.kind))
+                return "The value is no personal access token of GitHub: those begin with ghp_ or github_pat_.";
+        if (format.check == TOKEN_CHECK_LENGTH)
+                return "The value begins like such a token and does not have the length of one: it was cut short, or more "
+                       "was copied than the token.";
+        if (format.check == TOKEN_CHECK_WRONG && format.reliable)
+                return "The value looks like such a token, and its checksum does not fit: a character is wrong or "
+                       "missing. Copy it again.";
+        return NULL;
+}
+
+/* ---- scopes ---- */
+
 /* "owner/name"; `ret_owner` is the length of the first part. */
 static bool is_repository(const char *text, size_t *ret_owner)
 {
@@ -157,7 +302,7 @@ static bool is_repository(const char *text, size_t *ret_owner)
         return true;
 }
 
-static const char *check_repositories(const TextList *repositories)
+static const char *check_github_repositories(const TextList *repositories)
 {
         size_t first = 0, owner;
 
@@ -174,8 +319,47 @@ static const char *check_repositories(const TextList *repositories)
         return NULL;
 }
 
-static const char *check_permissions(const TextMap *permissions)
+/* "group/name" or "group/subgroup/name": letters, digits, "._-", no segment that begins with a mark other than "_". */
+static bool is_project(const char *text)
 {
+        size_t segments = 0;
+
+        for (const char *at = text;; at++) {
+                size_t n = strcspn(at, "/");
+
+                if (n == 0 || (!is_alnum(*at) && *at != '_'))
+                        return false;
+                for (size_t i = 0; i < n; i++)
+                        if (!is_alnum(at[i]) && !strchr("._-", at[i]))
+                                return false;
+                segments++;
+                at += n;
+                if (!*at)
+                        return segments >= 2 && strlen(text) <= LIMIT_PROJECT;
+        }
+}
+
+static const char *check_gitlab_repositories(const TextList *repositories)
+{
+        if (repositories->n > 1)
+                return "A token of GitLab's is for one project: make a profile for each.";
+        if (repositories->n == 1 && !is_project(repositories->items[0]))
+                return "A project is written as group/name, with all groups that it is in.";
+        return NULL;
+}
+
+static bool is_permission_name(const ProviderInfo *info, const char *key)
+{
+        for (size_t i = 0; info->permission_names && info->permission_names[i]; i++)
+                if (strcmp(info->permission_names[i], key) == 0)
+                        return true;
+        return !info->permission_names;
+}
+
+static const char *check_permissions(const ProviderInfo *info, const TextMap *permissions)
+{
+        bool writes = false, admin = false;
+
         for (size_t i = 0; i < permissions->n; i++) {
                 const char *key = permissions->items[i].key, *value = permissions->items[i].value;
 
@@ -185,7 +369,14 @@ static const char *check_permissions(const TextMap *permissions)
                 if (strcmp(value, "read") != 0 && strcmp(value, "write") != 0 &&
                     strcmp(value, "admin") != 0)
                         return "A permission is read, write or admin.";
+                if (!is_permission_name(info, key))
+                        return "There is no such permission; of GitLab there are api, registry and repository.";
+                writes = writes || strcmp(value, "write") == 0;
+                admin = admin || strcmp(value, "admin") == 0;
         }
+        if (info->scope == PROVIDER_SCOPE_GITLAB && writes && admin)
+                return "A token of GitLab's has one role, so write (a Developer's) and admin (a Maintainer's) do not go "
+                       "together.";
         return NULL;
 }
 
@@ -195,21 +386,24 @@ const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
         const char *problem;
 
         *ret_field = "repositories";
-        if (scope->repositories.n > 0 && !info->takes_scope)
+        if (scope->repositories.n > 0 && info->scope == PROVIDER_SCOPE_NONE)
                 return "A stored key cannot be narrowed to repositories; `allow` says what it is used for.";
         if (scope->repositories.n == 0 && info->needs_repositories)
-                return "Name the repositories; without them the token would reach all of the "
-                       "installation.";
-        problem = check_repositories(&scope->repositories);
+                return info->scope == PROVIDER_SCOPE_GITLAB
+                               ? "Name the project, in `repositories`."
+                               : "Name the repositories; without them the token would reach all of the installation.";
+        problem = info->scope == PROVIDER_SCOPE_GITLAB ? check_gitlab_repositories(&scope->repositories)
+                                                      : check_github_repositories(&scope->repositories);
         if (problem)
                 return problem;
         *ret_field = "permissions";
-        if (scope->permissions.n > 0 && !info->takes_scope)
+        if (scope->permissions.n > 0 && info->scope == PROVIDER_SCOPE_NONE)
                 return "A stored key cannot be narrowed to permissions; `allow` says what it is used for.";
         if (scope->permissions.n == 0 && info->needs_permissions)
-                return "Name the permissions; without them the token would have all of the "
-                       "installation's.";
-        problem = check_permissions(&scope->permissions);
+                return info->scope == PROVIDER_SCOPE_GITLAB
+                               ? "Name the permissions: api, registry and repository, with read, write or admin."
+                               : "Name the permissions; without them the token would have all of the installation's.";
+        problem = check_permissions(info, &scope->permissions);
         if (!problem)
                 *ret_field = NULL;
         return problem;

@@ -11,16 +11,30 @@ typedef enum ProviderProof {
         PROVIDER_PROOF_NONE, /* the secret never goes to a provider process */
         /* RS256, made in the vault: iat now - 60 s, exp at most now + 540 s, iss app_id */
         PROVIDER_PROOF_GITHUB_JWT,
+        /* the secret itself, to the one process that carries out the one call: the upstream wants nothing less */
+        PROVIDER_PROOF_RAW,
 } ProviderProof;
 
 /* What the value of the secret has to look like. The vault checks it: only it sees the value. */
 typedef enum ProviderValue {
         PROVIDER_VALUE_TEXT,        /* one line of printable ASCII */
         PROVIDER_VALUE_RSA_KEY_PEM, /* PKCS#1 or PKCS#8, not encrypted */
+        /* a word of printable ASCII; if it begins like a token with a checksum (token_format.h), that has to fit */
+        PROVIDER_VALUE_TOKEN,
+        PROVIDER_VALUE_GITHUB_TOKEN, /* likewise, and a personal access token or an OAuth token of GitHub's */
 } ProviderValue;
+
+/* What `repositories` and `permissions` mean. */
+typedef enum ProviderScope {
+        PROVIDER_SCOPE_NONE,   /* nothing here: the secret is not narrowed */
+        PROVIDER_SCOPE_GITHUB, /* repositories of one owner; any name with read, write or admin */
+        /* one project, in any depth of groups; the level is the role too: Reporter, Developer or Maintainer */
+        PROVIDER_SCOPE_GITLAB,
+} ProviderScope;
 
 typedef enum ProviderParameterKind {
         PROVIDER_PARAMETER_NUMBER,        /* 1 to 20 digits, no leading zero */
+        PROVIDER_PARAMETER_HEX32,         /* 32 hexadecimal digits in lower case */
         PROVIDER_PARAMETER_GITHUB_APP_ID, /* such a number, or a client id ("Iv23li...") */
 } ProviderParameterKind;
 
@@ -52,9 +66,12 @@ typedef struct ProviderInfo {
         bool can_revoke;         /* a minted credential, at the upstream, by its value or its id */
         uint64_t token_lifetime; /* seconds, at most; 0: nothing is minted */
         bool needs_hosts;        /* a secret has to say where it may be sent */
+        const char *preset;      /* whose hosts those usually are, preset.h; NULL: nobody's */
         bool needs_repositories; /* a profile has to name them */
         bool needs_permissions;  /* likewise */
-        bool takes_scope;        /* false: repositories and permissions mean nothing here */
+        bool webhook_key;        /* webhooks are checked with it: it leaves the vault for nothing, and no profile has it */
+        ProviderScope scope;
+        const char *const *permission_names; /* NULL-terminated: there are no others; NULL: any may be */
         ProviderRotation rotation;
         bool can_revoke_secret;  /* a value of the secret itself, at the upstream */
         unsigned revoke_parallel; /* revocations that its upstream is asked for at once; 0: REVOKE_PARALLEL_DEFAULT */
@@ -79,6 +96,12 @@ bool provider_parameter_is_valid(const ProviderParameter *parameter, const char 
         NONNULL(1, 2);
 
 /*
+ * Whether a value has the form that the provider's secrets have; NULL if so, or a sentence for a person that
+ * says nothing of the value. Of a PEM key nothing is checked here: the vault reads it.
+ */
+const char *provider_check_value(const ProviderInfo *info, Slice value) NONNULL(1);
+
+/*
  * The checks below return NULL if all is well, or a sentence for a person. What is at fault is
  * named in `field`, if it is one: a parameter's or a scope's member's name, valid as long as `info`
  * and the arguments.
@@ -87,7 +110,8 @@ const char *provider_check_parameters(const ProviderInfo *info, const TextMap *p
                                       const char **ret_field) NONNULL(1, 2, 3);
 /*
  * What a profile or a mint asks for: complete as the provider needs it, and well-formed. GitHub
- * takes the short names of repositories of one owner, so all of them must have the same.
+ * takes the short names of repositories of one owner, so all of them must have the same; GitLab makes
+ * a token for one project, and with one role.
  */
 const char *provider_check_scope(const ProviderInfo *info, const Scope *scope,
                                  const char **ret_field) NONNULL(1, 2, 3);

@@ -20,7 +20,9 @@
 enum {
         EXIT_DONE = 0,
         EXIT_FAILED = 1,
+        EXIT_FOUND = 1, /* of scan */
         EXIT_USAGE = 2,
+        EXIT_INCOMPLETE = 3, /* of scan: nothing found, but not all could be looked at; also when it failed */
         EXIT_KEYRING = 4,
         EXIT_DENIED = 5,
         EXIT_NO_SUCH = 6,
@@ -97,7 +99,7 @@ typedef struct Verb {
 extern const Verb *const verbs[];
 extern const Verb verb_add, verb_list, verb_remove, verb_exec, verb_open, verb_token, verb_rotate,
         verb_revoke, verb_status, verb_sessions, verb_leases, verb_profile, verb_audit, verb_doctor,
-        verb_unlock, verb_lock, verb_reload, verb_help, verb_version;
+        verb_unlock, verb_lock, verb_reload, verb_leak, verb_scan, verb_help, verb_version;
 const Verb *verb_find(const char *name);
 extern const Option global_options[];
 extern const size_t n_global_options;

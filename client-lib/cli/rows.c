@@ -42,7 +42,10 @@ int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, s
                 json_begin(&state.json);
                 json_open_array(&state.json, listing->array);
         }
-        r = mcpcred_list_rows(cli->client, what, all, take_row, &state);
+        if (listing->selector)
+                r = mcpcred_list_leases(cli->client, listing->selector, all, take_row, &state);
+        else
+                r = mcpcred_list_rows(cli->client, what, all, take_row, &state);
         if (ret_n)
                 *ret_n = state.n;
         if (r) {

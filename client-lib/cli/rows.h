@@ -10,6 +10,7 @@ typedef struct Listing {
         const char *none; /* what to say when there is nothing; to stderr */
         bool (*wants)(const mcpcred_row *row, const void *userdata); /* NULL: all */
         const void *userdata;
+        const mcpcred_selector *selector; /* of leases; NULL: all */
 } Listing;
 
 /* 0 or an exit status. `ret_n`: rows that were shown; may be NULL. */

@@ -11,7 +11,7 @@ typedef struct AddOptions {
 
 static const Option options[] = {
         OPTION(AddOptions, provider, "provider", TEXT, "NAME",
-               "github_app or static; often clear from the others"),
+               "see `mcpcred help providers`; often clear from the others"),
         OPTION(AddOptions, app_id, "app-id", TEXT, "ID",
                "of a GitHub App: its App ID or client ID"),
         OPTION(AddOptions, installation_id, "installation-id", TEXT, "ID",
@@ -40,7 +40,9 @@ static const char *guess_provider(const AddOptions *asked, const char *name)
                 return "github_app";
         if (asked->preset || asked->hosts.n > 0)
                 return "static";
-        return strcmp(name, "github") == 0 ? "github_app" : NULL;
+        if (strcmp(name, "github") == 0)
+                return "github_app";
+        return strcmp(name, "gitlab") == 0 ? "gitlab" : NULL;
 }
 
 static int set_parameter(mcpcred_addition *addition, const char *text)
@@ -100,8 +102,22 @@ static int set_preset(Cli *cli, mcpcred_addition *addition, const char *preset)
                          preset, names);
 }
 
+/* Where a secret of this provider usually goes, unless that was said. */
+static const char *usual_preset(const AddOptions *asked, const char *name)
+{
+        mcpcred_provider provider;
+
+        if (asked->preset || asked->hosts.n > 0)
+                return asked->preset;
+        for (size_t i = 0; mcpcred_provider_get(i, &provider, sizeof(provider)) == MCPCRED_OK; i++)
+                if (strcmp(provider.name, name) == 0)
+                        return provider.preset;
+        return NULL;
+}
+
 static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, const char *provider)
 {
+        const char *preset = usual_preset(asked, provider);
         int r = 0;
 
         if (strcmp(provider, "github_app") == 0)
@@ -109,8 +125,8 @@ static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, c
         for (size_t i = 0; r == 0 && i < asked->parameters.n; i++)
                 if (set_parameter(addition, asked->parameters.items[i]))
                         r = cli_usage(cli, &verb_add, "--set takes KEY=VALUE");
-        if (r == 0 && asked->preset)
-                r = set_preset(cli, addition, asked->preset);
+        if (r == 0 && preset)
+                r = set_preset(cli, addition, preset);
         for (size_t i = 0; r == 0 && i < asked->hosts.n; i++)
                 if (mcpcred_addition_host(addition, asked->hosts.items[i]))
                         r = cli_usage(cli, &verb_add, "--host takes a host name");
@@ -163,8 +179,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
 
         if (!provider)
                 return cli_usage(cli, &verb_add,
-                                 "which --provider? github_app, or static with --host or "
-                                 "--preset");
+                                 "which --provider? `mcpcred help providers` lists them; static is "
+                                 "clear from --host or --preset");
         r = mcpcred_addition_new(&addition, added.name, provider);
         if (r == MCPCRED_E_MISUSE)
                 return cli_usage(cli, &verb_add,
@@ -196,8 +212,11 @@ const Verb verb_add = {
                 "sealed with it.\n\n"
                 "  mcpcred add github --app-id 12345 --installation-id 678 --file "
                 "app.private-key.pem\n"
+                "  mcpcred add gitlab --base-url https://git.example.com/api/v4\n"
+                "  mcpcred add gh --provider github_pat --stdin\n"
                 "  mcpcred add openai --preset openai\n"
-                "  mcpcred add search --host api.search.example --from-command 'pass show search'",
+                "  mcpcred add search --host api.search.example --from-command 'pass show search'\n"
+                "  mcpcred add hook --provider webhook",
         OPTIONS(options, AddOptions),
         .min_arguments = 1,
         .max_arguments = 1,

@@ -1,18 +1,18 @@
 #include "input.h"
 #include "output.h"
 #include "rows.h"
+#include "selectors.h"
 #include <string.h>
 
 typedef struct RevokeOptions {
-        const char *session, *profile, *secret, *token_hash;
+        Selectors selectors;
+        const char *token_hash;
         bool all, token, dry_run;
         Source source;
 } RevokeOptions;
 
 static const Option options[] = {
-        OPTION(RevokeOptions, session, "session", TEXT, "ID", "what this session has"),
-        OPTION(RevokeOptions, profile, "profile", TEXT, "NAME", "what was given by this profile"),
-        OPTION(RevokeOptions, secret, "secret", TEXT, "NAME", "what was made with this secret"),
+        SELECTOR_OPTIONS(RevokeOptions),
         OPTION(RevokeOptions, token, "token", FLAG, NULL,
                "the token that is asked for, or read from --stdin, ..."),
         OPTION(RevokeOptions, token_hash, "token-hash", TEXT, "HEX", "the token with this SHA-256"),
@@ -27,6 +27,7 @@ typedef struct Revoked {
         Json json;
         Table table;
         bool pending, rotate;
+        uint64_t n; /* that were listed */
 } Revoked;
 
 static const char *const headers[] = { "LEASE", "SESSION", "PROFILE", "UPSTREAM", NULL };
@@ -37,6 +38,7 @@ static int take_row(const mcpcred_row *row, void *userdata)
         const char *outcome = mcpcred_row_text(row, "outcome");
         bool rotate = strcmp(outcome, "impossible_rotate") == 0;
 
+        revoked->n++;
         revoked->pending = revoked->pending || strcmp(outcome, "pending") == 0;
         revoked->rotate = revoked->rotate || rotate;
         if (revoked->cli->json) {
@@ -62,54 +64,76 @@ static int select_token(Cli *cli, const RevokeOptions *asked, mcpcred_selector *
 
 static int select_all(Cli *cli, const RevokeOptions *asked, mcpcred_selector *selector)
 {
-        const struct {
-                const char *text;
-                mcpcred_select what;
-        } given[] = { { asked->session, MCPCRED_SELECT_SESSION },
-                      { asked->profile, MCPCRED_SELECT_PROFILE },
-                      { asked->secret, MCPCRED_SELECT_SECRET },
-                      { asked->token_hash, MCPCRED_SELECT_TOKEN_HASH } };
-        size_t n = asked->token + asked->all;
+        size_t n;
+        int r = selectors_apply(cli, &verb_revoke, &asked->selectors, selector, &n);
 
-        for (size_t i = 0; i < ARRAY_SIZE(given); i++)
-                if (given[i].text) {
-                        n++;
-                        (void)mcpcred_selector_set(selector, given[i].what, given[i].text);
-                }
+        if (r)
+                return r;
+        n += asked->token + asked->all + (asked->token_hash != NULL);
         if (n == 0)
                 return cli_usage(cli, &verb_revoke, "what is to be revoked?");
         if (asked->all && n > 1)
                 return cli_usage(cli, &verb_revoke, "--all excludes the others");
+        if (asked->token && asked->token_hash)
+                return cli_usage(cli, &verb_revoke, "--token and --token-hash exclude each other");
+        if (asked->token_hash && mcpcred_selector_set(selector, MCPCRED_SELECT_TOKEN_HASH, asked->token_hash))
+                return cli_usage(cli, &verb_revoke, "--token-hash is empty");
         if (asked->all)
                 (void)mcpcred_selector_set(selector, MCPCRED_SELECT_ALL, NULL);
         return asked->token ? select_token(cli, asked, selector) : 0;
+}
+
+static bool report_json(Revoked *revoked, const mcpcred_ended *ended, bool dry_run, bool pending)
+{
+        Json *json = &revoked->json;
+
+        json_close_array(json);
+        json_open_object(json, "totals");
+        json_number(json, "none", ended->n_none);
+        json_number(json, "confirmed", ended->n_confirmed);
+        json_number(json, "pending", ended->n_pending);
+        json_number(json, "impossible_rotate", ended->n_rotate);
+        json_close_object(json);
+        json_number(json, "leases", ended->leases);
+        json_number(json, "sessions", ended->sessions);
+        json_flag(json, "dry_run", dry_run);
+        json_flag(json, "pending", pending);
+        return json_end(json, stdout);
+}
+
+static const char *plural(uint64_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
+static void report_text(Revoked *revoked, const mcpcred_ended *ended, bool dry_run)
+{
+        table_print(&revoked->table);
+        if (ended->leases > revoked->n)
+                (void)printf("... and %llu more.\n", (unsigned long long)(ended->leases - revoked->n));
+        (void)printf("%s %llu credential%s; %llu session%s %s.\n", dry_run ? "Would revoke" : "Revoked",
+                     (unsigned long long)ended->leases, plural(ended->leases), (unsigned long long)ended->sessions,
+                     plural(ended->sessions), dry_run ? "would end" : "ended");
+        if (ended->n_confirmed + ended->n_pending + ended->n_rotate > 0)
+                (void)printf("Upstream: %llu confirmed, %llu %s, %llu only by rotating the secret.\n",
+                             (unsigned long long)ended->n_confirmed, (unsigned long long)ended->n_pending,
+                             dry_run ? "to be asked for" : "pending", (unsigned long long)ended->n_rotate);
 }
 
 static int report(Cli *cli, Revoked *revoked, const mcpcred_ended *ended, bool dry_run)
 {
         bool pending = !dry_run && (ended->pending || revoked->pending);
 
-        if (cli->json) {
-                json_close_array(&revoked->json);
-                json_flag(&revoked->json, "dry_run", dry_run);
-                json_number(&revoked->json, "sessions", ended->sessions);
-                json_flag(&revoked->json, "pending", pending);
-                if (!json_end(&revoked->json, stdout))
-                        return EXIT_FAILED;
-        } else {
-                table_print(&revoked->table);
-                (void)printf("%s %llu credential%s; %llu session%s %s.\n",
-                             dry_run ? "Would revoke" : "Revoked",
-                             (unsigned long long)ended->leases, ended->leases == 1 ? "" : "s",
-                             (unsigned long long)ended->sessions, ended->sessions == 1 ? "" : "s",
-                             dry_run ? "would end" : "ended");
-        }
+        if (!cli->json)
+                report_text(revoked, ended, dry_run);
+        else if (!report_json(revoked, ended, dry_run, pending))
+                return EXIT_FAILED;
         if (pending)
                 cli_note("it is over here; the upstream has yet to confirm, and the broker goes on "
                          "trying.");
         if (ended->leases + ended->sessions == 0)
                 cli_note("nothing that lives was selected; `mcpcred leases` lists what does.");
-        if (revoked->rotate)
+        if (revoked->rotate || ended->n_rotate > 0)
                 cli_note("what was delivered raw can only be ended by rotating its secret: mcpcred "
                          "rotate NAME.");
         return pending ? EXIT_PENDING : EXIT_DONE;
@@ -146,13 +170,16 @@ static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
 
 const Verb verb_revoke = {
         .name = "revoke",
-        .arguments = "--session ID | --profile NAME | --secret NAME | --token | --token-hash HEX | "
-                     "--all",
+        .arguments = "[--session ID] [--profile NAME] [--secret NAME] [--provider NAME] [--principal USER] [--since TIME] "
+                     "[--token | --token-hash HEX] | --all",
         .summary = "end credentials now",
-        .details = "When it returns, nothing further leaves with what was revoked. It never asks,\n"
-                   "and may be repeated. Several selectors narrow each other.\n"
-                   "Status 8: over here, and the upstream has yet to confirm.\n\n"
+        .details = "When it returns, nothing further leaves with what was revoked. It never asks, and\n"
+                   "may be repeated. Several selectors narrow each other. A session that holds\n"
+                   "something of it ends whole; only by --token it goes on.\n"
+                   "Status 8: over here, and the upstream has yet to confirm. Status 6: what was named\n"
+                   "is neither there nor on record, and nothing was done.\n\n"
                    "  mcpcred revoke --profile github-triage\n"
+                   "  mcpcred revoke --provider github_app --since 2h --json\n"
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),
         .takes_secret = true,

@@ -1,6 +1,22 @@
 #include "cli.h"
 #include "output.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct StatusOptions {
+        bool metrics;
+        const char *textfile;
+} StatusOptions;
+
+static const Option options[] = {
+        OPTION(StatusOptions, metrics, "metrics", FLAG, NULL,
+               "counts and ages, in Prometheus' text format"),
+        OPTION(StatusOptions, textfile, "textfile", TEXT, "PATH",
+               "write them to this file, whole or not at all"),
+};
 
 static int print_json(const mcpcred_row *row, void *userdata)
 {
@@ -74,11 +90,76 @@ static int print_text(const mcpcred_row *row, void *userdata UNUSED)
         return 0;
 }
 
-static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments UNUSED)
+/* ---- metrics ---- */
+
+static int write_metrics(const mcpcred_row *row, void *userdata)
 {
+        FILE *to = userdata;
+        const char *text = mcpcred_row_text(row, "text");
+
+        return text && fputs(text, to) >= 0 ? 0 : -1;
+}
+
+static int fail_file(Cli *cli, const char *path)
+{
+        return cli_fail_local(cli, EXIT_FAILED, "System", "", "Cannot write %s: %s.", path,
+                              strerror(errno));
+}
+
+/* A collector reads it at any time: what is there is whole, and of one moment. */
+static int write_textfile(Cli *cli, const char *path)
+{
+        _cleanup_(free_memory) char *temporary = NULL;
+        FILE *file;
+        int fd, r;
+
+        if (asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) {
+                temporary = NULL;
+                return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
+        }
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        file = fd < 0 ? NULL : fdopen(fd, "w");
+        if (!file) {
+                r = fail_file(cli, temporary);
+                if (fd >= 0) {
+                        (void)close(fd);
+                        (void)unlink(temporary);
+                }
+                return r;
+        }
+        r = mcpcred_metrics(cli->client, write_metrics, file);
+        if (r)
+                r = cli_fail(cli);
+        else if (fflush(file) != 0 || fsync(fd) < 0)
+                r = fail_file(cli, path);
+        if (fclose(file) != 0 && r == 0)
+                r = fail_file(cli, path);
+        if (r == 0 && rename(temporary, path) < 0)
+                r = fail_file(cli, path);
+        if (r)
+                (void)unlink(temporary);
+        return r;
+}
+
+static int run_metrics(Cli *cli, const StatusOptions *asked)
+{
+        if (cli->json)
+                return cli_usage(cli, &verb_status, "metrics have a format of their own; --json has another");
+        if (asked->textfile)
+                return write_textfile(cli, asked->textfile);
+        if (mcpcred_metrics(cli->client, write_metrics, stdout))
+                return cli_fail(cli);
+        return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
+{
+        const StatusOptions *asked = given;
         Json json = { 0 };
         int r;
 
+        if (asked->metrics || asked->textfile)
+                return run_metrics(cli, asked);
         if (cli->json)
                 json_begin(&json);
         r = mcpcred_status(cli->client, cli->json ? print_json : print_text, &json);
@@ -91,7 +172,11 @@ static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments 
 
 const Verb verb_status = {
         .name = "status",
-        .arguments = "",
+        .arguments = "[--metrics | --textfile PATH]",
         .summary = "say how the broker is",
+        .details = "With --metrics, counts and ages for Prometheus; --textfile writes them for the\n"
+                   "textfile collector of its node exporter.\n\n"
+                   "  mcpcred status --textfile /var/lib/node_exporter/mcpcred.prom",
+        OPTIONS(options, StatusOptions),
         .run = run,
 };

@@ -8,7 +8,7 @@ static void check(const ProviderMintReply *reply)
 {
         Slice token = secret_slice(reply->token);
 
-        if (token.size == 0 || token.size > GITHUB_TOKEN_MAX || reply->expires == 0 ||
+        if (token.size == 0 || token.size > REPLY_TOKEN_MAX || reply->expires == 0 ||
             !reply->granted)
                 abort();
         for (size_t i = 0; i < token.size; i++)
@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static Arena *arena;
         Pool pool = POOL_NULL(256U * 1024U);
-        char message[GITHUB_TEXT_MAX];
+        char message[REPLY_TEXT_MAX];
         ProviderMintReply reply = { 0 };
         GithubInstallation installation;
         GithubApp app;
@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (github_read_app(slice(data, size), &app) == 0 && app.id == 0)
                 abort();
         (void)!github_read_installation(slice(data, size), &installation);
-        github_read_message(slice(data, size), message);
+        (void)!github_read_user(slice(data, size), message);
+        reply_message(slice(data, size), message);
         pool_deinit(&pool);
         return 0;
 }

@@ -105,6 +105,14 @@ class Standin:
         return self.base_url + "/api/v3"
 
     @property
+    def gitlab_url(self):
+        return self.base_url + "/gitlab/api/v4"
+
+    @property
+    def cloudflare_url(self):
+        return self.base_url + "/cloudflare/client/v4"
+
+    @property
     def static_url(self):
         return self.base_url + "/static"
 
@@ -145,6 +153,14 @@ class Standin:
     def tokens(self, state=None):
         found = self.admin("tokens")["tokens"]
         return [token for token in found if state in (None, token["state"])]
+
+    def reset(self):
+        """For the next test of the same stand-in."""
+        self.admin("reset")
+
+    def credentials(self, vendor=None, state=None):
+        """What GitHub, GitLab and Cloudflare have issued, by vendor and state ("alive", "revoked", "expired")."""
+        return self.admin("credentials", vendor=vendor, state=state)["credentials"]
 
     def requests(self, endpoint=None):
         return self.admin("requests", endpoint=endpoint)["requests"]
@@ -200,6 +216,14 @@ class Standin:
 
     def add_personal_token(self, value, **options):
         return self.admin("add_personal_token", value=value, **options)["id"]
+
+    def add_issued(self, vendor, **options):
+        """(value, id) of a token of "gitlab" or "cloudflare", as if a user had made it."""
+        answer = self.admin("add_issued", vendor=vendor, **options)
+        return answer["value"], answer["id"]
+
+    def only_issued(self, vendor, identifier):
+        self.admin("only_issued", vendor=vendor, id=identifier)
 
     def kill_token(self, number):
         self.admin("kill_token", id=number)

@@ -12,10 +12,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import github_standin  # noqa: E402
 from ghapi import admin, state  # noqa: E402
-from vendors import anthropic, aws, brave, echo, githost, notion, openai, server  # noqa: E402
+from vendors import anthropic, aws, brave, cloudflare, echo, githost, gitlab, notion, openai, server  # noqa: E402
 
+ISSUERS = (cloudflare.Cloudflare, gitlab.GitLab)  # ghapi.state has them, since they are below a path there too
 VENDORS = (openai.OpenAI, anthropic.Anthropic, brave.Brave, notion.Notion, aws.AWS, echo.Echo)
-NAMES = ("localhost", "127.0.0.1", "api.github.com", *githost.GitHost.hosts, *(host for vendor in VENDORS for host in vendor.hosts))
+NAMES = ("localhost", "127.0.0.1", "api.github.com", *githost.GitHost.hosts, *(host for vendor in (*VENDORS, *ISSUERS) for host in vendor.hosts))
 
 
 class Verbs(admin.Verbs):
@@ -41,8 +42,13 @@ class State(state.State):
     verbs = Verbs
 
     def add_vendors(self, directory):
-        made = [vendor() for vendor in VENDORS] + [githost.GitHost(directory, self)]
+        made = [vendor() for vendor in VENDORS] + [githost.GitHost(directory, self), *self.issuers.values()]
         self.vendors = {host: vendor for vendor in made for host in vendor.hosts}
+
+    def forget(self):
+        super().forget()
+        if hasattr(self, "vendors"):
+            self.vendors.update((host, issuer) for issuer in self.issuers.values() for host in issuer.hosts)
 
 
 if __name__ == "__main__":

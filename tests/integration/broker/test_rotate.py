@@ -73,7 +73,7 @@ class Guided(Rotating):
         self.settled(2)
         self.assertTrue(self.secret()["rotated"])
         lines = [event["reason"] for event in self.it.audit() if event["operation"] == "secret.rotate"]
-        self.assertEqual(lines, ["planned", "stored", "verified", "switched", "old-dropped", "done"])
+        self.assertEqual(lines, ["planned", "stored", "verified", "switched", "old_revoked", "done"])
 
     def test_plan_says_what_to_do(self):
         with self.it.client() as client:

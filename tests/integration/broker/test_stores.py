@@ -269,6 +269,14 @@ class Sealed(Case):
         broker.start_sealed(create=False)
         self.assert_alive(broker.open("gh").token)
 
+    def test_a_short_passphrase_makes_no_file(self):
+        broker = self.broker(start=False)
+        broker.start(ready=False)
+        with self.assertRaises(CallError) as caught:
+            broker.unlock(b"seven77", create=True)
+        self.assertEqual(caught.exception.name, "InvalidParameter")
+        broker.unlock(b"eight888", create=True)
+
     def test_lock_and_unlock(self):
         broker = self.ready()
         session = broker.open("gh")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Each verb against a broker of straw: what it asks, what it prints, how it exits."""
+import datetime
 import hashlib
 import importlib.util
 import json
@@ -7,6 +8,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import time
 
 spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
 support = importlib.util.module_from_spec(spec)
@@ -62,7 +64,7 @@ def test_list_of_nothing_says_so_on_stderr():
 def test_sessions_and_leases():
     session = {"session": SESSION, "uid": 0, "profiles": ["p", "q"], "state": "live", "opened": times(-90),
                "expires": times(29 * 60 + 30), "lifeline": "descriptor", "label": "a\u001b[31mb"}
-    lease = {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "github", "generation": 1,
+    lease = {"lease": LEASE, "kind": "handle", "session": SESSION, "profile": "p", "secret": "github", "generation": 1,
              "state": "live", "outcome": "none", "created": times(-1), "expires": times(3500), "attempts": 0}
     with Home({"ListSessions": lambda p: {"sessions": [session]}, "ListLeases": lambda p: {"leases": [lease]}}) as home:
         text = home.run("sessions").stdout.decode()
@@ -72,6 +74,20 @@ def test_sessions_and_leases():
         equal(home.broker.asked("ListSessions")[-1][1].get("all"), True)
         holds("in 58m" in home.run("leases").stdout.decode())
         equal(home.json("leases")["leases"][0]["expires"], lease["expires"])
+
+
+def test_leases_say_what_they_are_and_can_be_selected():
+    lease = {"lease": LEASE, "kind": "stored", "session": SESSION, "profile": "p", "secret": "openai", "generation": 1,
+             "state": "live", "outcome": "none", "created": times(-1), "expires": times(3500), "attempts": 0}
+    dying = {**lease, "kind": "secret", "session": "", "profile": "", "state": "revoking", "outcome": "pending"}
+    dying.pop("expires")
+    with Home({"ListLeases": lambda p: {"leases": [lease, dying]}}) as home:
+        lines = home.run("leases").stdout.decode().splitlines()
+        equal(lines[1].split()[1:4], ["stored", SESSION, "p"])
+        equal(lines[2].split()[1:6], ["secret", "-", "openai", "revoking", "-"])
+        home.run("leases", "--provider", "github-app", "--principal", "1000", "--since", "2026-01-31T08:00:00+01:00")
+        equal(home.broker.calls[-1][1], {"provider": "github-app", "principal": "1000", "since": "2026-01-31T07:00:00Z"})
+        equal(home.run("leases", "--since", "yesterday").returncode, 2)
 
 
 def test_profile_says_why_it_cannot_be_opened():
@@ -195,6 +211,28 @@ def test_help_names_each_verb_and_option():
         equal(home.json("version")["version"], "0.1.0")
 
 
+def test_help_says_what_each_provider_can():
+    with Home() as home:
+        text = home.run("help", "providers").stdout.decode()
+        rows = {line.split()[0]: line.split()[1:5] for line in text.splitlines()[1:6]}
+        equal(rows["gitlab"], ["yes", "yes", "replace", "yes"])
+        equal(rows["static"], ["no", "no", "guided", "no"])
+        providers = {item["name"]: item for item in home.json("help", "providers")["providers"]}
+        equal(set(providers), set(rows))
+        equal((providers["github_pat"]["ends_secret"], providers["github_pat"]["preset"]), (True, "github"))
+
+
+def test_add_takes_the_hosts_that_a_provider_usually_has():
+    with Home({"AddSecret": lambda p: {"identity": "octocat", "generation": 1}}) as home:
+        equal(home.run("add", "gh", "--provider", "github_pat", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gh", "--provider", "github_pat", "--host", "ghe.example", "--stdin", stdin=SECRET).returncode, 0)
+        equal(home.run("add", "gitlab", "--stdin", stdin=SECRET).returncode, 0)
+        asked = [parameters for _, parameters, _ in home.broker.asked("AddSecret")]
+        equal(asked[0]["hosts"], ["api.github.com", "uploads.github.com", "github.com"])
+        equal(asked[1]["hosts"], ["ghe.example"])
+        equal((asked[2]["provider"], asked[2].get("hosts"), asked[2]["verify"]), ("gitlab", None, True))
+
+
 def test_add_sends_the_secret_beside_the_message():
     with Home({"AddSecret": lambda p: {"identity": "octo-app", "generation": 1}}) as home:
         done = home.run("add", "github", "--app-id", "12", "--installation-id", "34", "--stdin", stdin=SECRET + "\n")
@@ -281,6 +319,10 @@ def test_revoke_selects_and_reports():
     with Home({"Revoke": lambda p: {"sessions": 1, "credentials": [row], "pending": False}}) as home:
         for words, parameters in [(["--session", SESSION], {"session": SESSION}), (["--profile", "p"], {"profile": "p"}),
                                   (["--secret", "github"], {"secret": "github"}), (["--all"], {"all": True}),
+                                  (["--provider", "static"], {"provider": "static"}),
+                                  (["--principal", "1000"], {"principal": "1000"}),
+                                  (["--principal", "root"], {"principal": "0"}),
+                                  (["--since", "2026-01-31T08:00:00Z"], {"since": "2026-01-31T08:00:00Z"}),
                                   (["--profile", "p", "--secret", "github", "--dry-run"],
                                    {"profile": "p", "secret": "github", "dry_run": True})]:
             equal(home.run("revoke", *words).returncode, 0)
@@ -290,6 +332,34 @@ def test_revoke_selects_and_reports():
         equal(home.broker.calls[-1][1], {"token_hash": hashlib.sha256(token.encode()).hexdigest()})
         equal(document["credentials"][0]["outcome"], "confirmed")
         holds(token not in json.dumps(document))
+
+
+def test_revoke_since_counts_back_from_now():
+    with Home({"Revoke": lambda p: {"sessions": 0, "credentials": [], "pending": False}}) as home:
+        for ago, seconds in [("90", 90), ("30m", 1800), ("2h", 7200)]:
+            equal(home.run("revoke", "--since", ago, "--provider", "static").returncode, 0)
+            since = datetime.datetime.fromisoformat(home.broker.calls[-1][1]["since"].replace("Z", "+00:00")).timestamp()
+            holds(abs(time.time() - seconds - since) < 30, since)
+        for bad in ["", "2 h", "yesterday", "2026-13-01T00:00:00Z", "-1h"]:
+            equal(home.run("revoke", "--since", bad).returncode, 2)
+
+
+def test_revoke_of_a_user_that_is_not_there():
+    with Home({"Revoke": lambda p: {"sessions": 0, "credentials": [], "pending": False}}) as home:
+        done = home.run("revoke", "--principal", "no-such-user-here")
+        equal((done.returncode, home.broker.asked("Revoke")), (6, []))
+        holds(b"no-such-user-here" in done.stderr, done.stderr)
+
+
+def test_revoke_counts_what_it_does_not_list():
+    row = {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "github", "outcome": "confirmed"}
+    totals = {"none": 5, "confirmed": 9000, "pending": 3, "impossible_rotate": 1}
+    reply = {"sessions": 1, "credentials": [row], "totals": totals, "pending": True}
+    with Home({"Revoke": lambda p: reply}) as home:
+        document = home.json("revoke", "--all", status=8)
+        equal((document["totals"], document["leases"], len(document["credentials"])), (totals, 9009, 1))
+        text = home.run("revoke", "--all").stdout.decode()
+        holds("... and 9008 more." in text and "9000 confirmed, 3 pending, 1 only by" in text, text)
 
 
 def test_revoke_of_nothing_is_done():
@@ -311,19 +381,69 @@ def test_revoke_pending_is_status_8():
         holds(b"rotat" in done.stderr, done.stderr)
 
 
-def test_rotate_plans_and_streams():
+def rotate_step(step, message=None, **more):
+    return {"step": step, "message": message or step, "generation": 2, "pending": False, "made_by_provider": False, **more}
+
+
+def rotating(made, *steps):
+    """What a broker answers whose provider makes the value, or does not."""
     def rotate(parameters):
         if parameters.get("plan"):
-            return {"step": "planned", "message": "Make a key there.", "generation": 1}
+            return rotate_step("plan", "Make a key there.", made_by_provider=made)
         if parameters.get("abort"):
-            return {"step": "aborted", "message": "Dropped.", "generation": 1}
-        return Replies([{"step": s, "message": s, "generation": 2} for s in ("stored", "verified", "switched", "done")])
-    with Home({"Rotate": rotate}) as home:
+            return rotate_step("aborted", "Dropped.")
+        return Replies(list(steps))
+    return {"Rotate": rotate}
+
+
+def test_rotate_plans_and_streams():
+    names = ("stored", "verified", "switched", "done")
+    with Home(rotating(False, *map(rotate_step, names))) as home:
         holds(b"Make a key there." in home.run("rotate", "github", "--plan").stdout)
         equal(home.run("rotate", "github", "--abort").returncode, 0)
         document = home.json("rotate", "github", "--stdin", stdin=SECRET)
-        equal([step["step"] for step in document["steps"]], ["stored", "verified", "switched", "done"])
-        equal(home.broker.calls[-1][2], [SECRET.encode()])
+        equal(([step["step"] for step in document["steps"]], document["pending"]), (list(names), False))
+        equal(home.broker.calls[-1][1:], ({"name": "github"}, [SECRET.encode()]))
+        # Nobody is there to be asked.
+        done = home.run("rotate", "github")
+        equal(done.returncode, 2)
+        holds(b"Make a key there." in done.stdout)
+
+
+def test_rotate_asks_the_provider_where_that_makes_it():
+    steps = [rotate_step("planned"), rotate_step("waiting"), rotate_step("done", "The old one lives on.", pending=True)]
+    with Home(rotating(True, *steps)) as home:
+        done = home.run("rotate", "cloudflare", "--grace", "10m")
+        equal(done.returncode, 8, done)
+        equal([line.split()[0] for line in done.stdout.decode().splitlines()], ["planned", "waiting", "done"])
+        equal((home.broker.calls[-1][1]["grace"], home.broker.calls[-1][2]), (600, []))
+        document = home.json("rotate", "cloudflare", "--now", status=8)
+        equal((document["pending"], len(document["steps"]), home.broker.calls[-1][1]["now"]), (True, 3, True))
+        equal(home.run("rotate", "cloudflare", "--allow-wider").returncode, 2)
+        equal(home.run("rotate", "cloudflare", "--now", "--grace", "5m").returncode, 2)
+        home.json("rotate", "cloudflare", "--allow-wider", "--stdin", status=8, stdin=SECRET)
+        equal((home.broker.calls[-1][1]["allow_wider"], home.broker.calls[-1][2]), (True, [SECRET.encode()]))
+
+
+def test_metrics_are_whole_or_not_there():
+    parts = [{"text": "# TYPE a gauge\na 1\n"}, {"text": "a 2\n"}]
+    with Home({"Metrics": lambda p: Replies(parts)}) as home:
+        whole = "".join(part["text"] for part in parts)
+        equal(home.run("status", "--metrics").stdout.decode(), whole)
+        target = home.path / "mcpcred.prom"
+        equal(home.run("status", "--textfile", target).returncode, 0)
+        equal(target.read_text(), whole)
+        equal(target.stat().st_mode & 0o777, 0o644)
+
+        def fail(_parameters):
+            raise Fault("Unavailable", message="no", remedy="no")
+
+        home.broker.handlers["Metrics"] = fail
+        equal(home.run("status", "--textfile", target).returncode, 7)
+        equal(target.read_text(), whole)
+        equal([item.name for item in home.path.iterdir() if "prom" in item.name], ["mcpcred.prom"])
+        equal(home.run("status", "--metrics", "--json").returncode, 2)
+        equal(home.run("status", "--textfile", home.path / "no" / "where").returncode, 1)
 
 
 def test_store_verbs():
@@ -574,6 +694,40 @@ def test_output_that_cannot_be_written_is_a_failure():
                 done = subprocess.run([support.MCPCRED, *words], stdout=full, stderr=subprocess.PIPE,
                                       env=home.environment())
             equal(done.returncode, 1, words)
+
+
+def scan_page(key="key-" + "0123456789abcdef" * 2, anchor=None, **more):
+    """What ScanPatterns says of one key."""
+    hashing = hashlib.blake2b(key.encode(), digest_size=32, key=b"k" * 32)
+    pattern = {"secret": "api", "state": "current", "anchor": (key[14:18].encode().hex() if anchor is None else anchor),
+               "offset": 14, "length": len(key), "hash": hashing.hexdigest()}
+    return {"key": (b"k" * 32).hex(), "patterns": [pattern], "prefixes": ["mcpch_"], "skipped": [], **more}
+
+
+def test_scan_finds_by_what_it_is_told():
+    key = "key-" + "0123456789abcdef" * 2
+    with Home({"ScanPatterns": lambda p: scan_page()}) as home:
+        done = home.run("scan", "-", "--json", stdin=f"a\nb {key}".encode())
+        equal(done.returncode, 1, done.stderr)
+        [row] = json.loads(done.stdout)["findings"]
+        equal((row["secret"], row["line"], row["column"]), ("api", 2, 3))
+        equal(home.run("scan", "-", stdin=key[:-1]).returncode, 0)
+
+
+def test_scan_that_fails_is_not_one_that_finds():
+    def fail(name):
+        def answer(_):
+            raise Fault(name)
+        return answer
+
+    damaged = [scan_page(anchor="zz"), scan_page(anchor=""), scan_page(anchor="6b"), scan_page(key="k" * 20000),
+               scan_page(prefixes=["x"]), scan_page(patterns=[], prefixes=[])]
+    cases = [(fail("Internal"), 3), (fail("KeyringLocked"), 4), (fail("NotAllowed"), 5)]
+    cases += [(lambda p, page=page: page, 3) for page in damaged]
+    for answer, status in cases:
+        with Home({"ScanPatterns": answer}) as home:
+            done = home.run("scan", "-", stdin=b"nothing")
+            equal((done.returncode, done.stdout), (status, b""), done.stderr)
 
 
 support.main(globals())

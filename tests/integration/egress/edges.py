@@ -31,7 +31,7 @@ POLICY = Record(
 GRANT = Record(
     ("session", "text"), ("hosts", "texts"), ("policy", "record", POLICY), ("credential", "secret"), ("expires", "u64")
 )
-CUT = Record(("session", "text"))
+CUT = Record(("sessions", "texts"))
 REPORT = Record(
     ("session", "text"), ("kind", "enum"), ("method", "text"), ("host", "text"), ("path", "text"), ("reason", "text"),
     ("count", "u64"),
@@ -100,7 +100,7 @@ class Vault(Edge):
         self.call(0, GRANT.encode({"session": session, **values}))
 
     def cut(self, session="s-1"):
-        self.call(1, CUT.encode({"session": session}))
+        self.call(1, CUT.encode({"sessions": [session]}))
 
     def report(self):
         """The next one, waiting for it."""

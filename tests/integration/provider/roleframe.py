@@ -132,7 +132,10 @@ UPSTREAM = Record(
     ("provider", "text"), ("base_url", "text"), ("parameters", "map"), ("proof", "secret")
 )
 VERIFY = Record(("upstream", "record", UPSTREAM))
-VERIFY_REPLY = Record(("identity", "text"), ("checked", "bool"))
+VERIFY_REPLY = Record(
+    ("identity", "text"), ("checked", "bool"), ("rights_known", "bool"), ("rights", "texts"), ("expires", "u64"),
+    ("secret_id", "text"),
+)
 MINT = Record(("upstream", "record", UPSTREAM), ("scope", "record", SCOPE), ("label", "text"))
 MINT_REPLY = Record(
     ("token", "secret"), ("expires", "u64"), ("upstream_id", "text"), ("granted", "record", SCOPE)
@@ -140,9 +143,18 @@ MINT_REPLY = Record(
 REVOKE = Record(("upstream", "record", UPSTREAM), ("token", "secret"), ("upstream_id", "text"))
 REVOKE_REPLY = Record(("probed", "bool"))
 
+ROTATE = Record(("upstream", "record", UPSTREAM), ("label", "text"))
+ROTATE_REPLY = Record(("secret", "secret"), ("secret_id", "text"), ("old_secret_id", "text"), ("expires", "u64"))
+REVOKE_SECRET = Record(("upstream", "record", UPSTREAM), ("secret", "secret"), ("secret_id", "text"))
+ABANDON = Record(("upstream", "record", UPSTREAM), ("label", "text"))
+ABANDON_REPLY = Record(("ended", "u64"))
+
 PROVIDER_METHODS = {
     "Verify": (0, VERIFY, VERIFY_REPLY),
     "Mint": (1, MINT, MINT_REPLY),
     "Revoke": (2, REVOKE, REVOKE_REPLY),
+    "Rotate": (3, ROTATE, ROTATE_REPLY),
+    "RevokeSecret": (4, REVOKE_SECRET, REVOKE_REPLY),
+    "Abandon": (5, ABANDON, ABANDON_REPLY),
 }
 ROLE_VAULT = 3

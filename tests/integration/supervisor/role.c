@@ -290,7 +290,9 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
 {
         static const Empty nothing = { 0 };
         CreateSessionRequest create = { .session = words[1], .uid = geteuid() };
-        SessionNotice end = { .session = words[1] };
+        SessionNotice start = { .session = words[1] };
+        const char *ended[] = { words[1], words[2] };
+        EndSessionsRequest end = { .sessions = { ended, words[2] ? 2 : 1 } };
         WriteFileRequest file = { .session = words[1], .name = words[2] };
         SetEpochRequest epoch = { .epoch = words[1] };
         StartProviderRequest provider = { .provider = "github" };
@@ -308,7 +310,7 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
                         create.uid = strtoull(words[3], NULL, 10);
                 call(fake, VAULT_CREATE_SESSION, &create, packet, on_created);
         } else if (strcmp(words[0], "end") == 0)
-                call(fake, VAULT_END_SESSION, &end, packet, on_done);
+                call(fake, VAULT_END_SESSIONS, &end, packet, on_done);
         else if (strcmp(words[0], "write") == 0 || strcmp(words[0], "certificate") == 0) {
                 file.certificate = words[0][0] == 'c';
                 file.bundle = file.certificate ? "bundle.pem" : NULL;
@@ -331,7 +333,7 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
         else if (strcmp(words[0], "provider") == 0)
                 call(fake, VAULT_START_PROVIDER, &provider, packet, on_provider);
         else if (strcmp(words[0], "start-session") == 0) {
-                if (channel_notify(fake->supervisor, VAULT_START_SESSION, &end) < 0)
+                if (channel_notify(fake->supervisor, VAULT_START_SESSION, &start) < 0)
                         abort();
         } else if (channel_notify(fake->supervisor,
                                 strcmp(words[0], "stop-provider") == 0 ? VAULT_STOP_PROVIDER
@@ -344,11 +346,16 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
 
 static void command_gate(Fake *fake, char *words[4], const Packet *packet)
 {
-        AttestRequest request = {
-                .uid = strtoull(words[1], NULL, 10),
-                .pid = strtoull(words[2], NULL, 10),
-        };
+        const SessionNotice delivered = { .session = words[1] };
+        AttestRequest request = { .uid = 0 };
 
+        if (strcmp(words[0], "deliver") == 0) {
+                if (channel_notify(fake->supervisor, GATE_DELIVERED, &delivered) < 0)
+                        abort();
+                return;
+        }
+        request.uid = strtoull(words[1], NULL, 10);
+        request.pid = strtoull(words[2], NULL, 10);
         call(fake, GATE_ATTEST, &request, packet, on_attested);
 }
 

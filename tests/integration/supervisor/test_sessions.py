@@ -133,6 +133,9 @@ class Sessions(BrokerTest):
         path, _ = self.create(broker, session="s-0123456789abcdeh")
         theirs.close()
         self.ask(path)
+        for session in SESSION, other, "s-0123456789abcdeh":
+            broker.tell("gate", "deliver " + session, answered=False)
+        broker.tell("gate", "attest 0 0")  # answered behind them
         for role in ("gate", "vault"):
             broker.tell(role, "exit", answered=False)
             wait_for(lambda role=role: len(broker.pids(role)) == 2)
@@ -145,6 +148,28 @@ class Sessions(BrokerTest):
         self.assertEqual(broker.pids("session"), broker.pids("session")[:1])
         ours.close()
 
+    def test_what_a_dead_gate_had_not_delivered_ends(self):
+        """Nobody knows of it: neither does the next gate get its connection, nor is it left to its lifetime."""
+        broker = self.broker()
+        ours, theirs = socket.socketpair()
+        other, known = "s-0123456789abcdeg", "s-0123456789abcdeh"
+        self.create(broker, "connection", [theirs.fileno()])
+        self.create(broker, session=other)
+        self.create(broker, session=known)
+        theirs.close()
+        broker.tell("gate", "deliver " + known, answered=False)
+        broker.tell("gate", "attest 0 0")
+        broker.tell("gate", "exit", answered=False)
+        for session in SESSION, other:
+            wait_for(lambda session=session: "LifelineGone " + session in broker.trace("vault"))
+            broker.tell("vault", "end " + session)
+        self.assertEqual(ours.recv(1), b"")
+        self.assertEqual(broker.tell("vault", "held")[0], "ok " + known)
+        wait_for(lambda: len(broker.pids("gate")) == 2)
+        broker.tell("gate", "attest 0 0")
+        self.assertNotIn("Adopt fds=1", broker.trace("gate"))
+        ours.close()
+
     def test_end_kills_and_removes(self):
         broker = self.broker()
         path, _ = self.create(broker)
@@ -154,6 +179,23 @@ class Sessions(BrokerTest):
         self.assertFalse(alive(broker.pids("session")[0]))
         self.assertFalse(os.path.exists(os.path.dirname(path)))
         self.assertEqual(broker.tell("vault", "end " + SESSION)[0], "ok")
+
+    def test_several_end_by_one_message(self):
+        """Answered when the last process is gone, whether there was one or not."""
+        broker = self.broker()
+        path, _ = self.create(broker)
+        other, _ = self.create(broker, session="s-" + "b" * 16)
+        idle, _ = self.create(broker, session="s-" + "c" * 16)
+        for used in (path, other):
+            self.ask(used)
+        pids = broker.pids("session")
+        self.assertEqual(len(pids), 2)
+        self.assertEqual(broker.tell("vault", f"end {SESSION} s-{'b' * 16}")[0], "ok")
+        self.assertEqual([alive(pid) for pid in pids], [False, False])
+        self.assertFalse(os.path.exists(os.path.dirname(path)) or os.path.exists(os.path.dirname(other)))
+        self.assertTrue(os.path.exists(idle))
+        self.assertEqual(broker.tell("vault", f"end s-{'c' * 16} s-nobody")[0], "ok")
+        self.assertFalse(os.path.exists(idle))
 
     def test_write_file(self):
         broker = self.broker()

@@ -25,6 +25,14 @@ class Verbs:
         now = self._state.clock.now()
         return {"tokens": [token.record(now) for token in self._state.tokens.all()]}
 
+    def credentials(self, vendor=None, state=None):
+        """All that was issued, whoever by: what is alive there, for one."""
+        now = self._state.clock.now()
+        github = [{"vendor": "github", **token.record(now)} for token in self._state.tokens.all()]
+        others = [issued.record(now) for issuer in self._state.issuers.values() for issued in issuer.ledger.all()]
+        chosen = [item for item in github + others if vendor in (None, item["vendor"]) and state in (None, item["state"])]
+        return {"credentials": chosen}
+
     def requests(self, endpoint=None):
         records = self._state.journal.requests
         return {"requests": [item for item in records if endpoint in (None, item["endpoint"])]}
@@ -39,6 +47,13 @@ class Verbs:
         """Returns when `count` requests, since the start, have reached the phase."""
         reached = self._state.journal.wait(endpoint, phase, count, timeout)
         return {"reached": reached, "count": self._state.journal.count(endpoint, phase)}
+
+    def reset(self):
+        """As if just started, but for the world and its keys; what is under way is not waited for."""
+        self._state.faults.release()
+        self._state.journal.reset()
+        self._state.forget()
+        return {}
 
     # -- the app and its installations
 
@@ -77,17 +92,44 @@ class Verbs:
 
     # -- tokens and time
 
-    def set_tokens(self, lifetime=None, token_format=None):
-        """How the tokens to come are made."""
+    def set_tokens(self, lifetime=None, token_format=None, lag=None):
+        """How the tokens to come are made. `lag`: for how many requests one that was reported is still good."""
         tokens = self._state.tokens
         tokens.lifetime = tokens.lifetime if lifetime is None else lifetime
         tokens.form = tokens.form if token_format is None else token_format
+        tokens.lag = tokens.lag if lag is None else lag
         return {}
 
-    def add_personal_token(self, value, installation=42, permissions=None, repositories=None):
-        """As if a user had made one, fine-grained; without permissions it has the installation's."""
+    def add_personal_token(self, value, installation=42, permissions=None, repositories=None, scopes=None, seconds=31536000):
+        """As if a user had made one, fine-grained; without permissions it has the installation's.
+
+        With `scopes` it is a classic one. `seconds` null: it never expires."""
         held = permissions or self._installation(installation).permissions
-        return {"id": self._state.tokens.adopt(value, installation, dict(held), repositories).id}
+        return {"id": self._state.tokens.adopt(value, installation, dict(held), repositories, scopes, seconds).id}
+
+    def _issuer(self, vendor):
+        if vendor not in self._state.issuers:
+            raise ValueError("no such issuer")
+        return self._state.issuers[vendor]
+
+    def add_issued(self, vendor, **options):
+        """A token that a user made by hand at GitLab or Cloudflare; its value is in this answer alone."""
+        value, issued = self._issuer(vendor).add_token(**options)
+        return {"value": value, "id": issued.id}
+
+    def kill_issued(self, vendor, id):
+        """Revoked by somebody else."""
+        issued = self._issuer(vendor).ledger.by_id(id)
+        if issued is None:
+            raise ValueError("no such token")
+        issued.revoked = True
+        return {}
+
+    def only_issued(self, vendor, id):
+        """As if this one alone had been made, and nothing had happened to it."""
+        for issued in self._issuer(vendor).ledger.all():
+            issued.revoked = str(issued.id) != str(id)
+        return {}
 
     def kill_token(self, id):
         """The upstream revokes a token by itself, as after a leak."""

@@ -27,7 +27,7 @@ def credentials(headers):
         found.append(("basic", (pair[1] or pair[0]) if pair else value))
     elif value:
         found.append((scheme.lower(), value))
-    for name in ("X-Api-Key", "X-Subscription-Token"):
+    for name in ("X-Api-Key", "X-Subscription-Token", "Private-Token"):
         if headers.get(name):
             found.append((name.lower(), headers[name]))
     return found

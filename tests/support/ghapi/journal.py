@@ -2,17 +2,20 @@
 
 A request passes the phases `arrived` (read to its end), `worked` (its effect
 has taken place) and `answered` (the reply was written); a request whose client
-left, or whose connection was dropped on purpose, is `abandoned`. Connections
-count under the endpoint `connect`: `arrived` (accepted), `worked` (TLS is up),
+left, or whose connection was dropped on purpose, is `abandoned`. `time` says when
+it arrived, and `left` when it was answered or abandoned. Connections count under the endpoint `connect`: `arrived` (accepted), `worked` (TLS is up),
 `closed`.
 """
 
 import threading
+import time
 
 from .credential import carries_handle, credentials
 from .message import digest
 
-HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token"}
+HIDDEN = {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-subscription-token", "private-token"}
+# Whose body is credentials and nothing else.
+HIDDEN_BODIES = {"revoke_credentials"}
 BODY_LIMIT = 4096
 
 
@@ -28,6 +31,11 @@ class Journal:
         self._counts = {}
         self.requests = []
         self.connections = []
+
+    def reset(self):
+        with self._changed:
+            self._counts.clear()
+            self.requests.clear()
 
     def _count(self, endpoint, phase):
         for name in (endpoint, "*") if endpoint != "connect" else (endpoint,):
@@ -58,6 +66,8 @@ class Journal:
             connection["requests"] += 1
             record = {
                 "id": len(self.requests) + 1,
+                "time": time.time(),
+                "left": None,
                 "connection": connection["id"],
                 "endpoint": endpoint,
                 "method": request.method,
@@ -68,7 +78,7 @@ class Journal:
                 ],
                 "credential_sha256": _credential(request),
                 "handle": carries_handle(request.target, request.headers, request.body),
-                "body": request.body[:BODY_LIMIT].decode("utf-8", "replace"),
+                "body": "" if endpoint in HIDDEN_BODIES else request.body[:BODY_LIMIT].decode("utf-8", "replace"),
                 "phase": "arrived",
                 "status": None,
                 "fault": None,
@@ -80,6 +90,8 @@ class Journal:
     def advance(self, record, phase, status=None):
         with self._changed:
             record["phase"] = phase
+            if phase in ("answered", "abandoned"):
+                record["left"] = time.time()
             record["status"] = status or record["status"]
             self._count(record["endpoint"], phase)
 

@@ -36,6 +36,7 @@ class Request:
     query: dict
     headers: typing.Any  # case-insensitive mapping
     body: bytes
+    token: typing.Any = None  # what a vendor's authentication found
 
     @property
     def base_url(self):

@@ -82,6 +82,23 @@ class Router:
         return route.handler(Call(state, request, principal, args))
 
 
+class Mounted:
+    """A vendor under a path of another host's, as GitLab can be installed."""
+
+    def __init__(self, vendor, prefix):
+        self._vendor = vendor
+        self._prefix = prefix
+
+    def _inner(self, request):
+        return dataclasses.replace(request, path=request.path[len(self._prefix) :])
+
+    def endpoint(self, request):
+        return self._vendor.endpoint(self._inner(request))
+
+    def dispatch(self, state, request):
+        return self._vendor.dispatch(state, self._inner(request))
+
+
 def _no_user_agent():
     """Docs: "Getting started with the REST API", User agent required."""
     text = (

@@ -12,7 +12,7 @@ import struct
 from .clock import http_date
 from .faults import Drop
 from .message import ApiError, number, Request
-from .routing import split_target
+from .routing import Mounted, split_target
 
 MAX_BODY = 16 << 20
 MAX_CHUNK_LINE = 1024
@@ -111,7 +111,9 @@ class Connection(http.server.BaseHTTPRequestHandler):
 
     def router(self):
         """Who answers the request at hand."""
-        return self.state.router
+        prefix = "/" + self.path.split("/")[1] if self.path.count("/") > 1 else ""
+        issuer = self.state.issuers.get(prefix[1:])
+        return Mounted(issuer, prefix) if issuer else self.state.router
 
     def own_headers(self):
         return {

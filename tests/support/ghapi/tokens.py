@@ -29,6 +29,10 @@ class Token:
     expires: float
     revoked: bool = False
     delivered: bool = False  # the reply that carries it was written to the end
+    kind: str = "installation"  # or "classic" or "fine": a person's
+    scopes: list = dataclasses.field(default_factory=list)  # of a classic one
+    expires_known: bool = True  # a person's may have no end
+    lag: int = 0  # requests for which it is still good after it was reported
     uses: int = 0  # requests that it authenticated
     refused: int = 0  # requests that it was too dead for
 
@@ -68,6 +72,7 @@ class TokenStore:
         self.app_id = app_id
         self.lifetime = lifetime
         self.form = form
+        self.lag = 0
         self._by_hash = {}
 
     def issue(self, installation, permissions, repositories, form=None):
@@ -86,11 +91,14 @@ class TokenStore:
         self._by_hash[token.sha256] = token
         return value, token
 
-    def adopt(self, value, installation, permissions, repositories):
-        """A personal access token, which somebody made by hand: it lives for a year."""
+    def adopt(self, value, installation, permissions, repositories, scopes=None, seconds=31536000):
+        """A personal access token, which somebody made by hand. `scopes`: a classic one."""
         now = self.clock.now()
         number = len(self._by_hash) + 1
-        token = Token(number, digest(value), installation, permissions, repositories, now, now + 31536000)
+        token = Token(number, digest(value), installation, permissions, repositories, now, now + (seconds or 10**9))
+        token.kind = "fine" if scopes is None else "classic"
+        token.scopes = list(scopes or ())
+        token.expires_known = seconds is not None
         self._by_hash[token.sha256] = token
         return token
 
@@ -99,11 +107,20 @@ class TokenStore:
         token = self._by_hash.get(digest(value))
         if token is None:
             return None
-        if token.state(self.clock.now()) != "alive":
+        if token.revoked and token.lag > 0:
+            token.lag -= 1
+        elif token.state(self.clock.now()) != "alive":
             token.refused += 1
             return None
         token.uses += 1
         return token
+
+    def expose(self, value):
+        """Somebody reported it: it is dead, after as many requests as `lag` says."""
+        token = self._by_hash.get(digest(value))
+        if token is not None:
+            token.revoked = True
+            token.lag = self.lag
 
     def all(self):
         return sorted(self._by_hash.values(), key=lambda token: token.id)

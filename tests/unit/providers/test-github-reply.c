@@ -110,7 +110,7 @@ START_TEST(senseless_mints)
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 ck_assert_msg(github_read_mint(slice_text(bad[i]), arena, &pool, &reply) ==
-                                      GITHUB_E_SENSELESS,
+                                      REPLY_E_SENSELESS,
                               "%s", bad[i]);
         ck_assert_ptr_null(reply.token);
 }
@@ -118,13 +118,13 @@ END_TEST
 
 START_TEST(limits_of_a_mint)
 {
-        static char token[GITHUB_TOKEN_MAX + 2], text[GITHUB_TOKEN_MAX + 1024];
+        static char token[REPLY_TOKEN_MAX + 2], text[REPLY_TOKEN_MAX + 1024];
         ProviderMintReply reply = { 0 };
 
         make_token(token, sizeof(token));
         make_reply(text, sizeof(text), token, "");
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         make_token(token, sizeof(token) - 1);
         make_reply(text, sizeof(text), token, "");
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &pool, &reply), 0);
@@ -141,7 +141,7 @@ START_TEST(no_room)
 
         make_reply(text, sizeof(text), "t", SELECTED);
         ck_assert_int_eq(github_read_mint(slice_text(text), arena, &small, &reply),
-                         GITHUB_E_NO_SPACE);
+                         REPLY_E_NO_SPACE);
         pool_deinit(&small);
 }
 END_TEST
@@ -178,11 +178,11 @@ START_TEST(reads_app)
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"Octo\"}"), &app), 0);
         ck_assert_str_eq(app.client_id, "");
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":-1,\"name\":\"Octo\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":\"1\",\"name\":\"Octo\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
         ck_assert_int_eq(github_read_app(slice_text("{\"id\":1,\"name\":\"\\u001b[2J\"}"), &app),
-                         GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
 }
 END_TEST
 
@@ -195,8 +195,8 @@ START_TEST(long_names_are_cut_at_a_character)
                 strcat(text, "\xc3\xa4");
         strcat(text, "\"}");
         ck_assert_int_eq(github_read_app(slice_text(text), &app), 0);
-        ck_assert_uint_eq(strlen(app.name), GITHUB_TEXT_MAX - 1);
-        ck_assert_int_eq((uint8_t)app.name[GITHUB_TEXT_MAX - 2], 0xa4);
+        ck_assert_uint_eq(strlen(app.name), REPLY_TEXT_MAX - 1);
+        ck_assert_int_eq((uint8_t)app.name[REPLY_TEXT_MAX - 2], 0xa4);
 }
 END_TEST
 
@@ -218,8 +218,37 @@ START_TEST(reads_installation)
         ck_assert(one.suspended);
         ck_assert_str_eq(one.account, "octo");
         ck_assert_int_eq(github_read_installation(slice_text("{\"account\":\"octo\"}"), &one),
-                         GITHUB_E_SENSELESS);
-        ck_assert_int_eq(github_read_installation(slice_text("{}"), &one), GITHUB_E_SENSELESS);
+                         REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_installation(slice_text("{}"), &one), REPLY_E_SENSELESS);
+}
+END_TEST
+
+START_TEST(reads_user)
+{
+        char login[REPLY_TEXT_MAX];
+
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":\"octocat\",\"id\":1}"), login), 0);
+        ck_assert_str_eq(login, "octocat");
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":\"\"}"), login), REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_user(slice_text("{\"login\":7}"), login), REPLY_E_SENSELESS);
+        ck_assert_int_eq(github_read_user(slice_text("[]"), login), REPLY_E_SENSELESS);
+}
+END_TEST
+
+START_TEST(reads_scopes)
+{
+        TextList list;
+
+        ck_assert_int_eq(github_read_scopes("repo, read:org,gist", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 3);
+        ck_assert_str_eq(list.items[1], "read:org");
+        ck_assert_str_eq(list.items[2], "gist");
+        ck_assert_int_eq(github_read_scopes("", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 0);
+        ck_assert_int_eq(github_read_scopes(" ,, a , ", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 1);
+        ck_assert_int_eq(github_read_scopes("a,b,c,d,e", &pool, &list), 0);
+        ck_assert_uint_eq(list.n, 5);
 }
 END_TEST
 
@@ -231,16 +260,24 @@ START_TEST(messages)
                 "{}",
                 "{\"message\":1}",
                 "{\"message\":\"a\\nb\"}",
+                "{\"message\":{\"scopes\":[\"a\"]}}",
+                "{\"errors\":[]}",
                 "{\"message\":\"\\u00e4\"}",
                 "{\"message\":\"see xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
                 "{\"message\":\"Bad: ghs_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
         };
-        char text[GITHUB_TEXT_MAX];
+        char text[REPLY_TEXT_MAX];
 
-        github_read_message(slice_text("{\"message\":\"Not Found\",\"status\":\"404\"}"), text);
+        reply_message(slice_text("{\"message\":\"Not Found\",\"status\":\"404\"}"), text);
         ck_assert_str_eq(text, "Not Found");
+        reply_message(slice_text("{\"error\":\"invalid_token\",\"error_description\":\"Token was revoked.\"}"), text);
+        ck_assert_str_eq(text, "Token was revoked.");
+        reply_message(slice_text("{\"error\":\"404 Not Found\"}"), text);
+        ck_assert_str_eq(text, "404 Not Found");
+        reply_message(slice_text("{\"success\":false,\"errors\":[{\"code\":1000,\"message\":\"Invalid API Token\"}]}"), text);
+        ck_assert_str_eq(text, "Invalid API Token");
         for (size_t i = 0; i < ARRAY_SIZE(dropped); i++) {
-                github_read_message(slice_text(dropped[i]), text);
+                reply_message(slice_text(dropped[i]), text);
                 ck_assert_str_eq(text, "");
         }
 }
@@ -314,7 +351,7 @@ END_TEST
 static void try_all(const uint8_t *bytes, size_t size)
 {
         uint8_t *exact = malloc(size > 0 ? size : 1);
-        char message[GITHUB_TEXT_MAX];
+        char message[REPLY_TEXT_MAX];
         ProviderMintReply reply = { 0 };
         GithubInstallation one;
         GithubApp app_reply;
@@ -331,7 +368,8 @@ static void try_all(const uint8_t *bytes, size_t size)
         secret_free(reply.token);
         (void)!github_read_app(slice(exact, size), &app_reply);
         (void)!github_read_installation(slice(exact, size), &one);
-        github_read_message(slice(exact, size), message);
+        (void)!github_read_user(slice(exact, size), message);
+        reply_message(slice(exact, size), message);
         pool_deinit(&own);
         free(exact);
 }
@@ -373,6 +411,8 @@ int main(void)
         tcase_add_test(tests, reads_app);
         tcase_add_test(tests, long_names_are_cut_at_a_character);
         tcase_add_test(tests, reads_installation);
+        tcase_add_test(tests, reads_user);
+        tcase_add_test(tests, reads_scopes);
         tcase_add_test(tests, messages);
         tcase_add_test(tests, statuses);
         tcase_add_test(tests, rate_limits);

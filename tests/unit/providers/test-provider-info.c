@@ -2,7 +2,15 @@
 #include "base/text.h"
 #include "providers/provider.h"
 #include "wire/field.h"
+#include "wire/preset.h"
 #include <check.h>
+#include <stdio.h>
+
+/* A text that nothing is known of: no upstream can be asked about it, and it begins as it likes. */
+static bool is_opaque(const ProviderInfo *info)
+{
+        return strcmp(info->name, "static") == 0 || info->webhook_key;
+}
 
 START_TEST(table_is_complete)
 {
@@ -22,12 +30,20 @@ START_TEST(table_is_complete)
                 ck_assert(info->rotate_create && strlen(info->rotate_create) <= LIMIT_TEXT);
                 ck_assert(info->rotate_delete && strlen(info->rotate_delete) <= LIMIT_TEXT);
                 ck_assert_int_eq(info->can_mint, info->token_lifetime > 0);
-                ck_assert(info->takes_scope ||
+                ck_assert(info->scope != PROVIDER_SCOPE_NONE ||
                           (!info->needs_repositories && !info->needs_permissions));
                 /* What is described is what is built. */
                 ck_assert_ptr_nonnull(provider);
                 ck_assert_int_eq(info->can_mint, provider->mint != NULL);
                 ck_assert_int_eq(info->can_revoke, provider->revoke != NULL);
+                ck_assert_int_eq(info->can_verify, provider->verify != NULL && !is_opaque(info));
+                ck_assert_int_eq(info->rotation != PROVIDER_ROTATION_GUIDED, provider->rotate != NULL);
+                ck_assert_int_eq(info->can_revoke_secret, provider->revoke_secret != NULL);
+                /* What was made and cannot be found again would have to be lived with. */
+                ck_assert_int_eq(info->rotation == PROVIDER_ROTATION_CREATE, provider->abandon != NULL);
+                ck_assert(!info->preset || (info->needs_hosts && preset_find(info->preset)));
+                ck_assert(info->secret_prefix || is_opaque(info));
+                ck_assert_int_eq(info->can_mint, info->token_prefix != NULL);
         }
         ck_assert_ptr_null(provider_info("nothing"));
         ck_assert_ptr_null(provider_find("nothing"));
@@ -156,6 +172,91 @@ START_TEST(scopes)
 }
 END_TEST
 
+START_TEST(scopes_of_gitlab)
+{
+        ck_assert_ptr_null(check_scope("gitlab", "octo/hello", NULL, "api", "read"));
+        ck_assert_ptr_null(check_scope("gitlab", "octo/tools/deep.er/na-me_1", NULL, "repository", "admin"));
+        ck_assert_str_eq(check_scope("gitlab", NULL, NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo/hello", NULL, NULL, NULL), "permissions");
+        ck_assert_str_eq(check_scope("gitlab", "octo/hello", "octo/world", "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "hello", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo/", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "/octo/hello", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo//hello", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo/../hello", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo/a%2fb", NULL, "api", "read"), "repositories");
+        ck_assert_str_eq(check_scope("gitlab", "octo/hello", NULL, "contents", "read"), "permissions");
+        ck_assert_str_eq(check_scope("gitlab", "octo/hello", NULL, "api", "all"), "permissions");
+}
+END_TEST
+
+START_TEST(gitlab_gives_one_role)
+{
+        TextPair pairs[] = { { "api", "admin" }, { "registry", "read" } };
+        const char *names[] = { "octo/hello" }, *field;
+        Scope scope = { .repositories = { names, 1 }, .permissions = { pairs, 2 } };
+
+        ck_assert_ptr_null(provider_check_scope(provider_info("gitlab"), &scope, &field));
+        pairs[1].value = "write";
+        ck_assert_ptr_nonnull(provider_check_scope(provider_info("gitlab"), &scope, &field));
+        ck_assert_str_eq(field, "permissions");
+}
+END_TEST
+
+static const char *check_value(const char *provider, const char *prefix, const char *rest)
+{
+        char text[256];
+        const char *problem;
+
+        (void)snprintf(text, sizeof(text), "%s%s", prefix, rest);
+        problem = provider_check_value(provider_info(provider), slice_text(text));
+        /* It is said to whoever reads a terminal or a log. */
+        if (problem && strlen(rest) > 8)
+                ck_assert_ptr_null(strstr(problem, rest));
+        return problem;
+}
+
+#define ZEROS30 "000000000000000000000000000000"
+
+START_TEST(values_that_were_cut_short_or_mistyped_are_refused)
+{
+        ck_assert_ptr_null(check_value("github_pat", "ghp", "_" ZEROS30 "2C8GjS"));
+        ck_assert_ptr_nonnull(strstr(check_value("github_pat", "ghp", "_" ZEROS30 "2C8Gj"), "cut short"));
+        ck_assert_ptr_nonnull(strstr(check_value("github_pat", "ghp", "_" ZEROS30 "2C8GjT"), "checksum"));
+        ck_assert_ptr_null(check_value("github_pat", "gho", "_" ZEROS30 "2C8GjS"));
+        ck_assert_ptr_null(check_value("github_pat", "", "0123456789abcdef0123456789abcdef01234567"));
+        /* The checksum of these is nobody's promise. */
+        ck_assert_ptr_null(check_value("github_pat", "github",
+                                       "_pat_11MCPCREDTESTVECTOR000_mcpcredTestVector00000000000000000000000000AAAAAAAA00000000"));
+        ck_assert_ptr_nonnull(check_value("github_pat", "github", "_pat_11MCPCRED"));
+        ck_assert_ptr_nonnull(strstr(check_value("github_pat", "ghs", "_" ZEROS30 "2C8GjS"), "personal"));
+        ck_assert_ptr_nonnull(check_value("github_pat", "", "hunter2"));
+        ck_assert_ptr_nonnull(check_value("github_pat", "", ""));
+        ck_assert_ptr_null(check_value("gitlab", "glpat", "-mcpcredTestVector00000000000000.01.0v1o62o9k"));
+        ck_assert_ptr_nonnull(check_value("gitlab", "glpat", "-mcpcredTestVector00000000000000.01.0v1o62o9j"));
+        ck_assert_ptr_null(check_value("gitlab", "our", "-own-prefix-and-whatever"));
+        ck_assert_ptr_nonnull(check_value("gitlab", "", "two words"));
+        ck_assert_ptr_null(check_value("static", "", "two words"));
+        ck_assert_ptr_nonnull(check_value("static", "", "two\nlines"));
+        ck_assert_ptr_nonnull(check_value("static", "", ""));
+        ck_assert_ptr_null(check_value("github_app", "", "not looked at here"));
+}
+END_TEST
+
+START_TEST(parameters_of_cloudflare)
+{
+        TextPair pairs[] = { { "account_id", "01a7362d577a6c3019a474fd6f485823" } };
+        TextMap map = { pairs, 1 };
+        const char *field;
+
+        ck_assert_ptr_null(provider_check_parameters(provider_info("cloudflare"), &map, &field));
+        pairs[0].value = "01a7362d577a6c3019a474fd6f48582/";
+        ck_assert_ptr_nonnull(provider_check_parameters(provider_info("cloudflare"), &map, &field));
+        pairs[0].value = "";
+        ck_assert_ptr_nonnull(provider_check_parameters(provider_info("cloudflare"), &map, &field));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("wire/provider_info");
@@ -167,6 +268,10 @@ int main(void)
         tcase_add_test(tests, base_urls);
         tcase_add_test(tests, parameters);
         tcase_add_test(tests, scopes);
+        tcase_add_test(tests, scopes_of_gitlab);
+        tcase_add_test(tests, gitlab_gives_one_role);
+        tcase_add_test(tests, values_that_were_cut_short_or_mistyped_are_refused);
+        tcase_add_test(tests, parameters_of_cloudflare);
         suite_add_tcase(suite, tests);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");

@@ -56,6 +56,36 @@ START_TEST(header_values)
 }
 END_TEST
 
+START_TEST(what_github_says_of_the_token)
+{
+        static const char *const bad[] = {
+                "2026-01-01", "2026-01-01T00:00:00Z", "2026-01-01 00:00:00", "2026-01-01 00:00:00 ", "2026-01-01 00:00:00 CET",
+                "2026-01-01 00:00:00 +1", "2026-13-01 00:00:00 UTC", "1970-01-01 00:00:00 UTC", "2026-01-01 00:00:00 UTC and more",
+        };
+        ResponseHead head = HEAD("HTTP/1.1 200 OK", "X-OAuth-Scopes: repo, read:org",
+                                 "github-authentication-token-expiration: 2026-01-01 00:00:00 UTC");
+        char line[RESPONSE_SCOPES_MAX + 64] = "X-OAuth-Scopes: ";
+
+        ck_assert(head.has_oauth_scopes);
+        ck_assert_str_eq(head.oauth_scopes, "repo, read:org");
+        ck_assert_uint_eq(head.token_expires_usec, UINT64_C(1767225600) * USEC_PER_SEC);
+        head = HEAD("HTTP/1.1 200 OK", "X-OAuth-Scopes:", "GitHub-Authentication-Token-Expiration: 2026-01-01 02:00:00 +0200");
+        ck_assert(head.has_oauth_scopes && !*head.oauth_scopes);
+        ck_assert_uint_eq(head.token_expires_usec, UINT64_C(1767225600) * USEC_PER_SEC);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                uint64_t usec;
+
+                ck_assert_msg(response_parse_expiration(slice_text(bad[i]), &usec) == RESPONSE_E_INVALID, "%s", bad[i]);
+        }
+        /* Half a list would be a wrong one. */
+        memset(line + strlen(line), 'x', RESPONSE_SCOPES_MAX);
+        head = HEAD("HTTP/1.1 200 OK", line);
+        ck_assert(!head.has_oauth_scopes);
+        head = HEAD("HTTP/1.1 200 OK", "X-OAuth-Scopes: a\x01" "b");
+        ck_assert(!head.has_oauth_scopes);
+}
+END_TEST
+
 START_TEST(senseless_numbers_are_absent)
 {
         ResponseHead head = HEAD("HTTP/1.1 403 Forbidden", "x-ratelimit-remaining: -1",
@@ -223,6 +253,7 @@ int main(void)
         tcase_add_test(tests, status_line);
         tcase_add_test(tests, interim_response_is_forgotten);
         tcase_add_test(tests, header_values);
+        tcase_add_test(tests, what_github_says_of_the_token);
         tcase_add_test(tests, senseless_numbers_are_absent);
         tcase_add_test(tests, long_content_type_is_cut);
         tcase_add_test(tests, too_many_lines);

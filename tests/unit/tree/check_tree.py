@@ -49,8 +49,8 @@ def part_of(name):
     folders = name.split("/")[:-1]
     if folders[0] == "broker":
         return folders[1]
-    if folders[:2] == ["client-lib", "cli"]:
-        return "cli"
+    if folders[:2] in (["client-lib", "cli"], ["client-lib", "scan"]):
+        return folders[1]
     return folders[0]
 
 
@@ -66,8 +66,10 @@ def allowed_parts(part):
         return allowed
     if part == "client-lib":
         return {"base", "wire", "client-lib"}
+    if part == "scan":  # knows no broker
+        return {"base", "scan"}
     if part == "cli":
-        return {"cli"}
+        return {"cli", "scan"}
     return LOWER | {part}
 
 

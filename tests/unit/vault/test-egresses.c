@@ -5,6 +5,7 @@
 
 #define SESSION_A "s-000000000000000a"
 #define SESSION_B "s-000000000000000b"
+#define SESSION_C "s-000000000000000c"
 
 typedef struct Process {
         char profile[65];
@@ -13,6 +14,7 @@ typedef struct Process {
         unsigned n_grants, n_cuts;
         char order[64]; /* 'G' and 'C', as they came */
         char value[64]; /* of the last credential */
+        char cut[64];   /* sessions of the last cut */
         bool answers_grants, answers_cuts;
 } Process;
 
@@ -47,6 +49,15 @@ static int on_process(void *userdata, UNUSED Channel *channel, Request *request)
                 (void)snprintf(process->value, sizeof(process->value), "%.*s", (int)value.size, (const char *)value.data);
                 ck_assert_str_eq(body->hosts.items[0], "api.example.com");
                 ck_assert_uint_eq(body->policy->slot, SLOT_BEARER);
+        }
+        if (request->id == EGRESS_CUT) {
+                const EgressCutRequest *body = request->body;
+
+                process->cut[0] = '\0';
+                for (size_t i = 0; i < body->sessions.n; i++) {
+                        n = strlen(process->cut);
+                        (void)snprintf(process->cut + n, sizeof(process->cut) - n, "%s ", body->sessions.items[i]);
+                }
         }
         if (request->id == EGRESS_GRANT ? process->answers_grants : process->answers_cuts)
                 return request_reply(request, &reply, NULL, 0);
@@ -344,6 +355,59 @@ START_TEST(cut_reaches_all_processes_at_once)
         ck_assert_uint_eq(n_stopped, 2);
         ck_assert_uint_eq(n_cut_done, 1);
         ck_assert(egresses_hold(egresses, SESSION_B, "r"));
+}
+END_TEST
+
+/* However many sessions, each process is told once, and of its own alone. */
+START_TEST(cut_of_a_set_is_one_message_to_each_process)
+{
+        SessionSet both = SESSION_SET_NULL;
+
+        grant_now("p", SESSION_A);
+        grant_now("p", SESSION_B);
+        grant_now("q", SESSION_A);
+        grant_now("p", SESSION_C);
+        grant_now("r", SESSION_C);
+        ck_assert_int_eq(session_set_add(&both, SESSION_B), 0);
+        ck_assert_int_eq(session_set_add(&both, SESSION_A), 0);
+        ck_assert_int_eq(session_set_add(&both, SESSION_B), 0);
+        session_set_sort(&both);
+        ck_assert_uint_eq(both.n, 2);
+        ck_assert_int_eq(egresses_cut_set(egresses, &both, NULL, on_cut, NULL), 0);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert_str_eq(processes[0].order, "GGGC");
+        ck_assert_str_eq(processes[0].cut, SESSION_A " " SESSION_B " ");
+        ck_assert_str_eq(processes[1].cut, SESSION_A " ");
+        ck_assert_str_eq(processes[2].order, "G");
+        ck_assert(!egresses_hold(egresses, SESSION_A, "p"));
+        ck_assert(!egresses_hold(egresses, SESSION_B, "p"));
+        ck_assert(egresses_hold(egresses, SESSION_C, "p"));
+        session_set_deinit(&both);
+}
+END_TEST
+
+/* What is granted while the answer is awaited is none of what was cut. */
+START_TEST(grant_behind_the_cut_of_a_set_goes_on)
+{
+        SessionSet both = SESSION_SET_NULL;
+        Empty reply = { 0 };
+        Result result;
+
+        grant_now("p", SESSION_A);
+        grant_now("p", SESSION_B);
+        processes[0].answers_cuts = false;
+        ck_assert_int_eq(session_set_add(&both, SESSION_A), 0);
+        ck_assert_int_eq(session_set_add(&both, SESSION_B), 0);
+        ck_assert_int_eq(egresses_cut_set(egresses, &both, "p", on_cut, NULL), 0);
+        grant("p", SESSION_B, "another", 0, &result);
+        edge_run(&edge);
+        ck_assert_int_eq(request_reply(processes[0].cuts[--processes[0].n_cuts], &reply, NULL, 0), 0);
+        edge_run(&edge);
+        ck_assert_uint_eq(n_cut_done, 1);
+        ck_assert(!egresses_hold(egresses, SESSION_A, "p"));
+        ck_assert(egresses_hold(egresses, SESSION_B, "p"));
+        session_set_deinit(&both);
 }
 END_TEST
 
@@ -731,6 +795,8 @@ int main(void)
         tcase_add_test(tests, process_that_closes_its_edge_is_killed_before_a_cut_is_over);
         tcase_add_test(tests, process_that_dies_is_started_anew_after_a_pause);
         tcase_add_test(tests, grant_that_is_cut_while_the_process_starts_is_never_sent);
+        tcase_add_test(tests, cut_of_a_set_is_one_message_to_each_process);
+        tcase_add_test(tests, grant_behind_the_cut_of_a_set_goes_on);
         tcase_add_test(tests, grant_that_is_under_way_is_cut_behind_it);
         tcase_add_test(tests, grant_behind_a_cut_has_to_be_cut_too);
         tcase_add_test(tests, replaced_grant_is_waited_for_when_it_is_cut);

@@ -205,6 +205,41 @@ START_TEST(waiting_is_bounded)
 }
 END_TEST
 
+/* All that run are stuck; what waits behind them is told so before they are given up, and asks nobody. */
+START_TEST(waiting_has_an_end)
+{
+        static Result results[PROVIDER_POOL_RUNNING + 2];
+        Result late;
+
+        hold_starts = true;
+        for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+                ck_assert_int_eq(verify(&results[i]), 0);
+        edge_run(&edge);
+        for (unsigned i = 0; i < PROVIDER_POOL_RUNNING; i++) {
+                answer_start(starts[i]);
+                starts[i] = NULL;
+        }
+        /* Their call begins a second later, so that they outlast those that wait. */
+        edge_pass(&edge, 1 * USEC_PER_SEC);
+        hold_starts = false;
+        ck_assert_int_eq(verify(&late), 0);
+        edge_pass(&edge, PROVIDER_POOL_PATIENCE - 2 * USEC_PER_SEC);
+        for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+                ck_assert_uint_eq(results[i].done, 0);
+        for (unsigned i = 0; i < PROVIDER_POOL_RUNNING; i++)
+                ck_assert_ptr_nonnull(providers[i].request);
+        edge_pass(&edge, 1 * USEC_PER_SEC);
+        for (unsigned i = PROVIDER_POOL_RUNNING; i < ARRAY_SIZE(results); i++) {
+                ck_assert_uint_eq(results[i].done, 1);
+                ck_assert_int_eq(results[i].fault, FAULT_BUSY);
+        }
+        ck_assert_uint_eq(late.done, 0);
+        ck_assert_uint_eq(n_started, PROVIDER_POOL_RUNNING);
+        edge_pass(&edge, 2 * USEC_PER_SEC);
+        ck_assert_uint_eq(late.done + (n_started > PROVIDER_POOL_RUNNING), 1);
+}
+END_TEST
+
 /* The process may have reached the upstream before it died. */
 START_TEST(death_after_the_operation_was_sent_is_unknown)
 {
@@ -327,6 +362,7 @@ int main(void)
         tcase_add_test(tcase, operation_runs_in_a_process_of_its_own);
         tcase_add_test(tcase, number_is_bounded_and_order_is_kept);
         tcase_add_test(tcase, waiting_is_bounded);
+        tcase_add_test(tcase, waiting_has_an_end);
         tcase_add_test(tcase, death_after_the_operation_was_sent_is_unknown);
         tcase_add_test(tcase, silent_process_is_unknown_and_stopped);
         tcase_add_loop_test(tcase, process_that_does_not_start_is_unavailable, 0, 3);

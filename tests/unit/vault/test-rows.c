@@ -1,6 +1,8 @@
 #include "support.h"
+#include "vault/db_schema.h"
 #include "vault/rows_cutoff.h"
 #include "vault/rows_lease.h"
+#include "vault/rows_rotation.h"
 #include "vault/rows_secret.h"
 #include "vault/rows_session.h"
 #include <sqlite3.h>
@@ -70,9 +72,8 @@ END_TEST
 /* Each step can be taken once, and only after the one before it. */
 START_TEST(rotation_steps_are_compare_and_set)
 {
-        static const RotationStep steps[] = { ROTATION_PLANNED,     ROTATION_STORED,
-                                              ROTATION_VERIFIED,    ROTATION_SWITCHED,
-                                              ROTATION_OLD_REVOKED, ROTATION_NONE };
+        static const RotationStep steps[] = { ROTATION_PLANNED,  ROTATION_CREATED,     ROTATION_STORED, ROTATION_VERIFIED,
+                                              ROTATION_SWITCHED, ROTATION_OLD_REVOKED, ROTATION_NONE };
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
         SecretRecord record = example_secret("s");
         Fixture f;
@@ -102,19 +103,181 @@ START_TEST(rotation_steps_are_compare_and_set)
         ck_assert_int_eq(record.step, ROTATION_NONE);
         ck_assert_uint_eq(record.generation, 2);
         ck_assert_uint_eq(record.next_generation, 0);
-        ck_assert_uint_eq(record.rotated, 103);
+        ck_assert_uint_eq(record.rotated, 104);
         ck_assert_int_eq(
                 rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_SWITCHED, 1),
                 -EINVAL);
-        /* Given up before the switch, never after it. */
+        /* A value that a person made was created by nobody here. */
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 60), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 61), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_PLANNED, ROTATION_STORED, 60), 0);
+        /* Given up before the switch, never after it. */
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 61), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 61), DB_E_NOT_FOUND);
         ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 62), 0);
-        for (size_t i = 1; i < 4; i++)
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_STORED, 63), -EINVAL);
+        for (size_t i = 1; i < 5; i++)
                 ck_assert_int_eq(
                         rows_secret_rotation_advance(f.db, "s", steps[i - 1], steps[i], 70), 0);
-        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", 71), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 71), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 71), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* What needs a person stays so until one has done something, and may do anything. */
+START_TEST(a_rotation_can_wait_for_a_person)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("s");
+        uint64_t n, rotating;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 1), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 2), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 3), 0);
+        ck_assert_int_eq(rows_secret_rotation_advance(f.db, "s", ROTATION_NEEDS_HUMAN, ROTATION_NONE, 4), -EINVAL);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &record), 0);
+        ck_assert_int_eq(record.step, ROTATION_NEEDS_HUMAN);
+        ck_assert_uint_eq(record.generation, 1);
+        ck_assert_int_eq(rows_secret_count(f.db, &n, &rotating), 0);
+        ck_assert_uint_eq(rotating, 1);
+        ck_assert_int_eq(rows_secret_rotation_plan(f.db, "s", 5), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NEEDS_HUMAN, 6), 0);
+        ck_assert_int_eq(rows_secret_rotation_abort(f.db, "s", ROTATION_NONE, 7), 0);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(what_an_upstream_says_of_a_secret_comes_back)
+{
+        static const char *rights[] = { "contents:write", "issues:read" };
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        SecretRecord record = example_secret("s"), back;
+        SecretRecord said = { .secret_id = "42", .expires = 77, .rights_known = true, .rights = { rights, 2 } };
+        SecretRecord schedule = { .schedule_failures = 3, .schedule_next = 99, .reminded = 1 };
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_secret_insert(f.db, &record), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert(!back.rights_known && !back.secret_id && back.expires == 0);
+        ck_assert_int_eq(rows_secret_note(f.db, "s", &said), 0);
+        ck_assert_int_eq(rows_secret_schedule(f.db, "s", &schedule), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert_str_eq(back.secret_id, "42");
+        ck_assert_uint_eq(back.expires, 77);
+        ck_assert(back.rights_known);
+        ck_assert_uint_eq(back.rights.n, 2);
+        ck_assert_str_eq(back.rights.items[1], "issues:read");
+        ck_assert_uint_eq(back.schedule_failures, 3);
+        ck_assert_uint_eq(back.schedule_next, 99);
+        ck_assert_uint_eq(back.reminded, 1);
+        /* None is something else than not known. */
+        said.rights.n = 0;
+        ck_assert_int_eq(rows_secret_note(f.db, "s", &said), 0);
+        ck_assert_int_eq(rows_secret_get(f.db, "s", &pool, &back), 0);
+        ck_assert(back.rights_known && back.rights.n == 0);
+        ck_assert_int_eq(rows_secret_note(f.db, "nothing", &said), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* ---- rotations ---- */
+
+static Secret *secret_of(const Fixture *f, const char *text)
+{
+        Secret *secret;
+
+        ck_assert_int_eq(secret_from_bytes(&secret, f->arena, slice_text(text)), 0);
+        return secret;
+}
+
+static RotationRecord example_rotation(void)
+{
+        return (RotationRecord){
+                .kind = ROTATION_CREATE,
+                .label = "mcpcred-r-1",
+                .cause = "rotate_every",
+                .began = 10,
+                .grace = 600,
+                .allow_wider = true,
+                .stuck = true,
+                .old_secret_id = "41",
+        };
+}
+
+START_TEST(journals_of_rotations_come_back)
+{
+        RotationRecord record = example_rotation(), back;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_attempt(f.db, "s", &record), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), 0);
+        ck_assert_int_eq(back.kind, ROTATION_CREATE);
+        ck_assert_str_eq(back.label, "mcpcred-r-1");
+        ck_assert_str_eq(back.cause, "rotate_every");
+        ck_assert_str_eq(back.old_secret_id, "41");
+        ck_assert_uint_eq(back.began, 10);
+        ck_assert_uint_eq(back.grace, 600);
+        ck_assert(back.allow_wider && back.stuck && !back.now && !back.has_value);
+        record = (RotationRecord){ .attempts = 3, .next_attempt = 44, .problem = "away" };
+        ck_assert_int_eq(rows_rotation_attempt(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), 0);
+        ck_assert_uint_eq(back.attempts, 3);
+        ck_assert_uint_eq(back.next_attempt, 44);
+        ck_assert_str_eq(back.problem, "away");
+        ck_assert_str_eq(back.label, "mcpcred-r-1");
+        ck_assert_int_eq(rows_rotation_end(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_end(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &back), DB_E_NOT_FOUND);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* The value is kept sealed, opens for its own secret alone, and is gone once it is in use. */
+START_TEST(values_of_rotations_are_sealed_and_bound)
+{
+        _cleanup_(secret_freep) Secret *value = NULL, *back = NULL;
+        RotationRecord record = example_rotation(), read;
+        Fixture f;
+
+        fixture_start(&f);
+        value = secret_of(&f, "a-value-that-upstream-made");
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        (void)snprintf(record.secret_id, sizeof(record.secret_id), "42");
+        record.expires = 77;
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), 0);
+        ck_assert_int_eq(rows_rotation_get(f.db, "s", &read), 0);
+        ck_assert(read.has_value && read.expires == 77);
+        ck_assert_str_eq(read.secret_id, "42");
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), 0);
+        ck_assert(secret_equal(back, slice_text("a-value-that-upstream-made")));
+        back = secret_free(back);
+
+        db_set_seal(f.db, NULL);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_SEALED);
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), DB_E_SEALED);
+        db_set_seal(f.db, f.seal);
+
+        /* Moved to another secret it does not open. */
+        ck_assert_int_eq(db_run_one(f.db, "UPDATE rotation SET secret = 't' WHERE secret = 's'", NULL, 0), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "t", f.arena, &back), DB_E_DAMAGED);
+        ck_assert_int_eq(db_run_one(f.db, "UPDATE rotation SET secret = 's' WHERE secret = 't'", NULL, 0), 0);
+
+        ck_assert_int_eq(rows_rotation_forget_value(f.db, "s"), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        /* One that is begun anew has none either. */
+        ck_assert_int_eq(rows_rotation_created(f.db, "s", &record, value), 0);
+        ck_assert_int_eq(rows_rotation_begin(f.db, "s", &record), 0);
+        ck_assert_int_eq(rows_rotation_value(f.db, "s", f.arena, &back), DB_E_NOT_FOUND);
+        value = secret_free(value);
         fixture_stop(&f);
 }
 END_TEST
@@ -352,32 +515,44 @@ START_TEST(proxy_side_is_bound_to_its_column)
 }
 END_TEST
 
+/* A state as the first version has left it, with one session in it. */
+static void make_version_1(const Fixture *f, const char *session)
+{
+        static const char identity[] = "PRAGMA application_id = 0x6d637063; PRAGMA user_version = 1";
+        char path[128], insert[512];
+        sqlite3 *sqlite;
+
+        (void)unlink(fixture_path(f, "state.db", path, sizeof(path)));
+        (void)snprintf(insert, sizeof(insert),
+                       "INSERT INTO session (id, uid, label, state, opened, expires, deadline, ended, end_reason,"
+                       " lifeline, secret_hash, grants) VALUES ('%s', 1000, '', 1, 1, 2, 2, 0, '', 0, zeroblob(%u),"
+                       " x'0102030405')",
+                       session, (unsigned)SEAL_HASH_SIZE);
+        ck_assert_int_eq(sqlite3_open(path, &sqlite), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite, db_migrations[0], NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite, identity, NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(sqlite, insert, NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+}
+
 /* What an earlier version has sealed cannot be read any more, and no listing may fail of it. */
 START_TEST(sessions_of_the_version_before_are_listed_without_grants)
 {
+        static const char id[] = "s-0000000000000001";
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
-        static const char back_to_1[] = "ALTER TABLE session DROP COLUMN proxy; ALTER TABLE lease DROP COLUMN kind;"
-                                        "UPDATE session SET grants = x'0102030405'; PRAGMA user_version = 1";
-        GrantRecord grant;
-        Scope scope;
-        SessionRecord record = example_session('1', &grant, &scope), *list;
-        char path[128];
-        sqlite3 *sqlite;
+        SessionRecord *list;
         size_t n;
         Fixture f;
 
         fixture_start(&f);
-        ck_assert_int_eq(rows_session_insert(f.db, &record, NULL), 0);
         fixture_close(&f);
-        ck_assert_int_eq(sqlite3_open(fixture_path(&f, "state.db", path, sizeof(path)), &sqlite), SQLITE_OK);
-        ck_assert_int_eq(sqlite3_exec(sqlite, back_to_1, NULL, NULL, NULL), SQLITE_OK);
-        ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+        make_version_1(&f, id);
         fixture_open(&f);
         ck_assert_int_eq(rows_session_list(f.db, false, 0, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 1);
-        ck_assert_str_eq(list[0].id, record.id);
+        ck_assert_str_eq(list[0].id, id);
         ck_assert_uint_eq(list[0].grants.n, 0);
-        ck_assert_int_eq(rows_session_end(f.db, record.id, 5, "its lifeline is gone"), 0);
+        ck_assert_int_eq(rows_session_end(f.db, id, 5, "its lifeline is gone"), 0);
         fixture_stop(&f);
 }
 END_TEST
@@ -471,6 +646,43 @@ static int token_code(const Fixture *f, const char *id)
         return rows_lease_token(f->db, id, f->arena, &value);
 }
 
+/* Who was handed the secret itself: not a handle's, not another secret's, not a later value. */
+START_TEST(raw_holders_of_old_values_are_found)
+{
+        static const struct {
+                const char *secret;
+                Outcome on_end;
+                uint64_t generation;
+        } rows[] = {
+                { "s", OUTCOME_IMPOSSIBLE_ROTATE, 1 }, { "s", OUTCOME_IMPOSSIBLE_ROTATE, 2 },
+                { "s", OUTCOME_IMPOSSIBLE_ROTATE, 3 }, { "s", OUTCOME_NONE, 2 },
+                { "t", OUTCOME_IMPOSSIBLE_ROTATE, 2 }, { "s", OUTCOME_IMPOSSIBLE_ROTATE, 2 },
+        };
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        LeaseRecord *found;
+        Fixture f;
+        size_t n;
+
+        fixture_start(&f);
+        for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+                LeaseRecord record = example_lease(i, "s-holder", "p", rows[i].secret);
+
+                record.state = LEASE_LIVE;
+                record.on_end = rows[i].on_end;
+                record.generation = rows[i].generation;
+                ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), 0);
+        }
+        ck_assert_int_eq(rows_lease_end(f.db, "l-0000000000000005", 9, "over"), 0);
+        ck_assert_int_eq(rows_lease_list_raw(f.db, "s", 2, 0, 64, &pool, &found, &n), 0);
+        ck_assert_uint_eq(n, 2);
+        ck_assert_str_eq(found[0].id, "l-0000000000000000");
+        ck_assert_str_eq(found[1].id, "l-0000000000000001");
+        ck_assert_int_eq(rows_lease_list_raw(f.db, "s", 2, found[0].sequence, 64, &pool, &found, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(lease_lives_and_is_revoked)
 {
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
@@ -503,19 +715,23 @@ START_TEST(lease_lives_and_is_revoked)
         ck_assert_int_eq(rows_lease_upstream(f.db, record.id, &pool, &back), 0);
         ck_assert_str_eq(back.base_url, "https://api.github.com");
         ck_assert_str_eq(back.parameters.items[0].key, "app_id");
-        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_int_eq(rows_lease_next_expiry(f.db, &wake), 0);
         ck_assert_uint_eq(wake, 4000);
         ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), 0);
         ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), DB_E_NOT_FOUND);
-        ck_assert_int_eq(rows_lease_list_due(f.db, 2000, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 2000, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 1);
         ck_assert_int_eq(list[0].state, LEASE_REVOKING);
         ck_assert_int_eq(list[0].outcome, OUTCOME_PENDING);
         ck_assert_int_eq(rows_lease_retry(f.db, record.id, 2500, "unreachable"), 0);
-        ck_assert_int_eq(rows_lease_list_due(f.db, 2499, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 2499, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 0);
-        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 2000, &wake), 0);
         ck_assert_uint_eq(wake, 2500);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 2500, &wake), 0);
+        ck_assert_uint_eq(wake, UINT64_MAX);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "static", 2500, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
         ck_assert_int_eq(token_code(&f, record.id), 0);
         ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600,
                                            "confirmed"),
@@ -528,7 +744,7 @@ START_TEST(lease_lives_and_is_revoked)
         record = get_lease(&f, record.id);
         ck_assert_uint_eq(record.attempts, 1);
         ck_assert(!record.has_token);
-        ck_assert_int_eq(rows_lease_next_wake(f.db, &wake), 0);
+        ck_assert_int_eq(rows_lease_next_expiry(f.db, &wake), 0);
         ck_assert_uint_eq(wake, UINT64_MAX);
         fixture_stop(&f);
 }
@@ -668,12 +884,12 @@ START_TEST(leases_are_listed_by_pages_and_filters)
         } while (n > 0);
         ck_assert_uint_eq(seen, 190);
         ck_assert_uint_eq(count(&f, (LeaseFilter){ 0 }), 200);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-odd" }), 100);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .profile = "four" }), 50);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .session = "s-even", .secret = "five" }), 20);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .secret = "five", .states = 1U << LEASE_LIVE }),
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .what.session = "s-odd" }), 100);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .what = { .session = "s-even", .profile = "four" } }), 50);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .what = { .session = "s-even", .secret = "five" } }), 20);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .what.secret = "five", .states = 1U << LEASE_LIVE }),
                           18);
-        ck_assert_uint_eq(count(&f, (LeaseFilter){ .profile = "four", .up_to = 8 }), 2);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .what.profile = "four", .up_to = 8 }), 2);
         ck_assert_int_eq(rows_lease_count_states(f.db, counts), 0);
         ck_assert_uint_eq(counts[LEASE_INTENT], 100);
         ck_assert_uint_eq(counts[LEASE_LIVE], 90);
@@ -688,19 +904,19 @@ END_TEST
 
 /* ---- cutoffs ---- */
 
-static CutoffRecord insert_cutoff(const Fixture *f, CutoffKind kind, const char *value)
+static CutoffRecord insert_cutoff(const Fixture *f, Selection what)
 {
-        CutoffRecord record = { .kind = kind, .time = 9000, .reason = "revoked" };
+        CutoffRecord record = { .time = 9000, .reason = "revoked" };
 
-        (void)snprintf(record.value, sizeof(record.value), "%s", value);
+        cutoff_set(&record, &what);
         ck_assert_int_eq(rows_cutoff_insert(f->db, &record), 0);
         return record;
 }
 
 static bool is_cut(const Fixture *f, const LeaseRecord *lease)
 {
-        int r = rows_cutoff_covers(f->db, lease->session, lease->profile, lease->secret,
-                                   lease->sequence, NULL);
+        LeaseRecord as_stored = get_lease(f, lease->id);
+        int r = rows_cutoff_covers(f->db, &as_stored, NULL);
 
         ck_assert(r == 0 || r == DB_E_NOT_FOUND);
         return r == 0;
@@ -713,25 +929,96 @@ START_TEST(cutoff_covers_what_was_there_before)
         Fixture f;
 
         fixture_start(&f);
-        cutoff = insert_cutoff(&f, CUTOFF_ALL, ""); /* of nothing */
+        cutoff = insert_cutoff(&f, (Selection){ 0 }); /* of nothing */
         ck_assert_uint_eq(cutoff.sequence, 0);
         before = insert_lease(&f, 1, "s-1", "p", "github");
         other = insert_lease(&f, 2, "s-2", "q", "gitlab");
         ck_assert(!is_cut(&f, &before));
-        ck_assert_uint_eq(insert_cutoff(&f, CUTOFF_SESSION, "s-1").sequence, 2);
+        ck_assert_uint_eq(insert_cutoff(&f, (Selection){ .session = "s-1" }).sequence, 2);
         after = insert_lease(&f, 3, "s-1", "p", "github");
         ck_assert(is_cut(&f, &before));
         ck_assert(!is_cut(&f, &other));
         ck_assert(!is_cut(&f, &after));
-        (void)insert_cutoff(&f, CUTOFF_PROFILE, "q");
+        (void)insert_cutoff(&f, (Selection){ .profile = "q" });
         ck_assert(is_cut(&f, &other));
-        (void)insert_cutoff(&f, CUTOFF_SECRET, "github");
+        (void)insert_cutoff(&f, (Selection){ .secret = "github" });
         ck_assert(is_cut(&f, &after));
-        ck_assert_int_eq(rows_cutoff_covers(f.db, "s-1", "p", "github", 1, &cutoff), 0);
-        ck_assert_int_eq(cutoff.kind, CUTOFF_SESSION);
+        before = get_lease(&f, before.id);
+        ck_assert_int_eq(rows_cutoff_covers(f.db, &before, &cutoff), 0);
+        ck_assert_str_eq(cutoff.session, "s-1");
         after = insert_lease(&f, 4, "s-9", "z", "none");
-        (void)insert_cutoff(&f, CUTOFF_ALL, "");
+        (void)insert_cutoff(&f, (Selection){ 0 });
         ck_assert(is_cut(&f, &after));
+        fixture_stop(&f);
+}
+END_TEST
+
+/* Of a session that user 1000 opened, created at 1000. */
+static LeaseRecord lease_of_session(const Fixture *f)
+{
+        GrantRecord grant;
+        Scope scope;
+        SessionRecord session = example_session('1', &grant, &scope);
+        LeaseRecord lease;
+
+        session.uid = 1000;
+        ck_assert_int_eq(rows_session_insert(f->db, &session, NULL), 0);
+        lease = insert_lease(f, 1, session.id, "p", "github");
+        lease = get_lease(f, lease.id);
+        ck_assert_uint_eq(lease.principal, 1000);
+        return lease;
+}
+
+/* Each selector by itself, with the value that the lease has, and with another. */
+START_TEST(cutoff_covers_only_what_all_its_selectors_take)
+{
+        static const struct {
+                Selection what;
+                bool covers;
+        } cases[] = {
+                { { .session = "s-0000000000000001" }, true },
+                { { .session = "s-0000000000000002" }, false },
+                { { .profile = "p" }, true },
+                { { .profile = "pp" }, false },
+                { { .secret = "github" }, true },
+                { { .secret = "gitlab" }, false },
+                { { .provider = "github-app" }, true },
+                { { .provider = "static" }, false },
+                { { .has_principal = true, .principal = 1000 }, true },
+                { { .has_principal = true, .principal = 0 }, false },
+                { { .since = 1000 }, true }, /* at the very moment */
+                { { .since = 1001 }, false },
+                { { .profile = "p", .secret = "github", .provider = "github-app", .since = 999 }, true },
+                { { .profile = "p", .secret = "gitlab" }, false },
+                { { .profile = "q", .secret = "github" }, false },
+                { { .provider = "github-app", .since = 1001 }, false },
+                { { .session = "s-0000000000000001", .has_principal = true, .principal = 1001 }, false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                LeaseRecord lease;
+                Fixture f;
+
+                fixture_start(&f);
+                lease = lease_of_session(&f);
+                (void)insert_cutoff(&f, cases[i].what);
+                ck_assert_msg(is_cut(&f, &lease) == cases[i].covers, "case %zu", i);
+                ck_assert_msg(selection_takes(&cases[i].what, &lease) == cases[i].covers, "case %zu", i);
+                fixture_stop(&f);
+        }
+}
+END_TEST
+
+/* A lease whose session nobody knows is no user's, and not the superuser's either. */
+START_TEST(cutoff_of_a_user_leaves_what_is_nobodys)
+{
+        LeaseRecord lease;
+        Fixture f;
+
+        fixture_start(&f);
+        lease = insert_lease(&f, 1, "s-unknown", "p", "github");
+        (void)insert_cutoff(&f, (Selection){ .has_principal = true, .principal = 0 });
+        ck_assert(!is_cut(&f, &lease));
         fixture_stop(&f);
 }
 END_TEST
@@ -744,7 +1031,7 @@ START_TEST(cutoff_outlives_deleted_rows)
 
         fixture_start(&f);
         lease = insert_lease(&f, 1, "s-1", "p", "github");
-        (void)insert_cutoff(&f, CUTOFF_ALL, "");
+        (void)insert_cutoff(&f, (Selection){ 0 });
         ck_assert_int_eq(rows_lease_finish(f.db, lease.id, LEASE_FAILED, OUTCOME_NONE, 1, "x"), 0);
         ck_assert_int_eq(rows_lease_prune(f.db, 2, 64, &n), 0);
         ck_assert_uint_eq(n, 1);
@@ -758,20 +1045,46 @@ START_TEST(cutoff_outlives_deleted_rows)
 }
 END_TEST
 
-START_TEST(cutoff_values_go_with_their_kind)
+/* Works it off as it is done in the background: a page, then what there is in the state. Returns the pages. */
+static unsigned work_off(const Fixture *f, uint64_t id, size_t page)
 {
-        CutoffRecord record = { .kind = CUTOFF_ALL, .value = "x" };
-        Fixture f;
+        CutoffRecord cutoff;
+        unsigned pages = 0;
 
-        fixture_start(&f);
-        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
-        record = (CutoffRecord){ .kind = CUTOFF_SECRET };
-        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
-        record.kind = _CUTOFF_N;
-        ck_assert_int_eq(rows_cutoff_insert(f.db, &record), -EINVAL);
-        fixture_stop(&f);
+        do {
+                ck_assert_int_eq(rows_cutoff_next(f->db, CUTOFF_SESSIONS_ENDED, id - 1, &cutoff), 0);
+                ck_assert_uint_eq(cutoff.id, id);
+                ck_assert_int_eq(rows_lease_apply_cutoff(f->db, &cutoff, 7000, page, NULL), 0);
+                if (cutoff.progress >= cutoff.sequence)
+                        cutoff.step = CUTOFF_APPLIED;
+                ck_assert_int_eq(rows_cutoff_set_progress(f->db, &cutoff), 0);
+                ck_assert_uint_lt(++pages, 100);
+        } while (cutoff.step != CUTOFF_APPLIED);
+        return pages;
 }
-END_TEST
+
+static CutoffRecord insert_ready(const Fixture *f, Selection what)
+{
+        CutoffRecord cutoff = insert_cutoff(f, what), next;
+
+        ck_assert_int_eq(rows_cutoff_next(f->db, CUTOFF_WRITTEN, 0, &next), 0);
+        ck_assert_uint_eq(next.id, cutoff.id);
+        ck_assert_int_eq(rows_cutoff_next(f->db, CUTOFF_WRITTEN, cutoff.id, &next), DB_E_NOT_FOUND);
+        cutoff.step = CUTOFF_SESSIONS_ENDED;
+        ck_assert_int_eq(rows_cutoff_set_progress(f->db, &cutoff), 0);
+        return cutoff;
+}
+
+static void insert_ten(const Fixture *f)
+{
+        for (unsigned i = 1; i <= 10; i++) {
+                LeaseRecord record = example_lease(i, i % 2 ? "s-odd" : "s-even", "p", i % 5 ? "github" : "five");
+
+                record.state = i == 10 ? LEASE_INTENT : LEASE_LIVE;
+                record.on_end = i == 2 ? OUTCOME_IMPOSSIBLE_ROTATE : OUTCOME_PENDING;
+                ck_assert_int_eq(rows_lease_insert(f->db, &record, &upstream, NULL), 0);
+        }
+}
 
 START_TEST(cutoff_is_worked_off_in_pages)
 {
@@ -780,23 +1093,11 @@ START_TEST(cutoff_is_worked_off_in_pages)
         Fixture f;
 
         fixture_start(&f);
-        for (unsigned i = 1; i <= 10; i++) {
-                LeaseRecord record = example_lease(i, i % 2 ? "s-odd" : "s-even", "p", "github");
-
-                record.state = i == 10 ? LEASE_INTENT : LEASE_LIVE;
-                record.on_end = i == 2 ? OUTCOME_IMPOSSIBLE_ROTATE : OUTCOME_PENDING;
-                ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), 0);
-        }
-        ck_assert_int_eq(rows_cutoff_next(f.db, &next), DB_E_NOT_FOUND);
-        cutoff = insert_cutoff(&f, CUTOFF_SESSION, "s-even");
-        ck_assert_int_eq(rows_cutoff_next(f.db, &next), 0);
-        ck_assert_uint_eq(next.id, cutoff.id);
-        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 3, &n), 0);
-        ck_assert_uint_eq(n, 3);
-        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 3, &n), 0);
-        ck_assert_uint_eq(n, 1);
-        ck_assert_int_eq(rows_cutoff_set_applied(f.db, next.id), 0);
-        ck_assert_int_eq(rows_cutoff_next(f.db, &next), DB_E_NOT_FOUND);
+        insert_ten(&f);
+        ck_assert_int_eq(rows_cutoff_next(f.db, CUTOFF_SESSIONS_ENDED, 0, &next), DB_E_NOT_FOUND);
+        cutoff = insert_ready(&f, (Selection){ .session = "s-even" });
+        ck_assert_uint_eq(work_off(&f, cutoff.id, 3), 1);
+        ck_assert_int_eq(rows_cutoff_next(f.db, CUTOFF_SESSIONS_ENDED, 0, &next), DB_E_NOT_FOUND);
         ck_assert_int_eq(get_lease(&f, "l-0000000000000001").state, LEASE_LIVE);
         ck_assert_int_eq(get_lease(&f, "l-0000000000000002").state, LEASE_REVOKED);
         ck_assert_int_eq(get_lease(&f, "l-0000000000000002").outcome, OUTCOME_IMPOSSIBLE_ROTATE);
@@ -806,19 +1107,141 @@ START_TEST(cutoff_is_worked_off_in_pages)
         /* The open intent keeps its cutoff alive. */
         ck_assert_int_eq(rows_cutoff_prune(f.db, &n), 0);
         ck_assert_uint_eq(n, 0);
-        for (CutoffKind kind = CUTOFF_PROFILE; kind < _CUTOFF_N; kind++) {
-                next = insert_cutoff(&f, kind, kind == CUTOFF_PROFILE ? "p" : "github");
-                ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 2, &n), 0);
-                ck_assert_uint_eq(n, 2);
-        }
-        next = insert_cutoff(&f, CUTOFF_ALL, "");
-        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 64, &n), 0);
-        ck_assert_uint_eq(n, 1);
+        cutoff = insert_ready(&f, (Selection){ .secret = "five" });
+        ck_assert_uint_eq(work_off(&f, cutoff.id, 1), 2);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000005").state, LEASE_REVOKING);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000001").state, LEASE_LIVE);
+        /* Four are left that live; two at a time, and one more look that finds the end. */
+        cutoff = insert_ready(&f, (Selection){ .profile = "p" });
+        ck_assert_uint_eq(work_off(&f, cutoff.id, 2), 3);
+        ck_assert_int_eq(get_lease(&f, "l-0000000000000009").state, LEASE_REVOKING);
+        (void)insert_cutoff(&f, (Selection){ 0 });
         ck_assert_int_eq(
                 rows_lease_finish(f.db, "l-0000000000000010", LEASE_FAILED, OUTCOME_NONE, 1, "x"),
                 0);
         ck_assert_int_eq(rows_cutoff_prune(f.db, &n), 0);
-        ck_assert_uint_eq(n, 1); /* the others are not worked off */
+        ck_assert_uint_eq(n, 3); /* the last is not worked off */
+        fixture_stop(&f);
+}
+END_TEST
+
+/* Those in between that it does not take are passed over once, not looked at by each page anew. */
+START_TEST(cutoff_keeps_how_far_it_is)
+{
+        CutoffRecord cutoff, next;
+        uint64_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        insert_ten(&f);
+        cutoff = insert_ready(&f, (Selection){ .provider = "none" });
+        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &cutoff, 7000, 4, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_uint_eq(cutoff.progress, 4);
+        ck_assert_int_eq(rows_cutoff_set_progress(f.db, &cutoff), 0);
+        fixture_close(&f);
+        fixture_open(&f);
+        ck_assert_int_eq(rows_cutoff_next(f.db, CUTOFF_SESSIONS_ENDED, 0, &next), 0);
+        ck_assert_uint_eq(next.progress, 4);
+        ck_assert_str_eq(next.provider, "none");
+        ck_assert_int_eq(rows_lease_apply_cutoff(f.db, &next, 7000, 64, &n), 0);
+        ck_assert_uint_eq(next.progress, next.sequence);
+        fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(what_an_answer_says_is_counted_by_outcome)
+{
+        uint64_t tally[OUTCOME_IMPOSSIBLE_ROTATE + 1] = { 0 };
+        LeaseFilter filter = { .states = LEASE_STATES_OPEN };
+        Fixture f;
+
+        fixture_start(&f);
+        insert_ten(&f);
+        ck_assert_int_eq(rows_lease_end(f.db, "l-0000000000000001", 2000, "x"), 0);
+        ck_assert_int_eq(rows_lease_tally(f.db, &filter, tally), 0);
+        ck_assert_uint_eq(tally[OUTCOME_PENDING], 9); /* the one that is being revoked, and the intent, too */
+        ck_assert_uint_eq(tally[OUTCOME_IMPOSSIBLE_ROTATE], 1);
+        filter.what.session = "s-even";
+        filter.up_to = 2;
+        ck_assert_int_eq(rows_lease_tally(f.db, &filter, tally), 0);
+        ck_assert_uint_eq(tally[OUTCOME_IMPOSSIBLE_ROTATE], 2);
+        ck_assert_uint_eq(tally[OUTCOME_PENDING], 9);
+        fixture_stop(&f);
+}
+END_TEST
+
+/* What ends with its session although the selection does not name it. */
+START_TEST(the_rest_of_a_session_is_found)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        LeaseFilter filter = { .what.secret = "five", .states = LEASE_STATES_OPEN, .up_to = 5 };
+        LeaseRecord *list;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        insert_ten(&f);
+        ck_assert_int_eq(rows_lease_list_beyond(f.db, "s-odd", &filter, 0, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 4); /* 1, 3, 7 and 9 */
+        ck_assert_uint_eq(list[2].sequence, 7);
+        ck_assert_int_eq(rows_lease_list_beyond(f.db, "s-even", &filter, 8, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 1); /* the tenth came later than what is named */
+        fixture_stop(&f);
+}
+END_TEST
+
+static LeaseRecord example_dying(unsigned number)
+{
+        LeaseRecord record = example_lease(number, "", "", "github");
+
+        record.kind = LEASE_SECRET;
+        record.state = LEASE_REVOKING;
+        record.outcome = OUTCOME_PENDING;
+        record.ended = 1000;
+        record.next_attempt = 6000;
+        return record;
+}
+
+/* The value of a secret that is to die: asked for from its time on, for ever, and nobody's lease. */
+START_TEST(a_dying_secret_is_due_until_it_is_dead)
+{
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(POOL_MAX);
+        Secret *value = NULL;
+        LeaseToken token = { .upstream_id = "key-1", .expires = UINT64_MAX };
+        LeaseRecord record = example_dying(1), *list;
+        CutoffRecord cutoff;
+        uint64_t when;
+        size_t n;
+        Fixture f;
+
+        fixture_start(&f);
+        ck_assert_int_eq(secret_from_bytes(&value, f.arena, slice_text("the old value")), 0);
+        token.value = value;
+        ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), -EINVAL);
+        ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, &token), 0);
+        value = secret_free(value);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 5999, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 0, &when), 0);
+        ck_assert_uint_eq(when, 6000);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 6000, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_str_eq(list[0].upstream_id, "key-1");
+        ck_assert_uint_eq(list[0].expires, UINT64_MAX);
+        ck_assert_int_eq(token_code(&f, record.id), 0);
+        ck_assert_int_eq(rows_lease_list_expired(f.db, INT64_MAX - 1, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_uint_eq(count(&f, (LeaseFilter){ .states = LEASE_STATES_OPEN }), 0);
+        /* Neither a cutoff nor the end of a session touches it. */
+        cutoff = insert_ready(&f, (Selection){ .secret = "github" });
+        (void)work_off(&f, cutoff.id, 64);
+        ck_assert_int_eq(rows_lease_end(f.db, record.id, 1, "x"), DB_E_NOT_FOUND);
+        record = get_lease(&f, record.id);
+        ck_assert_int_eq(record.state, LEASE_REVOKING);
+        ck_assert_uint_eq(record.next_attempt, 6000);
+        ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 9, "x"), 0);
+        ck_assert_int_eq(token_code(&f, record.id), DB_E_NOT_FOUND);
         fixture_stop(&f);
 }
 END_TEST
@@ -850,6 +1273,11 @@ int main(void)
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, secrets_come_back);
         tcase_add_test(tests, rotation_steps_are_compare_and_set);
+        tcase_add_test(tests, a_rotation_can_wait_for_a_person);
+        tcase_add_test(tests, what_an_upstream_says_of_a_secret_comes_back);
+        tcase_add_test(tests, journals_of_rotations_come_back);
+        tcase_add_test(tests, raw_holders_of_old_values_are_found);
+        tcase_add_test(tests, values_of_rotations_are_sealed_and_bound);
         tcase_add_test(tests, sessions_come_back);
         tcase_add_test(tests, sessions_without_the_key);
         tcase_add_test(tests, proxy_grants_come_back);
@@ -864,7 +1292,12 @@ int main(void)
         tcase_add_test(tests, leases_are_listed_by_pages_and_filters);
         tcase_add_test(tests, cutoff_covers_what_was_there_before);
         tcase_add_test(tests, cutoff_outlives_deleted_rows);
-        tcase_add_test(tests, cutoff_values_go_with_their_kind);
+        tcase_add_test(tests, cutoff_covers_only_what_all_its_selectors_take);
+        tcase_add_test(tests, cutoff_of_a_user_leaves_what_is_nobodys);
+        tcase_add_test(tests, cutoff_keeps_how_far_it_is);
+        tcase_add_test(tests, what_an_answer_says_is_counted_by_outcome);
+        tcase_add_test(tests, the_rest_of_a_session_is_found);
+        tcase_add_test(tests, a_dying_secret_is_due_until_it_is_dead);
         tcase_add_test(tests, cutoff_is_worked_off_in_pages);
         tcase_add_test(tests, long_reasons_are_cut_at_a_character);
         suite_add_tcase(suite, tests);
