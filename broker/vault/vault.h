@@ -23,6 +23,7 @@ typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
+typedef struct Responses Responses;
 typedef struct Revoker Revoker;
 typedef struct Rotation Rotation;
 typedef struct RotationSchedule RotationSchedule;
@@ -84,6 +85,7 @@ struct Vault {
         Egresses *egresses;
         ProxyGrants *proxy_grants;
         WaitingRoom *waiting_room;
+        Responses *responses; /* to leaks */
         Channel *gate;
         List session_edges; /* SessionEdge (session_edge.c) */
         uint64_t n_session_edges; /* so far */
