@@ -365,6 +365,7 @@ static SCHEMA(watch_request, "WatchRequest", WatchRequest);
 static const Field schema_watch_event_fields[] = {
         F(WatchEvent, sequence, U64, 0, 0, 0),
         F(WatchEvent, time, TIME, 0, 0, 0),
+        F(WatchEvent, request, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
         F(WatchEvent, principal, TEXT, FIELD_OPTIONAL, 20, 0),
         F(WatchEvent, session, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
         F(WatchEvent, profile, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),

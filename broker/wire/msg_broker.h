@@ -409,6 +409,7 @@ typedef struct WatchRequest {
 typedef struct WatchEvent {
         uint64_t sequence;
         uint64_t time;
+        const char *request;   /* id */
         const char *principal; /* decimal uid */
         const char *session;
         const char *profile;
