@@ -150,7 +150,8 @@ class Watching(Audited):
         got = []
         while not got or got[-1].get("sequence", 0) < last:
             line = process.stdout.readline()
-            self.assertTrue(line, (got[-1:], process.stderr.read()))
+            if not line:
+                self.fail(f"it ended behind {got[-1:]}: {process.stderr.read()}")
             got.append(json.loads(line))
         return got
 
