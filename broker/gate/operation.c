@@ -23,6 +23,7 @@ typedef struct Operation {
         VarlinkRequest *request; /* NULL once answered, while the vault's answer is still awaited */
         bool opens;              /* it is an OpenSession */
         Timer *timer;            /* of that */
+        Call *watching;          /* a Watch, which goes on until the client is gone */
         Caller caller;
         char *unit;
         char session[IDENT_ID_SIZE + 1]; /* that was opened */
@@ -149,7 +150,7 @@ static int on_answer(void *userdata, const Reply *reply)
 
         if (reply->fault != FAULT_NONE)
                 return operation_refuse(operation, reply);
-        if (reply->more)
+        if (reply->more) /* may be the last that this operation sees */
                 return request ? varlink_reply_more(request, reply->body) : 0;
         if (operation->opens)
                 return answer_open(operation, reply);
@@ -164,6 +165,19 @@ static int on_open_timeout(void *userdata)
         VarlinkRequest *request = take_ptr(operation->request);
 
         return varlink_fail_text(request, FAULT_TIMEOUT, NULL);
+}
+
+/* Of a Watch. */
+static int on_client(void *userdata, VarlinkEvent event)
+{
+        Operation *operation = userdata;
+        Call *call = operation->watching;
+        int r;
+
+        if (event == VARLINK_TAKEN)
+                return call_taken(call);
+        r = call_hang_up(call);
+        return r < 0 ? r : operation_fail(operation, FAULT_UNAVAILABLE, NULL);
 }
 
 /* ---- forwarding ---- */
@@ -219,6 +233,8 @@ static uint64_t timeout_of(const VarlinkRequest *request)
                 return TOKEN_TIMEOUT;
         case BROKER_ROTATE:
                 return ROTATE_TIMEOUT;
+        case BROKER_WATCH:
+                return UINT64_MAX;
         default:
                 return TIMEOUT;
         }
@@ -228,10 +244,11 @@ static int forward(Operation *operation)
 {
         VarlinkRequest *request = operation->request;
         const OpenSessionRequest *open = request->body;
-        bool opens = operation->opens;
+        bool opens = operation->opens, watches = request->id == BROKER_WATCH;
         bool by_connection = opens && open->lifeline == LIFELINE_CONNECTION;
         const int *fds = by_connection ? &request->peer.fd : request->fds;
         uint64_t timeout = timeout_of(request);
+        Call *call;
         int r;
 
         if (!operation->gate->vault || request->peer.fd < 0)
@@ -243,8 +260,13 @@ static int forward(Operation *operation)
                 r = arm_open(operation);
         if (r < 0)
                 return r;
-        return channel_call(operation->gate->vault, request->id, request->body, fds,
-                            by_connection ? 1 : request->n_fds, timeout, on_answer, operation, NULL);
+        r = channel_call(operation->gate->vault, request->id, request->body, fds,
+                         by_connection ? 1 : request->n_fds, timeout, on_answer, operation, &call);
+        if (r < 0 || !call || !watches)
+                return r;
+        operation->watching = call;
+        varlink_request_watch(request, on_client, operation);
+        return 0;
 }
 
 static int on_attested(void *userdata, const Reply *reply)
@@ -299,6 +321,8 @@ int operation_begin(void *userdata, VarlinkRequest *request)
 
         if (!gate_permits(gate, request->peer.uid))
                 return varlink_fail_text(request, FAULT_NOT_ALLOWED, NULL);
+        if (!reason && request->id == BROKER_WATCH && !varlink_request_wants_more(request))
+                reason = "Watch answers until the client hangs up: call it with \"more\".";
         if (reason)
                 return varlink_fail_text(request, FAULT_INVALID_PARAMETER, reason);
         operation = calloc(1, sizeof(*operation));

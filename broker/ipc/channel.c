@@ -14,7 +14,7 @@
 /* What a peer that does not take frames any more may still have sent: read for so long. */
 #define LINGER_USEC USEC_PER_SEC
 
-enum { KIND_REQUEST, KIND_REPLY, KIND_MORE, KIND_FAULT };
+enum { KIND_REQUEST, KIND_REPLY, KIND_MORE, KIND_FAULT, KIND_TAKEN, KIND_GONE };
 
 /* The kernel counts those by uid, so any process of it can use them up: a refusal, and not the end. */
 static const char too_many_descriptors[] = "Too many descriptors are on their way between processes of this user.";
@@ -52,6 +52,8 @@ typedef struct RequestBox {
         uint32_t serial;
         size_t size; /* of its frame */
         Pool pool;
+        RequestSignalled signalled; /* may be NULL */
+        void *userdata;
 } RequestBox;
 
 struct Call {
@@ -213,6 +215,11 @@ static void drop_outgoing(Channel *channel)
                 outgoing_free(container_of(channel->outgoing.next, Outgoing, link));
 }
 
+static int signal_box(RequestBox *box, RequestSignal signal)
+{
+        return box->signalled ? box->signalled(box->userdata, signal) : 0;
+}
+
 /* Stops all traffic. Each waiting call is answered from here, so callbacks run. */
 static int channel_shut(Channel *channel)
 {
@@ -224,9 +231,14 @@ static int channel_shut(Channel *channel)
         channel->source = source_free(channel->source);
         channel->farewell = timer_free(channel->farewell);
         channel->config.fd = fd_close(channel->config.fd);
-        LIST_FOREACH(node, &channel->requests) {
-                container_of(node, RequestBox, link)->channel = NULL;
-                list_remove(node);
+        while (!list_empty(&channel->requests)) {
+                RequestBox *box = container_of(channel->requests.next, RequestBox, link);
+                int q;
+
+                box->channel = NULL;
+                list_remove(&box->link);
+                q = signal_box(box, REQUEST_GONE);
+                r = r < 0 ? r : q;
         }
         drop_outgoing(channel);
         while (!list_empty(&channel->calls)) {
@@ -368,6 +380,22 @@ static int take_request(Channel *channel, unsigned id, uint32_t serial, Slice by
         return channel->config.handler(channel->config.userdata, channel, &box->request);
 }
 
+/* Of a request that was answered in the meantime it is no news. */
+static int take_signal(Channel *channel, unsigned id, unsigned kind, uint32_t serial, Slice bytes, const Packet *packet)
+{
+        const Interface *in = channel->config.in;
+
+        if (!in || id >= in->n_methods || !in->methods[id].streams || bytes.size > 0 || packet->n_fds > 0)
+                return channel_refuse(channel, "sent a malformed frame");
+        LIST_FOREACH(node, &channel->requests) {
+                RequestBox *box = container_of(node, RequestBox, link);
+
+                if (box->serial == serial && box->request.id == id)
+                        return signal_box(box, kind == KIND_TAKEN ? REQUEST_TAKEN : REQUEST_GONE);
+        }
+        return 0;
+}
+
 static Call *find_call(Channel *channel, uint32_t serial)
 {
         LIST_FOREACH(node, &channel->calls) {
@@ -431,9 +459,11 @@ static int take_frame(Channel *channel, Slice bytes, Packet *packet)
 
         reader_init(&reader, bytes);
         if (packet->truncated || reader_u16(&reader, &method) || reader_u8(&reader, &kind) ||
-            reader_u8(&reader, &zero) || reader_u32(&reader, &serial) || zero != 0 || kind > KIND_FAULT)
+            reader_u8(&reader, &zero) || reader_u32(&reader, &serial) || zero != 0 || kind > KIND_GONE)
                 return channel_refuse(channel, "sent a malformed frame");
         bytes = slice(reader.at, reader.left);
+        if (kind == KIND_TAKEN || kind == KIND_GONE)
+                return take_signal(channel, method, kind, serial, bytes, packet);
         return kind == KIND_REQUEST ? take_request(channel, method, serial, bytes, packet)
                                     : take_reply(channel, method, kind, serial, bytes, packet);
 }
@@ -542,7 +572,8 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
         call->channel = channel;
         channel->n_calls++;
         list_append(&channel->calls, &call->link);
-        timer_arm_after(call->timer, timeout_usec);
+        if (timeout_usec != UINT64_MAX)
+                timer_arm_after(call->timer, timeout_usec);
         r = send_frame(channel, method, KIND_REQUEST, call->serial, channel->config.out->methods[method].request, body,
                        fds, n_fds);
         if (r == -EMSGSIZE)
@@ -560,6 +591,37 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
 void call_cancel(Call *call)
 {
         call_free(call);
+}
+
+static int tell(Call *call, unsigned kind)
+{
+        static const Empty nothing = { 0 };
+        Channel *channel = call->channel;
+
+        if (!channel->config.out->methods[call->method].streams)
+                return -EINVAL;
+        return after_send(channel, send_frame(channel, call->method, kind, call->serial, &schema_empty, &nothing, NULL, 0));
+}
+
+int call_taken(Call *call)
+{
+        return tell(call, KIND_TAKEN);
+}
+
+int call_hang_up(Call *call)
+{
+        int r = tell(call, KIND_GONE);
+
+        call_free(call);
+        return r;
+}
+
+void request_on_signal(Request *request, RequestSignalled signalled, void *userdata)
+{
+        RequestBox *box = box_of(request);
+
+        box->signalled = signalled;
+        box->userdata = userdata;
 }
 
 int channel_notify(Channel *channel, unsigned method, const void *body)

@@ -6,6 +6,9 @@
  * cannot stop this one.
  *
  * Frame: u16 method, u8 kind, u8 zero, u32 serial, then the body in schema.h's binary form.
+ *
+ * Of a call that streams, the caller can say that it took what came, so that whoever answers can wait for that, and
+ * that it wants no more.
  */
 #include "loop/loop.h"
 #include "wire/interface.h"
@@ -81,7 +84,7 @@ void *channel_userdata(const Channel *channel) NONNULL(1);
 
 /*
  * Asks. `body` is a struct of the method's request schema. Descriptors are duplicated by the kernel;
- * the caller keeps its own. `timeout_usec` bounds the wait for the last reply (FAULT_TIMEOUT). `done` is
+ * the caller keeps its own. `timeout_usec` bounds the wait for the last reply (FAULT_TIMEOUT), UINT64_MAX does not. `done` is
  * called from within when the channel is closed already (FAULT_UNAVAILABLE), has too many calls under
  * way or the uid too many descriptors (FAULT_BUSY), or cannot carry so large a body (FAULT_INTERNAL); what
  * it returns is returned then.
@@ -92,6 +95,10 @@ int channel_call(Channel *channel, unsigned method, const void *body, const int 
         NONNULL(1, 3, 7);
 /* Forgets the call: its answer will be dropped. */
 void call_cancel(Call *call) NONNULL(1);
+/* Of a call that streams: what came so far was taken. */
+int call_taken(Call *call) NODISCARD NONNULL(1);
+/* Of a call that streams: forgets it, and tells the peer so. */
+int call_hang_up(Call *call) NODISCARD NONNULL(1);
 /* Sends a notice, which has no answer. -EMSGSIZE: too large to be sent. */
 int channel_notify(Channel *channel, unsigned method, const void *body) NODISCARD NONNULL(1, 3);
 
@@ -103,6 +110,15 @@ int request_reply(Request *request, const void *body, const int *fds, size_t n_f
 /* `message` NULL: the fault's own sentence. */
 int request_fail(Request *request, Fault fault, const char *message) NODISCARD NONNULL(1);
 int request_fail_body(Request *request, const FaultBody *fault) NODISCARD NONNULL(1, 2);
+typedef enum RequestSignal {
+        REQUEST_TAKEN, /* the caller took what was answered so far */
+        REQUEST_GONE,  /* nobody waits for more; or the channel is closed */
+} RequestSignal;
+/* Called from the loop, or with REQUEST_GONE while the channel is being freed. It may answer its own request, as it
+ * does with REQUEST_GONE to free it, and no other. */
+typedef int (*RequestSignalled)(void *userdata, RequestSignal signal);
+/* Hears what the caller of a method that streams says of it. */
+void request_on_signal(Request *request, RequestSignalled signalled, void *userdata) NONNULL(1, 2);
 /* Ends a notice. */
 void request_done(Request *request) NONNULL(1);
 /* Whether the answer can still reach the peer. */

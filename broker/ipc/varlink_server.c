@@ -88,6 +88,8 @@ struct RequestBox {
         bool too_long; /* for one reply */
         VarlinkJoin join;
         Pool pool;
+        VarlinkHappened happened; /* may be NULL */
+        void *userdata;
 };
 
 static int connection_run(Connection *connection);
@@ -147,6 +149,24 @@ void varlink_request_note(const VarlinkRequest *request, const char *reason)
                 take_note(box->connection->server, &request->peer, reason);
 }
 
+bool varlink_request_wants_more(const VarlinkRequest *request)
+{
+        return ((const RequestBox *)(const void *)request)->more;
+}
+
+void varlink_request_watch(VarlinkRequest *request, VarlinkHappened happened, void *userdata)
+{
+        RequestBox *box = box_of(request);
+
+        box->happened = happened;
+        box->userdata = userdata;
+}
+
+static int box_happened(RequestBox *box, VarlinkEvent event)
+{
+        return box && box->happened ? box->happened(box->userdata, event) : 0;
+}
+
 /* ---- ending a connection ---- */
 
 static int report_sent(Connection *connection, bool delivered)
@@ -185,7 +205,8 @@ static void drop_output(Connection *connection)
  */
 static int connection_close(Connection *connection, bool end)
 {
-        int r;
+        RequestBox *request = connection->request;
+        int r, q;
 
         if (connection->dead)
                 return 0;
@@ -196,9 +217,9 @@ static int connection_close(Connection *connection, bool end)
         if (end)
                 (void)shutdown(connection->peer.fd, SHUT_RDWR);
         connection->peer.fd = fd_close(connection->peer.fd);
-        if (connection->request) {
-                connection->request->request.peer.fd = -1;
-                connection->request->connection = NULL;
+        if (request) {
+                request->request.peer.fd = -1;
+                request->connection = NULL;
                 connection->request = NULL;
         }
         drop_input_fds(connection);
@@ -207,8 +228,9 @@ static int connection_close(Connection *connection, bool end)
         list_remove(&connection->link);
         connection->server->n_connections--;
         r = report_sent(connection, false);
+        q = box_happened(request, VARLINK_GONE);
         connection_leave(connection);
-        return r;
+        return r < 0 ? r : q;
 }
 
 static int connection_drop(Connection *connection, const char *reason)
@@ -250,7 +272,8 @@ static int connection_update(Connection *connection, bool progress)
         wait = what_waits(connection);
         if (wait == connection->wait && !progress)
                 return 0;
-        if (wait == WAIT_IDLE || wait == WAIT_HANDLER)
+        if (wait == WAIT_IDLE || wait == WAIT_HANDLER ||
+            (wait == WAIT_PEER && connection->request && connection->request->happened))
                 timer_disarm(connection->timer);
         else if (wait != connection->wait || wait == WAIT_PEER)
                 timer_arm_after(connection->timer, deadline);
@@ -323,8 +346,10 @@ static int connection_flush(Connection *connection)
         trim_output(connection);
         if (output_waits(connection))
                 return connection_update(connection, progress);
-        r = connection->request ? 0 : report_sent(connection, true);
-        if (r >= 0 && connection->closing && !connection->request)
+        if (connection->request)
+                return box_happened(connection->request, VARLINK_TAKEN);
+        r = report_sent(connection, true);
+        if (r >= 0 && connection->closing)
                 r = connection_drop(connection, NULL);
         return r;
 }

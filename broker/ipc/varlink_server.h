@@ -79,6 +79,20 @@ int varlink_server_adopt(VarlinkServer *server, int fd, bool listening) NODISCAR
 /* Connections now, for tests. */
 size_t varlink_server_connections(const VarlinkServer *server) NONNULL(1);
 
+typedef enum VarlinkEvent {
+        VARLINK_TAKEN, /* all that was replied so far was handed to the kernel */
+        VARLINK_GONE,  /* the peer is gone: there is nobody to answer any more, and the request is to be answered */
+} VarlinkEvent;
+typedef int (*VarlinkHappened)(void *userdata, VarlinkEvent event);
+
+/* Whether the peer takes several replies. */
+bool varlink_request_wants_more(const VarlinkRequest *request) NONNULL(1);
+/*
+ * For a call that goes on for as long as the peer likes: tells what becomes of it, from the loop or from within
+ * varlink_reply_more(). The peer may read at its own pace, so whoever answers waits for VARLINK_TAKEN in between.
+ * Not called any more once the request is answered.
+ */
+void varlink_request_watch(VarlinkRequest *request, VarlinkHappened happened, void *userdata) NONNULL(1, 2);
 /* Where the body lives: for what a handler adds to it. */
 Pool *varlink_request_pool(VarlinkRequest *request) NONNULL(1);
 /*

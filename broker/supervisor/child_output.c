@@ -8,6 +8,12 @@ void child_output_init(ChildOutput *output, const Log *log, const Clock *clock, 
         *output = (ChildOutput){ .log = log, .clock = clock, .who = who, .fd = -1 };
 }
 
+void child_output_limit(ChildOutput *output, size_t size)
+{
+        output->limited = true;
+        output->left = size;
+}
+
 void child_output_line(ChildOutput *output, LogLevel level, const char *text)
 {
         uint64_t second = clock_boot(output->clock) / USEC_PER_SEC;
@@ -37,11 +43,20 @@ static void end_line(ChildOutput *output)
 
 static void take(ChildOutput *output, const char *data, size_t size)
 {
-        for (size_t i = 0; i < size; i++) {
+        size_t taken = output->limited ? MIN(size, output->left) : size;
+
+        for (size_t i = 0; i < taken; i++) {
                 if (data[i] != '\n' && output->size < CHILD_OUTPUT_LINE_MAX)
                         output->line[output->size++] = data[i] ? data[i] : '?';
                 if (data[i] == '\n' || output->size == CHILD_OUTPUT_LINE_MAX)
                         end_line(output);
+        }
+        if (output->limited)
+                output->left -= taken;
+        if (taken < size && !output->cut) {
+                end_line(output);
+                log_line(output->log, LOG_LEVEL_WARNING, output->who, "what it writes beyond this is dropped");
+                output->cut = true;
         }
 }
 

@@ -17,10 +17,15 @@ typedef struct ChildOutput {
         size_t size;
         uint64_t second; /* the window that `lines` counts */
         unsigned lines, dropped;
+        size_t left;  /* with `limited`: bytes that are still logged */
+        bool limited;
+        bool cut;     /* it was said that there are no more */
 } ChildOutput;
 
 void child_output_init(ChildOutput *output, const Log *log, const Clock *clock, const char *who)
         NONNULL(1, 2, 3, 4);
+/* Logs no more than this many bytes of what comes from the pipe; the rest is read and dropped. */
+void child_output_limit(ChildOutput *output, size_t size) NONNULL(1);
 /* Reads from a pipe; `fd` is taken over, also on failure. */
 int child_output_watch(ChildOutput *output, Loop *loop, int fd) NODISCARD NONNULL(1, 2);
 void child_output_line(ChildOutput *output, LogLevel level, const char *text) NONNULL(1, 3);

@@ -2,6 +2,7 @@
 #include "base/fd.h"
 #include "supervisor/config_builder.h"
 #include "supervisor/config_text.h"
+#include "supervisor/notify_command.h"
 #include "wire/field.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@ Config *config_free(Config *config)
         if (!config)
                 return NULL;
         free(config->profiles);
+        free(config->secrets);
         pool_deinit(&config->pool);
         free(config);
         return NULL;
@@ -30,12 +32,15 @@ static int config_new(Config **ret)
                 return -ENOMEM;
         config->pool = POOL_NULL(POOL_MAX);
         config->profiles = calloc(CONFIG_PROFILES_MAX, sizeof(*config->profiles));
-        if (!config->profiles)
+        config->secrets = calloc(CONFIG_SECRETS_MAX, sizeof(*config->secrets));
+        if (!config->profiles || !config->secrets)
                 return -ENOMEM;
         config->broker = (ConfigureRequest){
                 .store = STORE_AUTO,
                 .max_sessions = CONFIG_MAX_SESSIONS_DEFAULT,
                 .max_lifetime = CONFIG_MAX_LIFETIME_DEFAULT,
+                .audit_max_size = CONFIG_AUDIT_MAX_SIZE_DEFAULT,
+                .audit_keep = CONFIG_AUDIT_KEEP_DEFAULT,
         };
         config->require_landlock = true;
         *ret = take_ptr(config);
@@ -226,20 +231,30 @@ static int load_all(ConfigBuilder *builder, const char *directory)
         return r < 0 ? r : load_dropins(builder, fd, directory);
 }
 
+/* It runs with the owner's rights: only the owner and the system may have written it. */
+static void check_notify(ConfigBuilder *builder)
+{
+        const char *path = builder->config->notify.items[0], *wrong = notify_check_command(path);
+
+        if (wrong)
+                problems_add(builder->problems, builder->notify_file, builder->notify_line, "notify = %s: %s", path, wrong);
+}
+
 /* Exactly one of `source` and `bytes` is used. */
 static int build(Config **ret, const ConfigSource *source, const char *file, Slice bytes,
                  Problems *problems)
 {
         _cleanup_(config_freep) Config *config = NULL;
-        _cleanup_(freep) ConfigSection *sections = NULL;
+        _cleanup_(freep) ConfigSection *profiles = NULL, *secrets = NULL;
         ConfigBuilder builder = { .problems = problems };
         int r;
 
         r = config_new(&config);
         if (r < 0)
                 return r;
-        builder.profiles = sections = calloc(CONFIG_PROFILES_MAX, sizeof(*sections));
-        if (!sections)
+        builder.profiles = profiles = calloc(CONFIG_PROFILES_MAX, sizeof(*profiles));
+        builder.secrets = secrets = calloc(CONFIG_SECRETS_MAX, sizeof(*secrets));
+        if (!profiles || !secrets)
                 return -ENOMEM;
         builder.config = config;
         builder.system_mode = source && source->system_mode;
@@ -247,6 +262,8 @@ static int build(Config **ret, const ConfigSource *source, const char *file, Sli
         if (r < 0)
                 return r;
         config_builder_finish(&builder);
+        if (source && builder.notify_file && config->notify.n > 0)
+                check_notify(&builder);
         if (problems_any(problems))
                 return CONFIG_E_INVALID;
         *ret = take_ptr(config);

@@ -14,6 +14,7 @@
 
 /* Profiles of one broker: each is a message to the vault and a row of its tables. */
 #define CONFIG_PROFILES_MAX         256U
+#define CONFIG_SECRETS_MAX          256U
 #define CONFIG_FILES_MAX            64U
 #define CONFIG_FILE_MAX             (256U * 1024U)
 
@@ -22,9 +23,20 @@
 #define CONFIG_MAX_LIFETIME_DEFAULT (UINT64_C(24) * 3600)
 #define CONFIG_MAX_LIFETIME_LIMIT   (UINT64_C(30) * 24 * 3600)
 #define CONFIG_TTL_DEFAULT          (UINT64_C(3600))
+/* Rotating more often than this wears out what an upstream allows, and people. */
+#define CONFIG_ROTATE_EVERY_MIN     (UINT64_C(3600))
+#define CONFIG_MAX_AGE_MIN          (UINT64_C(3600))
+#define CONFIG_AGE_LIMIT            (UINT64_C(3650) * 24 * 3600)
+/* An old value that lives on for longer is none that was rotated. */
+#define CONFIG_GRACE_LIMIT          (UINT64_C(30) * 24 * 3600)
+#define CONFIG_AUDIT_MAX_SIZE_DEFAULT (UINT64_C(64) * 1024 * 1024)
+#define CONFIG_AUDIT_MAX_SIZE_MIN   (UINT64_C(64) * 1024)
+#define CONFIG_AUDIT_MAX_SIZE_LIMIT (UINT64_C(16) * 1024 * 1024 * 1024)
+#define CONFIG_AUDIT_KEEP_DEFAULT   UINT64_C(16)
+#define CONFIG_AUDIT_KEEP_LIMIT     UINT64_C(1000)
 
 typedef struct Config {
-        ConfigureRequest broker; /* store, max_sessions, max_lifetime */
+        ConfigureRequest broker; /* what of [broker] concerns the vault */
         const char *group;   /* system mode: whose members may use the control socket; or NULL */
         const char *ca_file; /* for providers and egress, or NULL */
         const char *upstream_proxy; /* "http://host:port", which they go through; or NULL */

@@ -1,6 +1,6 @@
 #pragma once
-/* Between config.c, which finds the files, and config_keys.c and config_egress.c, which know what keys
- * mean. */
+/* Between config.c, which finds the files, and config_keys.c, config_egress.c and config_leak.c, which know
+ * what keys mean. */
 #include "supervisor/config.h"
 #include "wire/preset.h"
 
@@ -18,12 +18,17 @@ typedef struct ConfigBuilder {
         Config *config;
         Problems *problems;
         const char *file; /* the one being read */
+        unsigned line;    /* of the key */
+        const char *notify_file; /* where the command stands, kept; NULL: there is none */
+        unsigned notify_line;
         bool system_mode;
         bool no_memory;
-        enum { SECTION_NONE, SECTION_BROKER, SECTION_PROFILE } in;
+        bool on_leak_none; /* the on_leak that is being read has "none" in it */
+        enum { SECTION_NONE, SECTION_BROKER, SECTION_PROFILE, SECTION_SECRET } in;
         ConfigSection broker;
         ConfigSection *profiles; /* one for each of config->profiles */
-        size_t current;          /* which of them, in SECTION_PROFILE */
+        ConfigSection *secrets;  /* and of config->secrets */
+        size_t current;          /* which of them, in SECTION_PROFILE and SECTION_SECRET */
 } ConfigBuilder;
 
 typedef struct ConfigKey {
@@ -40,6 +45,20 @@ extern const size_t n_config_egress_keys;
 void config_egress_finish(ConfigBuilder *builder, ConfigProfile *profile, const ConfigSection *section)
         NONNULL(1, 2, 3);
 
+/* Keys of a section [secret NAME]. */
+extern const ConfigKey config_secret_keys[];
+extern const size_t n_config_secret_keys;
+/* Checks them together. */
+void config_secret_finish(ConfigBuilder *builder, const ConfigSecret *secret, const ConfigSection *section)
+        NONNULL(1, 2, 3);
+/* A profile's: what is done about a leak, and a variable with a handle that nobody has a use for. */
+const char *config_set_on_leak(ConfigBuilder *builder, const char *value) NONNULL(1, 2);
+const char *config_set_canary(ConfigBuilder *builder, const char *value) NONNULL(1, 2);
+void config_canary_finish(ConfigBuilder *builder, const ConfigProfile *profile, const ConfigSection *section)
+        NONNULL(1, 2, 3);
+/* The broker's: the command that hears of leaks. */
+const char *config_set_notify(ConfigBuilder *builder, const char *value) NONNULL(1, 2);
+
 /* What all keys are made of. Those that return a text return NULL or what is wrong. */
 ConfigProfile *config_profile(const ConfigBuilder *builder) NONNULL(1);
 ConfigSection *config_section(const ConfigBuilder *builder) NONNULL(1);
@@ -49,6 +68,12 @@ const char *config_keep(ConfigBuilder *builder, const char *value, const char **
 /* The index of a name in a NULL-terminated table, or -1. */
 int config_name_index(const char *const *names, const char *value) NONNULL(1, 2);
 const char *config_set_bool(const char *value, bool *ret) NONNULL(1, 2);
+/* Into seconds. */
+const char *config_set_duration(const char *value, uint64_t min, uint64_t max, uint64_t *ret) NONNULL(1, 4);
+/* "10M" into bytes, from `min` to `max`. */
+const char *config_set_size(const char *value, uint64_t min, uint64_t max, uint64_t *ret) NONNULL(1, 4);
+/* Words divided by blanks; double quotes keep blanks together. */
+const char *config_set_words(ConfigBuilder *builder, const char *value, TextList *list) NONNULL(1, 2, 3);
 /* Appends to a list in the pool; the array is made at its largest once. */
 const char *config_append(ConfigBuilder *builder, TextList *list, size_t max, const char *item)
         NONNULL(1, 2, 4);
@@ -57,6 +82,8 @@ const char *config_each_item(ConfigBuilder *builder, const char *value,
                              const char *(*add)(ConfigBuilder *builder, char *item)) NONNULL(1, 2, 3);
 /* May a profile set this variable? */
 const char *config_check_variable(const char *name) NONNULL(1);
+/* The same where there is a proxy: those that lead to it and make its certificate trusted are the broker's. */
+const char *config_check_free_variable(const char *name) NONNULL(1);
 
 /* Callbacks for config_text.h. */
 void config_builder_section(void *builder, unsigned line, const char *kind, const char *name);

@@ -169,26 +169,9 @@ static const char *set_max_uses(ConfigBuilder *builder, const char *value)
         return text_parse_u64(value, n) || *n < 1 || *n > MAX_USES_MAX ? "is a number of requests, at least 1" : NULL;
 }
 
-/* "10M" */
 static const char *set_max_body(ConfigBuilder *builder, const char *value)
 {
-        static const char units[] = "KMG";
-        uint64_t *size = &policy_of(builder)->max_body, factor = 1;
-        size_t n = strlen(value);
-        const char *unit = n > 0 ? strchr(units, value[n - 1]) : NULL;
-        char number[24];
-
-        n -= unit ? 1 : 0;
-        for (const char *u = units; unit && u <= unit; u++)
-                factor *= 1024;
-        if (n == 0 || n >= sizeof(number))
-                return "is a number of bytes: 500K, 10M or 1G";
-        memcpy(number, value, n);
-        number[n] = '\0';
-        if (text_parse_u64(number, size) || *size < 1 || *size > MAX_BODY_MAX / factor)
-                return "is a number of bytes: 500K, 10M or 1G";
-        *size *= factor;
-        return NULL;
+        return config_set_size(value, 1, MAX_BODY_MAX, &policy_of(builder)->max_body);
 }
 
 static const char *set_concurrent(ConfigBuilder *builder, const char *value)
@@ -253,8 +236,7 @@ static const char *set_addresses(ConfigBuilder *builder, const char *value)
 
 /* ---- variables ---- */
 
-/* Those that lead to the proxy and make its certificate trusted are the broker's. */
-static const char *check_free_variable(const char *name)
+const char *config_check_free_variable(const char *name)
 {
         static const char *const taken[] = { "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy",
                                              "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -267,7 +249,7 @@ static const char *check_free_variable(const char *name)
 
 static const char *set_env_url(ConfigBuilder *builder, const char *value)
 {
-        const char *wrong = check_free_variable(value);
+        const char *wrong = config_check_free_variable(value);
 
         return wrong ? wrong : config_keep(builder, value, &config_profile(builder)->env_url);
 }
@@ -327,7 +309,7 @@ static const char *add_set(ConfigBuilder *builder, const char *value)
                 return "is NAME=VALUE";
         memcpy(name, value, n);
         name[n] = '\0';
-        wrong = check_free_variable(name);
+        wrong = config_check_free_variable(name);
         if (wrong)
                 return wrong;
         if (strlen(text) > LIMIT_TEXT)

@@ -16,7 +16,7 @@ ConfigProfile *config_profile(const ConfigBuilder *builder)
 
 ConfigSection *config_section(const ConfigBuilder *builder)
 {
-        return &builder->profiles[builder->current];
+        return builder->in == SECTION_SECRET ? &builder->secrets[builder->current] : &builder->profiles[builder->current];
 }
 
 /* ---- values ---- */
@@ -47,15 +47,42 @@ const char *config_set_bool(const char *value, bool *ret)
         return NULL;
 }
 
-static const char *set_duration(const char *value, uint64_t max, uint64_t *ret)
+const char *config_set_duration(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
 {
         uint64_t usec;
 
         if (text_parse_duration(value, &usec))
                 return "is a duration: 90s, 30m, 8h or 7d";
+        if (usec / USEC_PER_SEC < min)
+                return "is too short";
         if (usec / USEC_PER_SEC > max)
                 return "is too long";
         *ret = usec / USEC_PER_SEC;
+        return NULL;
+}
+
+const char *config_set_size(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
+{
+        static const char units[] = "KMG";
+        uint64_t size, factor = 1;
+        size_t n = strlen(value);
+        const char *unit = n > 0 ? strchr(units, value[n - 1]) : NULL;
+        char number[24];
+
+        n -= unit ? 1 : 0;
+        for (const char *u = units; unit && u <= unit; u++)
+                factor *= 1024;
+        if (n == 0 || n >= sizeof(number))
+                return "is a number of bytes: 500K, 10M or 1G";
+        memcpy(number, value, n);
+        number[n] = '\0';
+        if (text_parse_u64(number, &size))
+                return "is a number of bytes: 500K, 10M or 1G";
+        if (size > max / factor)
+                return "is too large";
+        if (size * factor < min)
+                return "is too small";
+        *ret = size * factor;
         return NULL;
 }
 
@@ -107,6 +134,37 @@ const char *config_each_item(ConfigBuilder *builder, const char *value,
                 wrong = add(builder, item);
         }
         return wrong;
+}
+
+const char *config_set_words(ConfigBuilder *builder, const char *value, TextList *list)
+{
+        char word[LIMIT_PATH];
+        void *items;
+
+        if (pool_alloc(&builder->config->pool, LIMIT_ARGV * sizeof(*list->items), &items) < 0) {
+                builder->no_memory = true;
+                return NULL;
+        }
+        list->items = items;
+        for (value += strspn(value, " \t"); *value; value += strspn(value, " \t")) {
+                bool quoted = false;
+                size_t n = 0;
+
+                for (; *value && (quoted || (*value != ' ' && *value != '\t')); value++) {
+                        if (*value == '"')
+                                quoted = !quoted;
+                        else if (n < sizeof(word) - 1)
+                                word[n++] = *value;
+                }
+                word[n] = '\0';
+                if (quoted)
+                        return "has a quotation mark without its partner";
+                if (list->n >= LIMIT_ARGV)
+                        return "has too many words";
+                (void)config_keep(builder, word, &list->items[list->n]);
+                list->n += builder->no_memory ? 0 : 1;
+        }
+        return builder->no_memory || (list->n > 0 && *list->items[0]) ? NULL : "is empty";
 }
 
 /* ---- [broker] ---- */
@@ -166,8 +224,7 @@ static const char *set_max_sessions(ConfigBuilder *builder, const char *value)
 
 static const char *set_max_lifetime(ConfigBuilder *builder, const char *value)
 {
-        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT,
-                            &builder->config->broker.max_lifetime);
+        return config_set_duration(value, 1, CONFIG_MAX_LIFETIME_LIMIT, &builder->config->broker.max_lifetime);
 }
 
 static const char *set_landlock(ConfigBuilder *builder, const char *value)
@@ -178,6 +235,22 @@ static const char *set_landlock(ConfigBuilder *builder, const char *value)
         if (i < 0)
                 return "is \"required\" or \"optional\"";
         builder->config->require_landlock = i == 1;
+        return NULL;
+}
+
+static const char *set_audit_max_size(ConfigBuilder *builder, const char *value)
+{
+        return config_set_size(value, CONFIG_AUDIT_MAX_SIZE_MIN, CONFIG_AUDIT_MAX_SIZE_LIMIT,
+                               &builder->config->broker.audit_max_size);
+}
+
+static const char *set_audit_keep(ConfigBuilder *builder, const char *value)
+{
+        uint64_t n = 0;
+
+        if (strcmp(value, "all") != 0 && (text_parse_u64(value, &n) || n < 1 || n > CONFIG_AUDIT_KEEP_LIMIT))
+                return "is a number of files from 1 to 1000, or all";
+        builder->config->broker.audit_keep = n;
         return NULL;
 }
 
@@ -264,7 +337,7 @@ static const char *set_permissions(ConfigBuilder *builder, const char *value)
 
 static const char *set_ttl(ConfigBuilder *builder, const char *value)
 {
-        return set_duration(value, CONFIG_MAX_LIFETIME_LIMIT, &config_profile(builder)->ttl);
+        return config_set_duration(value, 1, CONFIG_MAX_LIFETIME_LIMIT, &config_profile(builder)->ttl);
 }
 
 static const char *set_deliver(ConfigBuilder *builder, const char *value)
@@ -300,37 +373,9 @@ static const char *set_expose_secret(ConfigBuilder *builder, const char *value)
         return config_set_bool(value, &config_profile(builder)->expose_secret);
 }
 
-/* Words divided by blanks; double quotes keep blanks together. */
 static const char *set_command(ConfigBuilder *builder, const char *value)
 {
-        TextList *list = &config_profile(builder)->command;
-        char word[LIMIT_PATH];
-        void *items;
-
-        if (pool_alloc(&builder->config->pool, LIMIT_ARGV * sizeof(*list->items), &items) < 0) {
-                builder->no_memory = true;
-                return NULL;
-        }
-        list->items = items;
-        for (value += strspn(value, " \t"); *value; value += strspn(value, " \t")) {
-                bool quoted = false;
-                size_t n = 0;
-
-                for (; *value && (quoted || (*value != ' ' && *value != '\t')); value++) {
-                        if (*value == '"')
-                                quoted = !quoted;
-                        else if (n < sizeof(word) - 1)
-                                word[n++] = *value;
-                }
-                word[n] = '\0';
-                if (quoted)
-                        return "has a quotation mark without its partner";
-                if (list->n >= LIMIT_ARGV)
-                        return "has too many words";
-                (void)config_keep(builder, word, &list->items[list->n]);
-                list->n += builder->no_memory ? 0 : 1;
-        }
-        return list->n > 0 && *list->items[0] ? NULL : "is empty";
+        return config_set_words(builder, value, &config_profile(builder)->command);
 }
 
 static const char *add_caller_uid(ConfigBuilder *builder, char *item)
@@ -367,6 +412,9 @@ static const ConfigKey broker_keys[] = {
         { "max_sessions", false, set_max_sessions },
         { "max_lifetime", false, set_max_lifetime },
         { "landlock", false, set_landlock },
+        { "notify", false, config_set_notify },
+        { "audit_max_size", false, set_audit_max_size },
+        { "audit_keep", false, set_audit_keep },
 };
 
 static const ConfigKey profile_keys[] = {
@@ -380,6 +428,8 @@ static const ConfigKey profile_keys[] = {
         { "command", false, set_command },
         { "caller_uid", true, set_caller_uid },
         { "caller_unit", false, set_caller_unit },
+        { "on_leak", false, config_set_on_leak },
+        { "canary", false, config_set_canary },
 };
 /* ConfigSection.seen: those of the section itself have the lower half, those of the proxy the upper. */
 #define EGRESS_BIT 32U
@@ -474,6 +524,42 @@ static void start_profile(ConfigBuilder *builder, unsigned line, const char *nam
         builder->in = SECTION_PROFILE;
 }
 
+static void start_secret(ConfigBuilder *builder, unsigned line, const char *name)
+{
+        Config *config = builder->config;
+        ConfigSecret *secret = &config->secrets[config->n_secrets];
+        const char *file = "";
+
+        if (!text_is_name(name)) {
+                problems_add(builder->problems, builder->file, line,
+                             "a secret's name has lower-case letters, digits, \".\", \"_\" and "
+                             "\"-\", at most 64");
+                return;
+        }
+        for (size_t i = 0; i < config->n_secrets; i++)
+                if (strcmp(config->secrets[i].name, name) == 0) {
+                        problems_add(builder->problems, builder->file, line, "secret \"%s\" is at %s already", name,
+                                     config->secrets[i].source);
+                        return;
+                }
+        if (config->n_secrets >= CONFIG_SECRETS_MAX) {
+                problems_add(builder->problems, builder->file, line, "there are more than %u secrets",
+                             CONFIG_SECRETS_MAX);
+                return;
+        }
+        *secret = (ConfigSecret){ .on_leak = LEAK_ACTIONS_DEFAULT };
+        (void)config_keep(builder, name, &secret->name);
+        (void)config_keep(builder, builder->file, &file);
+        secret->source = source_of(builder, line);
+        builder->current = config->n_secrets;
+        builder->secrets[builder->current] =
+                (ConfigSection){ .source = secret->source, .file = file, .line = line };
+        if (builder->no_memory)
+                return;
+        config->n_secrets++;
+        builder->in = SECTION_SECRET;
+}
+
 void config_builder_section(void *userdata, unsigned line, const char *kind, const char *name)
 {
         ConfigBuilder *builder = userdata;
@@ -483,29 +569,41 @@ void config_builder_section(void *userdata, unsigned line, const char *kind, con
                 builder->in = SECTION_BROKER;
         else if (strcmp(kind, "profile") == 0)
                 start_profile(builder, line, name);
+        else if (strcmp(kind, "secret") == 0)
+                start_secret(builder, line, name);
         else
                 problems_add(builder->problems, builder->file, line,
-                             "unknown section [%s%s%s]: there are [broker] and [profile NAME]",
+                             "unknown section [%s%s%s]: there are [broker], [secret NAME] and [profile NAME]",
                              kind, *name ? " " : "", name);
+}
+
+static const ConfigKey *find_section_key(const ConfigBuilder *builder, const char *name, unsigned *ret_bit)
+{
+        *ret_bit = 0;
+        if (builder->in == SECTION_BROKER)
+                return find_key(broker_keys, ARRAY_SIZE(broker_keys), name, ret_bit);
+        if (builder->in == SECTION_SECRET)
+                return find_key(config_secret_keys, n_config_secret_keys, name, ret_bit);
+        return find_profile_key(name, ret_bit);
 }
 
 void config_builder_key(void *userdata, unsigned line, const char *name, const char *value)
 {
+        static const char *const kinds[] = { "", "broker", "profile", "secret" };
         ConfigBuilder *builder = userdata;
-        bool broker = builder->in == SECTION_BROKER;
         ConfigSection *section;
         const ConfigKey *key;
         const char *wrong;
-        unsigned bit = 0;
+        unsigned bit;
 
         if (builder->in == SECTION_NONE)
                 return;
-        section = broker ? &builder->broker : config_section(builder);
-        key = broker ? find_key(broker_keys, ARRAY_SIZE(broker_keys), name, &bit) : find_profile_key(name, &bit);
+        section = builder->in == SECTION_BROKER ? &builder->broker : config_section(builder);
+        key = find_section_key(builder, name, &bit);
         section->bad |= key == NULL;
         if (!key) {
                 problems_add(builder->problems, builder->file, line, "unknown key \"%s\" in [%s]", name,
-                             broker ? "broker" : "profile");
+                             kinds[builder->in]);
                 return;
         }
         if (section->seen & UINT64_C(1) << bit && !key->list) {
@@ -514,6 +612,7 @@ void config_builder_key(void *userdata, unsigned line, const char *name, const c
                 return;
         }
         section->seen |= UINT64_C(1) << bit;
+        builder->line = line;
         wrong = key->set(builder, value);
         section->bad |= wrong != NULL;
         if (wrong)
@@ -529,6 +628,15 @@ static void check_size(ConfigBuilder *builder, const ConfigProfile *profile, con
                 problems_add(builder->problems, section->file, section->line,
                              "profile \"%s\" is too large: all its lists together have at most %u bytes",
                              profile->name, PROFILE_SIZE_MAX);
+        buf_deinit(&buf);
+        if (!profile->egress || problems_any(builder->problems))
+                return;
+        buf = BUF_NULL(EGRESS_POLICY_SIZE_MAX);
+        if (schema_encode(&schema_egress_policy, profile->egress, &buf) == -ENOBUFS)
+                problems_add(builder->problems, section->file, section->line,
+                             "profile \"%s\" has too many rules: those of allow and deny together, with the preset's, "
+                             "have at most %u bytes",
+                             profile->name, EGRESS_POLICY_SIZE_MAX);
         buf_deinit(&buf);
 }
 
@@ -556,7 +664,9 @@ void config_builder_finish(ConfigBuilder *builder)
                         section->bad = true;
                 }
                 config_egress_finish(builder, profile, section);
+                config_canary_finish(builder, profile, section);
                 if (!problems_any(builder->problems))
                         check_size(builder, profile, section);
-        }
+        }        for (size_t i = 0; i < config->n_secrets; i++)
+                config_secret_finish(builder, &config->secrets[i], &builder->secrets[i]);
 }

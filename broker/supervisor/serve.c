@@ -252,6 +252,35 @@ static int list_held(Supervisor *supervisor, Request *request)
         return r < 0 ? fail(supervisor, request, r) : request_reply(request, &reply, NULL, 0);
 }
 
+static int on_notified(void *userdata, uint64_t status)
+{
+        const NotifyReply reply = { .status = status };
+
+        return request_reply(userdata, &reply, NULL, 0);
+}
+
+static int notify(Supervisor *supervisor, Request *request)
+{
+        const NotifyRequest *body = request->body;
+        const TextList *command = &supervisor->settings->notify;
+        int r;
+
+        if (command->n == 0)
+                return request_fail(request, FAULT_UNSUPPORTED, "no command is configured");
+        r = notifier_run(supervisor->notifier, command, body->incident, body->json, on_notified, request);
+        if (r == NOTIFIER_E_BUSY)
+                return request_fail(request, FAULT_BUSY, "too many commands run already");
+        return r < 0 ? fail(supervisor, request, r) : 0;
+}
+
+static int journal(Supervisor *supervisor, Request *request)
+{
+        const JournalRequest *body = request->body;
+        const JournalReply reply = { .taken = journal_send(&supervisor->journal, body) };
+
+        return request_reply(request, &reply, NULL, 0);
+}
+
 static int dispatch_vault(Supervisor *supervisor, Request *request)
 {
         const StopProviderRequest *stop = request->body;
@@ -290,6 +319,10 @@ static int dispatch_vault(Supervisor *supervisor, Request *request)
         case VAULT_START_SESSION:
                 start_session(supervisor, request);
                 return 0;
+        case VAULT_NOTIFY:
+                return notify(supervisor, request);
+        case VAULT_JOURNAL:
+                return journal(supervisor, request);
         case VAULT_LOG: /* child.c has it */
         default:
                 return request_fail(request, FAULT_METHOD_NOT_FOUND, NULL);

@@ -230,6 +230,17 @@ static int add_egresses(Supervisor *supervisor)
         return egresses_new(&supervisor->egresses, &config);
 }
 
+static int add_notifier(Supervisor *supervisor)
+{
+        const NotifierConfig config = {
+                .loop = supervisor->config.loop,
+                .log = supervisor->config.log,
+                .dbus_address = supervisor->config.dbus_address,
+        };
+
+        return notifier_new(&supervisor->notifier, &config);
+}
+
 /* ---- life ---- */
 
 static int read_boot_id(Supervisor *supervisor)
@@ -275,6 +286,7 @@ int supervisor_new(Supervisor **ret, const SupervisorConfig *config, Config *set
                 return -ENOMEM;
         }
         supervisor->config = *config;
+        supervisor->journal = JOURNAL_NULL;
         supervisor->settings = settings;
         supervisor->started = clock_wall(loop_clock(config->loop));
         r = prepare(supervisor);
@@ -292,6 +304,10 @@ int supervisor_new(Supervisor **ret, const SupervisorConfig *config, Config *set
                 r = add_egresses(supervisor);
         if (r == 0)
                 r = add_sessions(supervisor);
+        if (r == 0)
+                r = add_notifier(supervisor);
+        if (r == 0)
+                r = journal_open(&supervisor->journal, JOURNAL_SOCKET);
         if (r < 0)
                 return r;
         *ret = take_ptr(supervisor);
@@ -309,6 +325,8 @@ Supervisor *supervisor_free(Supervisor *supervisor)
         supervisor->gate = child_free(supervisor->gate);
         supervisor->vault = child_free(supervisor->vault);
         supervisor->keyring = child_free(supervisor->keyring);
+        supervisor->notifier = notifier_free(supervisor->notifier);
+        journal_close(&supervisor->journal);
         timer_free(supervisor->deadline);
         roles_deinit(&supervisor->roles);
         config_free(supervisor->settings);

@@ -2,6 +2,8 @@
 /* The supervisor's own files: supervisor.c (life), edges.c, serve.c (calls of children), reload.c.
  */
 #include "supervisor/egresses.h"
+#include "supervisor/journal.h"
+#include "supervisor/notify.h"
 #include "supervisor/providers.h"
 #include "supervisor/roles.h"
 #include "supervisor/sessions.h"
@@ -31,6 +33,8 @@ struct Supervisor {
         Sessions *sessions;
         Providers *providers;
         Egresses *egresses;
+        Notifier *notifier;
+        Journal journal;
         uint64_t started;       /* wall clock */
         char *boot_id;          /* NULL where the epoch is memory-backed */
         bool gate_listens;      /* it was told to, in this run of it */

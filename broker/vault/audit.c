@@ -25,6 +25,7 @@ struct Audit {
         Db *db;
         const Clock *clock;
         AuditLog log;
+        uint64_t max_size, keep;
         int store_error; /* of the last attempt to add a line: DB_E_* or -errno */
         char state[256];
         Window windows[WINDOWS_MAX];
@@ -32,44 +33,57 @@ struct Audit {
 
 /* ---- the chain in the state ---- */
 
-static int read_head(Db *db, uint64_t *ret_sequence, uint8_t hash[AUDIT_HASH_SIZE])
+static int read_link(Db *db, const char *number, const char *hash, AuditLink *ret)
 {
-        int r = rows_meta_get_u64(db, META_AUDIT_SEQUENCE, ret_sequence);
+        int r = rows_meta_get_u64(db, number, &ret->sequence);
 
         if (r == DB_E_NOT_FOUND) {
-                *ret_sequence = 0;
-                memset(hash, 0, AUDIT_HASH_SIZE);
+                *ret = (AuditLink){ .sequence = 0 };
                 return 0;
         }
         if (r)
                 return r;
-        r = rows_meta_get_bytes(db, META_AUDIT_HEAD, hash, AUDIT_HASH_SIZE);
+        r = rows_meta_get_bytes(db, hash, ret->hash, sizeof(ret->hash));
         return r == DB_E_NOT_FOUND ? DB_E_DAMAGED : r;
 }
 
-static int write_head(Db *db, uint64_t sequence, const uint8_t hash[AUDIT_HASH_SIZE])
+static int write_link(Db *db, const char *number, const char *hash, const AuditLink *link)
 {
-        int r = rows_meta_set_u64(db, META_AUDIT_SEQUENCE, sequence);
+        int r = rows_meta_set_u64(db, number, link->sequence);
 
-        return r ? r : rows_meta_set_bytes(db, META_AUDIT_HEAD, slice(hash, AUDIT_HASH_SIZE));
+        return r ? r : rows_meta_set_bytes(db, hash, slice(link->hash, sizeof(link->hash)));
+}
+
+static int read_head(Db *db, AuditLink *ret)
+{
+        return read_link(db, META_AUDIT_SEQUENCE, META_AUDIT_HEAD, ret);
+}
+
+static int write_head(Db *db, const AuditLink *head)
+{
+        return write_link(db, META_AUDIT_SEQUENCE, META_AUDIT_HEAD, head);
+}
+
+static int read_base(Db *db, AuditLink *ret)
+{
+        return read_link(db, META_AUDIT_BASE, META_AUDIT_BASE_HEAD, ret);
 }
 
 static int add_line(Audit *audit, AuditEvent *event)
 {
         _cleanup_(buf_deinit) Buf line = BUF_NULL(AUDIT_LINE_MAX);
-        uint8_t hash[AUDIT_HASH_SIZE];
-        uint64_t sequence;
-        int r = read_head(audit->db, &sequence, hash);
+        AuditLink head;
+        int r = read_head(audit->db, &head);
 
         if (r)
                 return r;
-        event->sequence = sequence + 1;
+        event->sequence = ++head.sequence;
         event->time = clock_wall(audit->clock);
-        r = audit_line_format(event, hash, hash, &line);
+        r = audit_line_format(event, head.hash, head.hash, &line);
         if (r == 0)
                 r = rows_outbox_insert(audit->db, event->sequence, buf_slice(&line));
         if (r == 0)
-                r = write_head(audit->db, event->sequence, hash);
+                r = write_head(audit->db, &head);
         return r;
 }
 
@@ -223,30 +237,35 @@ uint64_t audit_next_tick(const Audit *audit)
 
 /* ---- the file ---- */
 
-/* Keeps what was found over restarts, until a look at every line finds nothing. */
+/* Keeps what was found over restarts, until a look at every line of the file that is written to finds nothing. What was
+ * found in a former file stays until that is given up. */
 static int remember_tampered(Audit *audit)
 {
         int r;
 
         if (audit->log.tampered[0])
                 return rows_meta_set_text(audit->db, META_AUDIT_TAMPERED, audit->log.tampered);
-        if (audit->log.verified)
-                return rows_meta_unset(audit->db, META_AUDIT_TAMPERED);
         r = rows_meta_get_text(audit->db, META_AUDIT_TAMPERED, audit->log.tampered,
                                sizeof(audit->log.tampered));
-        return r == DB_E_NOT_FOUND ? 0 : r;
+        if (r)
+                return r == DB_E_NOT_FOUND ? 0 : r;
+        if (!audit->log.verified || strncmp(audit->log.tampered, "line ", 5) != 0)
+                return 0;
+        audit->log.tampered[0] = '\0';
+        return rows_meta_unset(audit->db, META_AUDIT_TAMPERED);
 }
 
 static int attach(Audit *audit)
 {
-        uint8_t head[AUDIT_HASH_SIZE];
-        uint64_t sequence;
+        AuditLink head, base;
         int before = audit->log.fd;
         bool was_tampered = audit->log.tampered[0] != '\0';
-        int r = read_head(audit->db, &sequence, head);
+        int r = read_head(audit->db, &head);
 
         if (r == 0)
-                r = audit_log_attach(&audit->log, audit->db, sequence, head);
+                r = read_base(audit->db, &base);
+        if (r == 0)
+                r = audit_log_attach(&audit->log, audit->db, &head, &base);
         if (r || audit->log.fd < 0)
                 return r;
         return before < 0 || was_tampered != (audit->log.tampered[0] != '\0')
@@ -254,24 +273,105 @@ static int attach(Audit *audit)
                        : 0;
 }
 
+/* ---- rotation ---- */
+
+void audit_configure(Audit *audit, uint64_t max_size, uint64_t keep)
+{
+        audit->max_size = max_size;
+        audit->keep = keep;
+}
+
+/* Durable before a file goes: what is missing then is missed by nobody. */
+static int give_up(Audit *audit, const AuditLink *former, const AuditLink *base)
+{
+        char detail[96];
+        AuditEvent event = { .operation = "audit.delete", .verdict = AUDIT_ALLOW, .reason = "audit_keep", .detail = detail };
+        int r = db_begin(audit->db);
+
+        (void)snprintf(detail, sizeof(detail), "lines %llu to %llu", (unsigned long long)former->sequence + 1,
+                       (unsigned long long)base->sequence);
+        if (r == 0)
+                r = write_link(audit->db, META_AUDIT_BASE, META_AUDIT_BASE_HEAD, base);
+        if (r == 0)
+                r = add_line(audit, &event);
+        if (r == 0)
+                r = db_commit(audit->db);
+        if (r)
+                db_rollback(audit->db);
+        return r;
+}
+
+/* What was found in a file that is gone concerns nobody any more. */
+static int forget_tampered(Audit *audit, const AuditLink *base)
+{
+        static const char prefix[] = AUDIT_FILE_NAME ".";
+        unsigned long long first;
+
+        if (strncmp(audit->log.tampered, prefix, sizeof(prefix) - 1) != 0 ||
+            sscanf(audit->log.tampered + sizeof(prefix) - 1, "%llu", &first) != 1 || first > base->sequence)
+                return 0;
+        audit->log.tampered[0] = '\0';
+        return rows_meta_unset(audit->db, META_AUDIT_TAMPERED);
+}
+
+static int drop_oldest(Audit *audit)
+{
+        AuditLink former, base;
+        int r;
+
+        if (audit->keep == 0 || !audit_log_excess(&audit->log, audit->keep, &base))
+                return 0;
+        r = read_base(audit->db, &former);
+        if (r == 0 && base.sequence > former.sequence)
+                r = give_up(audit, &former, &base);
+        if (r)
+                return r;
+        audit_log_remove(&audit->log, &base);
+        return forget_tampered(audit, &base);
+}
+
+static int rotate(Audit *audit, bool *ret_rotated)
+{
+        int r = 0;
+
+        *ret_rotated = audit->max_size > 0 && audit->log.size >= audit->max_size && audit_log_rotate(&audit->log);
+        if (!*ret_rotated)
+                return 0;
+        if (audit->log.tampered[0])
+                r = rows_meta_set_text(audit->db, META_AUDIT_TAMPERED, audit->log.tampered);
+        return r ? r : drop_oldest(audit);
+}
+
 /* After a failure: can the state be written again? */
 static int probe_store(Audit *audit)
 {
-        uint8_t head[AUDIT_HASH_SIZE];
-        uint64_t sequence;
+        AuditLink head;
         int r;
 
         if (!audit->store_error)
                 return 0;
-        r = read_head(audit->db, &sequence, head);
+        r = read_head(audit->db, &head);
         if (r == 0)
-                r = write_head(audit->db, sequence, head);
+                r = write_head(audit->db, &head);
         audit->store_error = r;
+        return r;
+}
+
+static int write_out(Audit *audit)
+{
+        int r = attach(audit);
+
+        if (r == 0)
+                r = audit_log_write(&audit->log, audit->db);
+        /* Only what was synced leaves the outbox. */
+        if (r == 0 && audit->log.fd >= 0 && audit->log.error == 0)
+                r = rows_outbox_remove(audit->db, audit->log.sequence);
         return r;
 }
 
 int audit_flush(Audit *audit)
 {
+        bool rotated = false;
         int r;
 
         if (db_in_transaction(audit->db))
@@ -279,12 +379,11 @@ int audit_flush(Audit *audit)
         r = probe_store(audit);
         if (r)
                 return r;
-        r = attach(audit);
+        r = write_out(audit);
         if (r == 0)
-                r = audit_log_write(&audit->log, audit->db);
-        /* Only what was synced leaves the outbox. */
-        if (r == 0 && audit->log.fd >= 0 && audit->log.error == 0)
-                r = rows_outbox_remove(audit->db, audit->log.sequence);
+                r = rotate(audit, &rotated);
+        if (r == 0 && rotated)
+                r = write_out(audit); /* the line about it */
         if (r)
                 audit->store_error = r;
         return r;
@@ -350,15 +449,54 @@ const char *audit_path(const Audit *audit)
         return audit->log.path;
 }
 
-int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE])
+static int tell(int r, const AuditLink *link, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE])
 {
-        uint8_t hash[AUDIT_HASH_SIZE];
-        uint64_t sequence;
-        int r = read_head(audit->db, &sequence, hash);
-
         if (r)
                 return r;
-        text_hex(slice(hash, sizeof(hash)), ret_hash);
-        *ret_sequence = sequence;
+        text_hex(slice(link->hash, sizeof(link->hash)), ret_hash);
+        *ret_sequence = link->sequence;
         return 0;
+}
+
+int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE])
+{
+        AuditLink head;
+        int r = read_head(audit->db, &head);
+
+        return tell(r, &head, ret_sequence, ret_hash);
+}
+
+int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE])
+{
+        AuditLink base;
+        int r = read_base(audit->db, &base);
+
+        return tell(r, &base, ret_sequence, ret_hash);
+}
+
+uint64_t audit_file_start(const Audit *audit)
+{
+        return audit->log.before.sequence + 1;
+}
+
+int audit_read(Audit *audit, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost)
+{
+        size_t size = out->size;
+        uint64_t found;
+        int r = 0;
+
+        *ret_lost = 0;
+        if (db_in_transaction(audit->db))
+                return -EBUSY;
+        if (cursor->next <= audit->log.sequence) {
+                r = audit_log_read(&audit->log, cursor, max, out, ret_lost);
+                if (r || out->size > size)
+                        return r;
+        }
+        /* What is not in the file yet. */
+        while (max-- > 0 && (r = rows_outbox_next(audit->db, cursor->next - 1, &found, out)) == 0) {
+                *ret_lost += size == out->size ? found - cursor->next : 0;
+                cursor->next = found + 1;
+        }
+        return r == DB_E_NOT_FOUND || (r == DB_E_NO_SPACE && out->size > size) ? 0 : r;
 }

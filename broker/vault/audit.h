@@ -5,8 +5,7 @@
  * between loses no line and writes none twice.
  */
 #include "base/clock.h"
-#include "vault/db.h"
-#include "wire/audit_line.h"
+#include "vault/audit_log.h"
 
 typedef struct Audit Audit;
 
@@ -21,6 +20,12 @@ typedef struct Audit Audit;
  */
 int audit_new(Audit **ret, Db *db, const char *directory, const Clock *clock) NODISCARD
         NONNULL(1, 2, 3, 4);
+/*
+ * From here on: the size at which the log goes on in a new file, and how many former files are kept; 0: no limit. What
+ * is beyond them is given up in the state first, with a line about it, and then removed, so that a file that anybody
+ * else removes is missed.
+ */
+void audit_configure(Audit *audit, uint64_t max_size, uint64_t keep) NONNULL(1);
 /* Flushes nothing. Accepts NULL. */
 Audit *audit_free(Audit *audit);
 
@@ -53,5 +58,18 @@ const char *audit_path(const Audit *audit) NONNULL(1);
 /* The last line's sequence and the chain's hash after it in hex; 0 and zeros when there is none. */
 int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD
         NONNULL(1, 2);
+/* The same of the last line that was given up: what the oldest file follows. */
+int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD
+        NONNULL(1, 2);
+
+/* The sequence of the first line of the file that is written to: another one, once the log went on in a new file. */
+uint64_t audit_file_start(const Audit *audit) NONNULL(1);
+
+/*
+ * Appends at most `max` whole lines to `out`, as many as there is room for in its cap, and moves on behind them. The cap
+ * must be AUDIT_LINE_MAX at least. No line: there is none yet. `ret_lost`: lines in front of these that are not there any more or cannot be read. Not
+ * inside a transaction. DB_E_*, -errno.
+ */
+int audit_read(Audit *audit, AuditCursor *cursor, size_t max, Buf *out, uint64_t *ret_lost) NODISCARD NONNULL(1, 2, 4, 5);
 
 DEFINE_CLEANUP(Audit *, audit_free);

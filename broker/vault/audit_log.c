@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_NAME "audit.log"
 /* Lines that are written at once. */
 #define BATCH_SIZE (64U * 1024U)
 
@@ -15,7 +14,7 @@ int audit_log_init(AuditLog *log, const char *directory)
         AuditLog new = AUDIT_LOG_NULL;
 
         new.directory = strdup(directory);
-        if (!new.directory || asprintf(&new.path, "%s/" FILE_NAME, directory) < 0) {
+        if (!new.directory || asprintf(&new.path, "%s/" AUDIT_FILE_NAME, directory) < 0) {
                 free(new.directory);
                 return -ENOMEM;
         }
@@ -36,6 +35,8 @@ void audit_log_deinit(AuditLog *log)
 
 static void set_tampered(AuditLog *log, uint64_t line, const char *reason)
 {
+        if (log->tampered[0])
+                return; /* of an older file */
         (void)snprintf(log->tampered, sizeof(log->tampered), "line %llu: %s",
                        (unsigned long long)line, reason);
 }
@@ -76,51 +77,10 @@ static int open_file(AuditLog *log)
         return 0;
 }
 
-/* The end of the file: its last whole line, and what is behind it. */
-typedef struct Tail {
-        Buf bytes;
-        Slice line; /* without newline; empty when the file has no whole line */
-        Slice partial;
-        bool long_line; /* there is no newline where there must be one */
-} Tail;
-
-#define TAIL_SIZE (2U * AUDIT_LINE_MAX)
-
-static int read_tail(const AuditLog *log, Tail *tail)
-{
-        size_t want = (size_t)MIN(log->size, (uint64_t)TAIL_SIZE), start;
-        const uint8_t *data;
-        uint8_t *room;
-        ssize_t n;
-        int r = buf_reserve(&tail->bytes, want, &room);
-
-        if (r < 0)
-                return r;
-        n = pread(log->fd, room, want, (off_t)(log->size - want));
-        if (n < 0)
-                return error_errno();
-        if ((size_t)n != want)
-                return -EIO;
-        buf_commit(&tail->bytes, want);
-        data = tail->bytes.data;
-        for (start = want; start > 0 && data[start - 1] != '\n';)
-                start--;
-        tail->partial = slice(data + start, want - start);
-        if (start == 0) {
-                tail->long_line = want == TAIL_SIZE;
-                return 0;
-        }
-        for (want = start - 1; want > 0 && data[want - 1] != '\n';)
-                want--;
-        tail->line = slice(data + want, start - 1 - want);
-        return 0;
-}
-
 /* What the state knows of the log. */
 typedef struct Expected {
-        uint64_t head_sequence;
-        const uint8_t *head;
-        uint64_t first; /* lowest sequence in the outbox, or head_sequence + 1 */
+        const AuditLink *head, *base;
+        uint64_t first; /* lowest sequence in the outbox, or head->sequence + 1 */
 } Expected;
 
 /* The chain's hash after `sequence`, which is the head, in the outbox, or just before it. */
@@ -132,8 +92,8 @@ static int expected_hash(Db *db, const Expected *expected, uint64_t sequence,
         uint64_t found;
         int r;
 
-        if (sequence == expected->head_sequence) {
-                memcpy(hash, expected->head, AUDIT_HASH_SIZE);
+        if (sequence == expected->head->sequence) {
+                memcpy(hash, expected->head->hash, AUDIT_HASH_SIZE);
                 return 0;
         }
         /* The next line in the outbox says which hash it follows. */
@@ -167,14 +127,15 @@ static int check_partial(AuditLog *log, Db *db, Slice partial, bool *ret_good)
 }
 
 /* Compares the end of the file. What is wrong comes as a sentence, NULL if nothing is. */
-static int check_tail(AuditLog *log, Db *db, const Expected *expected, const Tail *tail,
+static int check_tail(AuditLog *log, Db *db, const Expected *expected, const AuditTail *tail,
                       const char **ret_reason)
 {
-        uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE] = { 0 }, wanted[AUDIT_HASH_SIZE];
-        uint64_t sequence = 0;
+        uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE], wanted[AUDIT_HASH_SIZE];
+        uint64_t sequence = log->before.sequence; /* of an empty file, too */
         bool good;
         int r;
 
+        memcpy(hash, log->before.hash, sizeof(hash));
         log->sequence = expected->first - 1;
         *ret_reason = "it is not a line of this log";
         if (tail->long_line)
@@ -185,7 +146,7 @@ static int check_tail(AuditLog *log, Db *db, const Expected *expected, const Tai
         if (sequence < expected->first - 1)
                 return 0;
         *ret_reason = "it is ahead of the state";
-        if (sequence > expected->head_sequence)
+        if (sequence > expected->head->sequence)
                 return 0;
         r = expected_hash(db, expected, sequence, wanted);
         if (r)
@@ -202,9 +163,10 @@ static int check_tail(AuditLog *log, Db *db, const Expected *expected, const Tai
 /* Reads every line. `reason` is what the end of the file told, or NULL. */
 static int check_lines(AuditLog *log, const Expected *expected, const char *reason)
 {
-        AuditReport report;
+        AuditReport report = { .sequence = log->before.sequence };
         int r;
 
+        memcpy(report.head, log->before.hash, sizeof(report.head));
         if (lseek(log->fd, 0, SEEK_SET) < 0)
                 return error_errno();
         r = audit_verify_file(log->fd, &report);
@@ -216,29 +178,134 @@ static int check_lines(AuditLog *log, const Expected *expected, const char *reas
         if (report.bad_line &&
             (reason || log->partial.size == 0 || report.sequence != log->sequence))
                 set_tampered(log, report.bad_line, report.reason);
-        else if (reason && report.sequence > expected->head_sequence)
-                set_tampered(log, expected->head_sequence + 1, reason);
+        else if (reason && report.sequence > expected->head->sequence)
+                set_tampered(log, expected->head->sequence - MIN(expected->head->sequence, log->before.sequence) + 1,
+                             reason);
         else if (reason)
                 set_tampered(log, report.lines + (report.sequence < expected->first - 1), reason);
         return 0;
 }
 
+/* ---- former files ---- */
+
+static void set_tampered_former(AuditLog *log, uint64_t first, const char *reason)
+{
+        if (!log->tampered[0])
+                (void)snprintf(log->tampered, sizeof(log->tampered), AUDIT_FILE_NAME ".%llu: %s",
+                               (unsigned long long)first, reason);
+}
+
+/* The last line of a former file, which had to be whole before it became one. */
+static int read_end(const AuditLog *log, uint64_t first, AuditLink *ret)
+{
+        _cleanup_(audit_tail_deinit) AuditTail tail = AUDIT_TAIL_NULL;
+        _cleanup_(fd_closep) int fd = -1;
+        uint8_t prev[AUDIT_HASH_SIZE];
+        uint64_t size;
+        int r = audit_file_open(log->directory, first, &fd, &size);
+
+        if (r == 0)
+                r = audit_tail_read(fd, size, &tail);
+        if (r < 0)
+                return r;
+        return tail.partial.size > 0 || audit_line_parse(tail.line, &ret->sequence, prev, ret->hash) ||
+                               ret->sequence < first
+                       ? AUDIT_LINE_E_INVALID
+                       : 0;
+}
+
+/* What the first line of this one says that it follows. */
+static int read_beginning(const AuditLog *log, uint64_t first, AuditLink *ret)
+{
+        _cleanup_(buf_deinit) Buf buf = BUF_NULL(AUDIT_LINE_MAX);
+        _cleanup_(fd_closep) int fd = -1;
+        uint8_t hash[AUDIT_HASH_SIZE], *room;
+        const uint8_t *newline;
+        uint64_t size, sequence;
+        ssize_t n;
+        int r = audit_file_open(log->directory, first, &fd, &size);
+
+        if (r == 0)
+                r = buf_reserve(&buf, AUDIT_LINE_MAX, &room);
+        if (r < 0)
+                return r;
+        n = pread(fd, room, AUDIT_LINE_MAX, 0);
+        if (n < 0)
+                return error_errno();
+        newline = memchr(room, '\n', (size_t)n);
+        if (!newline || audit_line_parse(slice(room, (size_t)(newline - room)), &sequence, ret->hash, hash) ||
+            (first > 0 && sequence != first))
+                return AUDIT_LINE_E_INVALID;
+        ret->sequence = sequence - 1;
+        return 0;
+}
+
+/* Finds out what the file follows: the newest former one, or what was given up. */
+static int find_before(AuditLog *log, const AuditLink *base)
+{
+        _cleanup_(audit_files_deinit) AuditFiles files = AUDIT_FILES_NULL;
+        size_t at = 0;
+        int r = audit_files_list(log->directory, &files);
+
+        if (r < 0)
+                return r;
+        log->before = *base;
+        while (at < files.n && files.first[at] <= base->sequence)
+                at++;
+        if (at > 0)
+                audit_log_remove(log, base); /* they were given up, and a crash came before their end */
+        if (at == files.n)
+                return 0;
+        if (files.first[at] != base->sequence + 1)
+                set_tampered_former(log, files.first[at], "files before it are missing");
+        r = read_end(log, files.first[files.n - 1], &log->before);
+        if (r == 0)
+                return 0;
+        set_tampered_former(log, files.first[files.n - 1],
+                            r < 0 ? strerrordesc_np(-r) : "its end is not a line of this log");
+        /* What follows it may be good all the same. */
+        r = read_beginning(log, 0, &log->before);
+        if (r)
+                log->before = *base;
+        return 0;
+}
+
+/* Of a file that is too large to be read whole. */
+static int check_beginning(AuditLog *log)
+{
+        AuditLink says;
+        int r = read_beginning(log, 0, &says);
+
+        if (r < 0)
+                return r;
+        if (r)
+                set_tampered(log, 1, "it is not a line of this log");
+        else if (says.sequence != log->before.sequence)
+                set_tampered(log, 1, "lines are missing before it");
+        else if (memcmp(says.hash, log->before.hash, sizeof(says.hash)) != 0)
+                set_tampered(log, 1, "it does not follow from the line before");
+        return 0;
+}
+
 static int check_file(AuditLog *log, Db *db, const Expected *expected)
 {
-        Tail tail = { .bytes = BUF_NULL(TAIL_SIZE) };
+        _cleanup_(audit_tail_deinit) AuditTail tail = AUDIT_TAIL_NULL;
         const char *reason = NULL;
-        int r = read_tail(log, &tail);
+        int r = find_before(log, expected->base);
 
+        if (r == 0)
+                r = audit_tail_read(log->fd, log->size, &tail);
         if (r == 0)
                 r = check_tail(log, db, expected, &tail, &reason);
         if (r == 0 && (reason || log->size <= AUDIT_LOG_VERIFY_MAX))
                 r = check_lines(log, expected, reason);
+        else if (r == 0)
+                r = check_beginning(log);
         /* New lines must not continue one that is not ours. */
         if (r == 0 && reason && tail.partial.size > 0) {
                 r = fd_write_all(log->fd, "\n", 1);
                 log->size += r == 0;
         }
-        buf_deinit(&tail.bytes);
         return r;
 }
 
@@ -253,11 +320,10 @@ static bool is_unchanged(const AuditLog *log)
                (uint64_t)ours.st_size == log->size;
 }
 
-int audit_log_attach(AuditLog *log, Db *db, uint64_t head_sequence,
-                     const uint8_t head[AUDIT_HASH_SIZE])
+int audit_log_attach(AuditLog *log, Db *db, const AuditLink *head, const AuditLink *base)
 {
         _cleanup_(buf_deinit) Buf line = BUF_NULL(AUDIT_LINE_MAX);
-        Expected expected = { head_sequence, head, 0 };
+        Expected expected = { .head = head, .base = base };
         int r;
 
         if (log->fd >= 0 && is_unchanged(log))
@@ -266,7 +332,7 @@ int audit_log_attach(AuditLog *log, Db *db, uint64_t head_sequence,
         buf_clear(&log->partial);
         r = rows_outbox_next(db, 0, &expected.first, &line);
         if (r == DB_E_NOT_FOUND)
-                expected.first = head_sequence + 1;
+                expected.first = head->sequence + 1;
         else if (r)
                 return r;
         r = open_file(log);
@@ -351,4 +417,73 @@ int audit_log_write(AuditLog *log, Db *db)
                 r = error_errno();
         log->error = r;
         return 0;
+}
+
+/* ---- rotation ---- */
+
+/* The last line must be the one that we wrote last: a file whose end is not ours is not moved out of sight. */
+static bool is_at_rest(const AuditLog *log, AuditLink *ret_end)
+{
+        _cleanup_(audit_tail_deinit) AuditTail tail = AUDIT_TAIL_NULL;
+        uint8_t prev[AUDIT_HASH_SIZE];
+
+        return log->fd >= 0 && log->error == 0 && log->partial.size == 0 && log->sequence > log->before.sequence &&
+               audit_tail_read(log->fd, log->size, &tail) == 0 && tail.partial.size == 0 &&
+               audit_line_parse(tail.line, &ret_end->sequence, prev, ret_end->hash) == 0 &&
+               ret_end->sequence == log->sequence;
+}
+
+/* What was found in the file goes with its name. */
+static void move_tampered(AuditLog *log, uint64_t first)
+{
+        char found[sizeof(log->tampered)];
+
+        if (strncmp(log->tampered, "line ", 5) != 0)
+                return;
+        (void)snprintf(found, sizeof(found), "%s", log->tampered);
+        (void)snprintf(log->tampered, sizeof(log->tampered), AUDIT_FILE_NAME ".%llu: %.100s",
+                       (unsigned long long)first, found);
+}
+
+bool audit_log_rotate(AuditLog *log)
+{
+        _cleanup_(fd_closep) int directory = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        uint64_t first = log->before.sequence + 1;
+        char name[AUDIT_FILE_NAME_SIZE];
+        AuditLink end;
+        int r;
+
+        audit_file_name(first, name);
+        if (directory < 0 || !is_at_rest(log, &end) ||
+            renameat2(directory, AUDIT_FILE_NAME, directory, name, RENAME_NOREPLACE) < 0)
+                return false;
+        log->fd = fd_close(log->fd);
+        move_tampered(log, first);
+        log->before = end;
+        r = open_file(log); /* and syncs both names */
+        log->error = r;
+        return r == 0;
+}
+
+bool audit_log_excess(const AuditLog *log, uint64_t keep, AuditLink *ret_base)
+{
+        _cleanup_(audit_files_deinit) AuditFiles files = AUDIT_FILES_NULL;
+
+        return audit_files_list(log->directory, &files) == 0 && files.n > keep &&
+               read_beginning(log, files.first[files.n - keep], ret_base) == 0;
+}
+
+void audit_log_remove(const AuditLog *log, const AuditLink *base)
+{
+        _cleanup_(fd_closep) int directory = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(audit_files_deinit) AuditFiles files = AUDIT_FILES_NULL;
+        char name[AUDIT_FILE_NAME_SIZE];
+
+        if (directory < 0 || audit_files_list(log->directory, &files) < 0)
+                return;
+        for (size_t i = 0; i < files.n && files.first[i] <= base->sequence; i++) {
+                audit_file_name(files.first[i], name);
+                (void)unlinkat(directory, name, 0); /* what stays is tried again at the next start */
+        }
+        (void)fsync(directory);
 }

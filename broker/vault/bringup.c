@@ -1,6 +1,7 @@
 #include "vault/cutoff_work.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
+#include "vault/response.h"
 #include "vault/revoker.h"
 #include "vault/rows_meta.h"
 #include "vault/session_collect.h"
@@ -130,6 +131,8 @@ static int open_done(Opening *opening)
                 r = rotate_resume_all(vault);
         if (r == 0)
                 r = known_values_catch_up_all(vault);
+        if (r == 0)
+                r = response_resume_all(vault);
         if (r == 0)
                 r = revoker_wake(vault->revoker);
         failure = (Failure){ 0 };
@@ -573,6 +576,12 @@ static int open_state(Vault *vault)
                 role_log(&vault->role, LOG_LEVEL_ERROR, "state in %s: %s", vault->state_directory, db_strerror(r));
                 return -EIO;
         }
+        if (r == 0) {
+                vault_configure_audit(vault);
+                r = watchers_new(&vault->watchers, vault);
+        }
+        if (r == 0)
+                r = audit_journal_new(&vault->journal, vault);
         if (r == 0)
                 r = epoch_new(&vault->epoch, vault);
         if (r == 0)

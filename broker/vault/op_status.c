@@ -26,7 +26,7 @@ static void count(Vault *vault, StatusReply *reply)
 int op_status(Vault *vault, Request *request)
 {
         RoleRow roles[_ROLE_N];
-        char head[AUDIT_HASH_HEX_SIZE] = "";
+        char head[AUDIT_HASH_HEX_SIZE] = "", base[AUDIT_HASH_HEX_SIZE] = "";
         StatusReply reply = {
                 .version = vault->start.version,
                 .started = vault->start.started,
@@ -34,6 +34,7 @@ int op_status(Vault *vault, Request *request)
                 .store_state = vault_store_state(vault),
                 .profiles = vault->policy ? policy_count(vault->policy) : 0,
                 .audit_head = head,
+                .audit_base_head = base,
                 .roles.items = roles,
         };
         Failure ignored;
@@ -44,6 +45,7 @@ int op_status(Vault *vault, Request *request)
                 return request_fail(request, FAULT_INTERNAL, NULL);
         count(vault, &reply);
         (void)vault_db_failed(vault, audit_head(vault->audit, &reply.audit_sequence, head), &ignored);
+        (void)vault_db_failed(vault, audit_base(vault->audit, &reply.audit_base, base), &ignored);
         reply.audit_path = audit_path(vault->audit);
         reply.audit_state = audit_state(vault->audit);
         for (unsigned role = 0; role < _ROLE_N; role++)

@@ -14,6 +14,9 @@
 /* What is given out again must still be of use. */
 #define REUSE_MIN_USEC (60 * USEC_PER_SEC)
 
+_Static_assert(EGRESS_POLICY_SIZE_MAX + LIMIT_HOSTS * 264U + SECRET_ITEM_VALUE_MAX + 256U <= CHANNEL_FRAME_MAX,
+               "a grant with the largest policy, all hosts and the longest credential is one message");
+
 typedef struct Supply {
         Vault *vault;
         char session_id[IDENT_ID_SIZE + 1];

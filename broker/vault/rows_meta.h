@@ -10,6 +10,8 @@
 #define META_CREATED          "created"          /* number: wall time */
 #define META_AUDIT_SEQUENCE   "audit_sequence"   /* number: of the last line; audit.c's own */
 #define META_AUDIT_HEAD       "audit_head"       /* 32 bytes: its hash; audit.c's own */
+#define META_AUDIT_BASE       "audit_base"       /* number: of the last line that was given up; audit.c's own */
+#define META_AUDIT_BASE_HEAD  "audit_base_head"  /* 32 bytes: its hash; audit.c's own */
 #define META_AUDIT_TAMPERED   "audit_tampered"   /* text: what a start found; audit.c's own */
 
 #define META_TEXT_MAX         4096U

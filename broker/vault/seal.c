@@ -192,15 +192,20 @@ void seal_token_hash(const Seal *seal, Slice token, uint8_t out[SEAL_HASH_SIZE])
         sodium_memzero(plain, sizeof(plain));
 }
 
+static bool read_sha256(const char *hex, uint8_t out[crypto_hash_sha256_BYTES])
+{
+        size_t size;
+
+        return strlen(hex) == 2 * crypto_hash_sha256_BYTES &&
+               sodium_hex2bin(out, crypto_hash_sha256_BYTES, hex, 2 * crypto_hash_sha256_BYTES, NULL, &size, NULL) == 0 &&
+               size == crypto_hash_sha256_BYTES;
+}
+
 int seal_token_hash_hex(const Seal *seal, const char *sha256_hex, uint8_t out[SEAL_HASH_SIZE])
 {
         uint8_t plain[crypto_hash_sha256_BYTES];
-        size_t size;
 
-        if (strlen(sha256_hex) != 2 * sizeof(plain) ||
-            sodium_hex2bin(plain, sizeof(plain), sha256_hex, 2 * sizeof(plain), NULL, &size,
-                           NULL) != 0 ||
-            size != sizeof(plain))
+        if (!read_sha256(sha256_hex, plain))
                 return SEAL_E_HEX;
         keyed_hash(seal_keys(seal)->token, slice(plain, sizeof(plain)), out, SEAL_HASH_SIZE);
         return 0;
@@ -215,12 +220,32 @@ void seal_sha256_hex(Slice token, char out[SEAL_SHA256_HEX_SIZE])
         sodium_memzero(plain, sizeof(plain));
 }
 
-void seal_audit_hash(const Seal *seal, Slice text, char out[SEAL_AUDIT_HASH_SIZE])
+static void write_audit_hash(const Seal *seal, const uint8_t plain[crypto_hash_sha256_BYTES],
+                             char out[SEAL_AUDIT_HASH_SIZE])
 {
         static const char prefix[] = "blake2b:";
         uint8_t hash[16];
 
-        keyed_hash(seal_keys(seal)->audit, text, hash, sizeof(hash));
+        keyed_hash(seal_keys(seal)->audit, slice(plain, crypto_hash_sha256_BYTES), hash, sizeof(hash));
         memcpy(out, prefix, sizeof(prefix) - 1);
         text_hex(slice(hash, sizeof(hash)), out + sizeof(prefix) - 1);
+}
+
+void seal_audit_hash(const Seal *seal, Slice text, char out[SEAL_AUDIT_HASH_SIZE])
+{
+        uint8_t plain[crypto_hash_sha256_BYTES];
+
+        (void)crypto_hash_sha256(plain, text.data, text.size);
+        write_audit_hash(seal, plain, out);
+        sodium_memzero(plain, sizeof(plain));
+}
+
+int seal_audit_hash_hex(const Seal *seal, const char *sha256_hex, char out[SEAL_AUDIT_HASH_SIZE])
+{
+        uint8_t plain[crypto_hash_sha256_BYTES];
+
+        if (!read_sha256(sha256_hex, plain))
+                return SEAL_E_HEX;
+        write_audit_hash(seal, plain, out);
+        return 0;
 }

@@ -56,7 +56,10 @@ int seal_token_hash_hex(const Seal *seal, const char *sha256_hex,
                         uint8_t out[SEAL_HASH_SIZE]) NODISCARD NONNULL(1, 2);
 /* Plain SHA-256 of a token in lower case hex: what goes into Revoke{token_hash}. */
 void seal_sha256_hex(Slice token, char out[SEAL_SHA256_HEX_SIZE]);
-/* How a sensitive string is written in the audit log: "blake2b:" and 32 hex digits, keyed. */
+/* How a sensitive string is written in the audit log: "blake2b:" and 32 hex digits, keyed, of its SHA-256. */
 void seal_audit_hash(const Seal *seal, Slice text, char out[SEAL_AUDIT_HASH_SIZE]) NONNULL(1);
+/* The same from the hex SHA-256, for who looks for it. SEAL_E_HEX. */
+int seal_audit_hash_hex(const Seal *seal, const char *sha256_hex, char out[SEAL_AUDIT_HASH_SIZE]) NODISCARD
+        NONNULL(1, 2);
 
 DEFINE_CLEANUP(Seal *, seal_free);

@@ -7,6 +7,7 @@
 #include "vault/known_values.h"
 #include "vault/mint.h"
 #include "vault/proxy_grants.h"
+#include "vault/response.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
 #include "vault/token_turn.h"
@@ -37,7 +38,8 @@ static int on_prune(void *userdata)
             !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
                 (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
         (void)vault_db_failed(vault, known_values_prune(vault), &ignored);
-        return 0;
+        (void)vault_db_failed(vault, response_prune(vault), &ignored);
+        return response_look(vault);
 }
 
 static int on_audit_flush(void *userdata)
@@ -95,6 +97,8 @@ int vault_init(Vault *vault)
         if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
         if (r == 0)
+                r = responses_new(&vault->responses, vault);
+        if (r == 0)
                 r = rotation_schedule_new(&vault->schedule, vault);
         if (r == 0)
                 r = timer_new(&vault->store.retry, vault->role.loop, on_retry, vault);
@@ -112,7 +116,9 @@ int vault_init(Vault *vault)
 void vault_deinit(Vault *vault)
 {
         vault->waiting_room = waiting_room_free(vault->waiting_room);
+        vault->watchers = watchers_free(vault->watchers);
         vault->gate = channel_free(vault->gate);
+        vault->journal = audit_journal_free(vault->journal);
         session_edges_free(vault);
         vault->keyring = keyring_client_free(vault->keyring);
         vault->providers = provider_pool_free(vault->providers);
@@ -124,6 +130,7 @@ void vault_deinit(Vault *vault)
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
+        vault->responses = responses_free(vault->responses);
         mint_forget_unclosed(vault);
         vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
@@ -172,6 +179,7 @@ static const Operation operations[] = {
         [BROKER_VERIFY_WEBHOOK] = { op_verify_webhook, false, true },
         [BROKER_WATCH] = { op_watch, false, false },
         [BROKER_METRICS] = { op_metrics, false, false },
+        [BROKER_HASH_TOKEN] = { op_hash_token, false, true },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 
@@ -333,6 +341,8 @@ static int on_configure_commit(Vault *vault, Request *request)
         pool_deinit(&vault->problem_pool);
         vault->problems = (TextList){ 0 };
         rotation_schedule_wake(vault->schedule);
+        if (vault->audit)
+                vault_configure_audit(vault);
         r = vault_bring_up(vault);
         if (r == 0)
                 r = waiting_room_look(vault->waiting_room);

@@ -23,11 +23,14 @@ typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
+typedef struct Responses Responses;
 typedef struct Revoker Revoker;
 typedef struct Rotation Rotation;
 typedef struct RotationSchedule RotationSchedule;
 typedef struct TokenTurns TokenTurns;
 typedef struct WaitingRoom WaitingRoom;
+typedef struct Watchers Watchers;
+typedef struct AuditJournal AuditJournal;
 
 /* What the supervisor said at the start. */
 typedef struct VaultStart {
@@ -71,6 +74,8 @@ struct Vault {
         Db *db;
         Seal *seal; /* NULL until the root key is there */
         Audit *audit;
+        Watchers *watchers;
+        AuditJournal *journal;
         KeyringClient *keyring;
         ProviderPool *providers;
         Epoch *epoch;
@@ -80,6 +85,7 @@ struct Vault {
         Egresses *egresses;
         ProxyGrants *proxy_grants;
         WaitingRoom *waiting_room;
+        Responses *responses; /* to leaks */
         Channel *gate;
         List session_edges; /* SessionEdge (session_edge.c) */
         uint64_t n_session_edges; /* so far */
@@ -122,6 +128,8 @@ int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1,
 /* The line of something that was refused, or failed, and that its cause can repeat at will: beyond a rate it is
  * counted. That it cannot be written is no failure either. Harmless before there is a log. */
 int vault_audit_refusal(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);
+/* What the configuration says of its files. */
+void vault_configure_audit(Vault *vault) NONNULL(1);
 /* Writes the audit file now. */
 int vault_flush_audit(Vault *vault) NODISCARD NONNULL(1);
 /* Whether anything may be issued: recovered, store open, log writable. Fills `failure` if not. */
@@ -183,6 +191,17 @@ int proxy_report(Vault *vault, const char *session, const char *profile, const E
         NONNULL(1, 2, 4);
 int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *notice) NODISCARD NONNULL(1, 2, 3);
 
+/* ---- op_watch.c, audit_journal.c: who follows the log ---- */
+
+int watchers_new(Watchers **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+/* Those that there are learn that the vault ends. */
+Watchers *watchers_free(Watchers *watchers);
+/* There are new lines. Not inside a transaction. */
+int watchers_wake(Watchers *watchers) NODISCARD NONNULL(1);
+int audit_journal_new(AuditJournal **ret, Vault *vault) NODISCARD NONNULL(1, 2);
+AuditJournal *audit_journal_free(AuditJournal *journal);
+int audit_journal_wake(AuditJournal *journal) NODISCARD NONNULL(1);
+
 /* ---- operations: each answers its request, now or later ---- */
 
 int op_open_session(Vault *vault, Request *request) NODISCARD;
@@ -210,8 +229,9 @@ int op_report_leak(Vault *vault, Request *request) NODISCARD;
 int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
+int op_hash_token(Vault *vault, Request *request) NODISCARD;
 
-/* ---- rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
+/* ---- op_rotate.c, rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
 
 /* Goes on with the rotations that an earlier run left, or that waited for the store. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);

@@ -54,6 +54,14 @@ int vault_audit_revocation(Vault *vault, AuditEvent *event)
         return r > 0 ? 0 : r;
 }
 
+void vault_configure_audit(Vault *vault)
+{
+        const ConfigureRequest *settings = vault->policy ? policy_settings(vault->policy) : NULL;
+
+        if (settings)
+                audit_configure(vault->audit, settings->audit_max_size, settings->audit_keep);
+}
+
 int vault_flush_audit(Vault *vault)
 {
         bool was_ready = audit_ready(vault->audit);
@@ -74,7 +82,8 @@ int vault_flush_audit(Vault *vault)
                 next = MIN(next, vault_boot(vault) + USEC_PER_SEC);
         if (next != UINT64_MAX)
                 timer_arm(vault->audit_flush, next);
-        return 0;
+        r = vault->watchers ? watchers_wake(vault->watchers) : 0;
+        return r < 0 || !vault->journal ? r : audit_journal_wake(vault->journal);
 }
 
 bool vault_may_issue(Vault *vault, Failure *failure)

@@ -58,7 +58,7 @@ static int append_character(Buf *out, const char *text, size_t size)
         return buf_append(out, text, size);
 }
 
-static int append_text(Buf *out, const char *key, const char *text, size_t max)
+int audit_line_append_text(Buf *out, const char *key, const char *text, size_t max)
 {
         int r;
 
@@ -92,12 +92,12 @@ static int append_fields(Buf *out, const AuditEvent *event)
                 { "token", event->token, NAME_TEXT_MAX },
                 { "detail", event->detail, AUDIT_TEXT_MAX },
         };
-        int r = append_text(out, "request", event->request, NAME_TEXT_MAX);
+        int r = audit_line_append_text(out, "request", event->request, NAME_TEXT_MAX);
 
         if (r == 0 && event->has_principal)
                 r = buf_printf(out, ",\"principal\":%llu", (unsigned long long)event->principal);
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(before); i++)
-                r = append_text(out, before[i].key, before[i].text, before[i].max);
+                r = audit_line_append_text(out, before[i].key, before[i].text, before[i].max);
         return r;
 }
 
@@ -240,6 +240,8 @@ static void report_line(AuditReport *report, Slice line)
         report->lines++;
         report->sequence = sequence;
         memcpy(report->head, hash, sizeof(hash));
+        if (report->seen)
+                report->seen(report->userdata, sequence, hash);
 }
 
 /* Takes whole lines off the buffer. */
@@ -260,12 +262,13 @@ static void report_lines(AuditReport *report, Buf *buf)
                 report_bad(report, "it is too long for a line of this log");
 }
 
-int audit_verify_file(int fd, AuditReport *ret)
+int audit_verify_file(int fd, AuditReport *report)
 {
         _cleanup_(buf_deinit) Buf buf = BUF_NULL(READ_SIZE + AUDIT_LINE_MAX);
-        AuditReport report = { 0 };
 
-        while (!report.bad_line) {
+        report->lines = report->bad_line = 0;
+        report->reason = NULL;
+        while (!report->bad_line) {
                 uint8_t *room;
                 ssize_t n;
                 int r = buf_reserve(&buf, READ_SIZE, &room);
@@ -280,26 +283,165 @@ int audit_verify_file(int fd, AuditReport *ret)
                 if (n == 0)
                         break;
                 buf_commit(&buf, (size_t)n);
-                report_lines(&report, &buf);
+                report_lines(report, &buf);
         }
-        if (!report.bad_line && buf.size > 0)
-                report_bad(&report, "it is cut short");
-        *ret = report;
+        if (!report->bad_line && buf.size > 0)
+                report_bad(report, "it is cut short");
         return 0;
 }
 
 void audit_report_expect(AuditReport *report, uint64_t sequence,
                          const uint8_t head[AUDIT_HASH_SIZE])
 {
+        uint64_t before = report->sequence - report->lines; /* one line a sequence */
+
         if (report->bad_line)
                 return;
         if (report->sequence < sequence) {
                 report_bad(report, "lines are missing at the end");
         } else if (report->sequence > sequence) {
                 report_bad(report, "it was not written by this broker's state");
-                report->bad_line = sequence + 1; /* a good log has one line a sequence, from 1 */
+                report->bad_line = sequence > before ? sequence - before + 1 : 1;
         } else if (memcmp(report->head, head, AUDIT_HASH_SIZE) != 0) {
                 report_bad(report, "the log from here on was written anew");
                 report->bad_line = 1;
         }
+}
+
+/* ---- what a line says ---- */
+
+static bool take_char(Slice *at, uint8_t c)
+{
+        if (at->size == 0 || at->data[0] != c)
+                return false;
+        *at = slice(at->data + 1, at->size - 1);
+        return true;
+}
+
+static int hex_digit(uint8_t c)
+{
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Behind "\\u": four digits of the writer's, into UTF-8. It writes no surrogates. */
+static int take_escape(Slice *at, Buf *out)
+{
+        unsigned code = 0;
+
+        if (at->size < 4)
+                return AUDIT_LINE_E_INVALID;
+        for (size_t i = 0; i < 4; i++) {
+                int digit = hex_digit(at->data[i]);
+
+                if (digit < 0)
+                        return AUDIT_LINE_E_INVALID;
+                code = code << 4 | (unsigned)digit;
+        }
+        *at = slice(at->data + 4, at->size - 4);
+        if (code == 0 || (code >= 0xd800 && code <= 0xdfff))
+                return AUDIT_LINE_E_INVALID;
+        if (code < 0x80)
+                return buf_append_u8(out, (uint8_t)code);
+        if (code < 0x800)
+                return buf_append(out, (uint8_t[]){ (uint8_t)(0xc0 | code >> 6), (uint8_t)(0x80 | (code & 0x3f)) }, 2);
+        return buf_append(out, (uint8_t[]){ (uint8_t)(0xe0 | code >> 12), (uint8_t)(0x80 | (code >> 6 & 0x3f)),
+                                            (uint8_t)(0x80 | (code & 0x3f)) }, 3);
+}
+
+/* A text in quotation marks, or a number, as text. */
+static int take_value(Slice *at, Buf *out)
+{
+        int r = 0;
+
+        if (!take_char(at, '"')) {
+                while (r == 0 && at->size > 0 && at->data[0] >= '0' && at->data[0] <= '9') {
+                        r = buf_append_u8(out, at->data[0]);
+                        *at = slice(at->data + 1, at->size - 1);
+                }
+                return r < 0 ? r : out->size > 0 ? 0 : AUDIT_LINE_E_INVALID;
+        }
+        while (r == 0 && at->size > 0 && !take_char(at, '"')) {
+                uint8_t c = at->data[0];
+
+                if (!take_char(at, '\\')) {
+                        r = c < 0x20 ? AUDIT_LINE_E_INVALID : buf_append_u8(out, c);
+                        *at = slice(at->data + 1, at->size - 1);
+                } else if (take_char(at, 'u'))
+                        r = take_escape(at, out);
+                else if (at->size > 0 && (at->data[0] == '"' || at->data[0] == '\\')) {
+                        r = buf_append_u8(out, at->data[0]);
+                        *at = slice(at->data + 1, at->size - 1);
+                } else
+                        r = AUDIT_LINE_E_INVALID;
+                if (r == 0 && at->size == 0)
+                        return AUDIT_LINE_E_INVALID; /* without its end */
+        }
+        return r;
+}
+
+/* `,"key":` */
+static bool take_key(Slice *at, const char *key)
+{
+        size_t n = strlen(key);
+        Slice rest = *at;
+
+        if (!take_char(&rest, ',') || !take_char(&rest, '"') || !take_literal(&rest, key, n) ||
+            !take_char(&rest, '"') || !take_char(&rest, ':'))
+                return false;
+        *at = rest;
+        return true;
+}
+
+static int take_text(Slice *at, const char *key, Pool *pool, const char **ret)
+{
+        _cleanup_(buf_deinit) Buf text = BUF_NULL(AUDIT_LINE_MAX);
+        int r;
+
+        if (!take_key(at, key))
+                return 0;
+        r = take_value(at, &text);
+        return r ? r : pool_text(pool, buf_slice(&text), ret);
+}
+
+int audit_line_read(Slice line, Pool *pool, AuditFields *ret)
+{
+        AuditFields fields = { 0 };
+        const char *sequence = NULL, *time = NULL, *ignored = NULL;
+        const struct {
+                const char *key;
+                const char **text;
+        } keys[] = {
+                { "time", &time },
+                { "request", &fields.request },
+                { "principal", &fields.principal },
+                { "session", &fields.session },
+                { "profile", &fields.profile },
+                { "secret", &fields.secret },
+                { "lease", &fields.lease },
+                { "operation", &fields.operation },
+                { "verdict", &fields.verdict },
+                { "reason", &fields.reason },
+                { "token", &fields.token },
+                { "detail", &fields.detail },
+                { "prev", &ignored },
+                { "hash", &ignored },
+        };
+        _cleanup_(buf_deinit) Buf number = BUF_NULL(32);
+        int r;
+
+        if (line.size > AUDIT_LINE_MAX || !text_is_utf8(line) ||
+            !take_literal(&line, key_sequence, LENGTH(key_sequence)))
+                return AUDIT_LINE_E_INVALID;
+        r = take_value(&line, &number);
+        if (r == 0)
+                r = pool_text(pool, buf_slice(&number), &sequence);
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
+                r = take_text(&line, keys[i].key, pool, keys[i].text);
+        if (r)
+                return r == -ENOBUFS && number.size >= 32 ? AUDIT_LINE_E_INVALID : r;
+        if (line.size != 1 || line.data[0] != '}' || !time || !fields.operation || !fields.verdict ||
+            text_parse_u64(sequence, &fields.sequence) || text_parse_time(time, &fields.time))
+                return AUDIT_LINE_E_INVALID;
+        *ret = fields;
+        return 0;
 }

@@ -1,6 +1,7 @@
 #pragma once
 /*
- * One line of the audit log, and the check of a whole file. Pure: bytes in, bytes out.
+ * One line of the audit log, and the check of whole files. Pure: bytes in, bytes out. Rotation goes on with the
+ * chain: the first line of a file follows the last one of the file before.
  *
  * A line is one JSON object with its keys in a fixed order, absent ones left out:
  *   sequence time request principal session profile secret lease operation verdict reason token
@@ -9,6 +10,7 @@
  *   hash = hex(SHA-256(bytes of prev || the line up to and with prev's closing quote || "}"))
  */
 #include "base/buf.h"
+#include "base/pool.h"
 
 #define AUDIT_HASH_SIZE     32U
 #define AUDIT_HASH_HEX_SIZE 65U
@@ -50,6 +52,10 @@ typedef struct AuditEvent {
 int audit_line_format(const AuditEvent *event, const uint8_t prev[AUDIT_HASH_SIZE],
                       uint8_t hash[AUDIT_HASH_SIZE], Buf *out) NODISCARD NONNULL(1, 4);
 
+/* `,"key":"text"`, escaped as in a line and cut at `max` bytes; nothing for NULL and "". For other JSON of those who
+ * have no library for it. -ENOBUFS, -ENOMEM. */
+int audit_line_append_text(Buf *out, const char *key, const char *text, size_t max) NODISCARD NONNULL(1, 2);
+
 enum {
         _AUDIT_LINE_E_SUCCESS,
         AUDIT_LINE_E_INVALID, /* not a line of this log */
@@ -60,23 +66,40 @@ enum {
 int audit_line_parse(Slice line, uint64_t *ret_sequence, uint8_t ret_prev[AUDIT_HASH_SIZE],
                      uint8_t ret_hash[AUDIT_HASH_SIZE]) NODISCARD NONNULL(2);
 
+/* What a line is about, as texts without escapes; those that are absent are NULL. */
+typedef struct AuditFields {
+        uint64_t sequence;
+        uint64_t time;
+        const char *request, *principal, *session, *profile, *secret, *lease, *operation, *verdict, *reason, *token,
+                *detail;
+} AuditFields;
+
+/* Reads all of one line without its newline. It need not be chained: whoever reads it has no opinion of that.
+ * Texts are the pool's. AUDIT_LINE_E_INVALID, -ENOBUFS, -ENOMEM. */
+int audit_line_read(Slice line, Pool *pool, AuditFields *ret) NODISCARD NONNULL(2, 3);
+
+/* Called for each good line, with the chain's hash after it. */
+typedef void (*AuditSeen)(void *userdata, uint64_t sequence, const uint8_t hash[AUDIT_HASH_SIZE]);
+
 typedef struct AuditReport {
-        uint64_t lines;                /* that are good, from the start */
-        uint64_t bad_line;             /* number of the first bad line, from 1; 0: none */
-        const char *reason;            /* of it; a literal */
-        uint64_t sequence;             /* of the last good line */
+        uint64_t sequence;             /* of the last good line; at first of what the file follows, 0: nothing */
         uint8_t head[AUDIT_HASH_SIZE]; /* its hash; zeros before the first */
+        uint64_t lines;                /* that are good, from the start of the file */
+        uint64_t bad_line;             /* number of the first bad line in the file, from 1; 0: none */
+        const char *reason;            /* of it; a literal */
+        AuditSeen seen;                /* may be NULL */
+        void *userdata;
 } AuditReport;
 
 /*
- * Reads a log from the descriptor's position to its end, line by line, in constant memory, and says
- * where it first goes wrong: a line that was edited, cut, left out, added, repeated or moved. 0
- * when it was read, whatever the report says; -errno. A log that was cut at its end is only seen by
- * whoever knows the head: audit_report_expect().
+ * Reads a file of the log from the descriptor's position to its end, line by line, in constant memory, and says
+ * where it first goes wrong: a line that was edited, cut, left out, added, repeated or moved. `report` has what the
+ * file follows, and afterwards what the next file follows. 0 when it was read, whatever the report says; -errno. A
+ * log that was cut at its end is only seen by whoever knows the head: audit_report_expect().
  */
-int audit_verify_file(int fd, AuditReport *ret) NODISCARD NONNULL(2);
+int audit_verify_file(int fd, AuditReport *report) NODISCARD NONNULL(2);
 /*
- * Compares a good report with a head known from elsewhere (Status, the journal): too short, too
+ * Compares a good report of the last file with a head known from elsewhere (Status, the journal): too short, too
  * long or another chain becomes the report's bad line. A log may lag behind the head by lines that
  * are still in the state's outbox; the caller flushes or asks again.
  */

@@ -58,5 +58,7 @@ extern const Schema schema_egress_policy;
 #define LIMIT_RULES     128U
 #define LIMIT_RULE      512U /* bytes of one */
 #define LIMIT_ADDRESSES 32U
+/* Bytes of a whole one, as the message to egress has to hold the secret's hosts and the credential beside it. */
+#define EGRESS_POLICY_SIZE_MAX (96U * 1024U)
 /* Requests of one grant that are under way. Each is a lane, and takes a descriptor of it and one of a connection. */
 #define LIMIT_CONCURRENT 256U

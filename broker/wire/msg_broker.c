@@ -358,7 +358,7 @@ static SCHEMA(verify_webhook_reply, "VerifyWebhookReply", VerifyWebhookReply);
 
 static const Field watch_request_fields[] = {
         CALLER(WatchRequest),
-        F(WatchRequest, after, U64, FIELD_OPTIONAL, 0, 0),
+        F(WatchRequest, since, U64, FIELD_OPTIONAL, 0, 0),
 };
 static SCHEMA(watch_request, "WatchRequest", WatchRequest);
 
@@ -383,6 +383,17 @@ static const Field watch_reply_fields[] = {
         F(WatchReply, lost, U64, 0, 0, 0),
 };
 static SCHEMA(watch_reply, "WatchReply", WatchReply);
+
+static const Field hash_token_request_fields[] = {
+        CALLER(HashTokenRequest),
+        F(HashTokenRequest, token_hash, TEXT, 0, 64, 0),
+};
+static SCHEMA(hash_token_request, "HashTokenRequest", HashTokenRequest);
+
+static const Field hash_token_reply_fields[] = {
+        F(HashTokenReply, token, TEXT, 0, LIMIT_NAME, 0),
+};
+static SCHEMA(hash_token_reply, "HashTokenReply", HashTokenReply);
 
 static const Field status_request_fields[] = {
         CALLER(StatusRequest),
@@ -411,6 +422,8 @@ static const Field status_reply_fields[] = {
         F(StatusReply, audit_head, TEXT, 0, 64, 0),
         F(StatusReply, audit_path, TEXT, 0, LIMIT_PATH, 0),
         F(StatusReply, audit_state, TEXT, 0, LIMIT_TEXT, 0),
+        F(StatusReply, audit_base, U64, 0, 0, 0),
+        F(StatusReply, audit_base_head, TEXT, 0, 64, 0),
         F_RECORDS(StatusReply, roles, 0, LIMIT_PAGE, schema_role_row),
 };
 static SCHEMA(status_reply, "StatusReply", StatusReply);
@@ -473,6 +486,7 @@ static const Method interface_broker_methods[] = {
         [BROKER_VERIFY_WEBHOOK] = { "VerifyWebhook", &verify_webhook_request, &verify_webhook_reply, 1, 0, false },
         [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
         [BROKER_METRICS] = { "Metrics", &status_request, &metrics_reply, 0, 0, true },
+        [BROKER_HASH_TOKEN] = { "HashToken", &hash_token_request, &hash_token_reply, 0, 0, false },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

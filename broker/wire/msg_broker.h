@@ -402,7 +402,7 @@ typedef struct VerifyWebhookReply {
 /* Streams until the client hangs up. */
 typedef struct WatchRequest {
         Caller *caller;
-        uint64_t after; /* lines behind this sequence that the log still has come first; 0: from now on */
+        uint64_t since; /* lines from this sequence on that the log still has come first; 0: from now on */
 } WatchRequest;
 
 /* One line of the audit log; absent texts are as in wire/audit_line.h. */
@@ -423,8 +423,18 @@ typedef struct WatchEvent {
 
 typedef struct WatchReply {
         RecordList events; /* WatchEvent */
-        uint64_t lost;     /* lines in front of these that this watcher was too slow for */
+        uint64_t lost;     /* lines in front of these that the log has no more, or that cannot be read */
 } WatchReply;
+
+/* How a value is written in the log's `token`. */
+typedef struct HashTokenRequest {
+        Caller *caller;
+        const char *token_hash; /* SHA-256 of it in hex */
+} HashTokenRequest;
+
+typedef struct HashTokenReply {
+        const char *token;
+} HashTokenReply;
 
 typedef struct StatusRequest {
         Caller *caller;
@@ -451,6 +461,8 @@ typedef struct StatusReply {
         const char *audit_head; /* hex: the chain's hash after audit_sequence */
         const char *audit_path;
         const char *audit_state; /* ready, or why nothing is issued */
+        uint64_t audit_base;     /* the last line that was given up with an old file; 0: none was */
+        const char *audit_base_head; /* hex: the chain's hash after it */
         RecordList roles; /* RoleRow */
 } StatusReply;
 
@@ -514,6 +526,7 @@ typedef enum BrokerMethod {
         BROKER_VERIFY_WEBHOOK,
         BROKER_WATCH,
         BROKER_METRICS,
+        BROKER_HASH_TOKEN,
         _BROKER_N,
 } BrokerMethod;
 

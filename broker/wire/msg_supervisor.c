@@ -207,12 +207,17 @@ static const Field notify_reply_fields[] = {
 };
 static SCHEMA(notify_reply, "NotifyReply", NotifyReply);
 
-static const Field journal_notice_fields[] = {
-        F(JournalNotice, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
-        F(JournalNotice, priority, U64, 0, 0, 0),
-        F(JournalNotice, fields, MAP, 0, LIMIT_PARAMETERS, 2 * LIMIT_TEXT),
+static const Field journal_request_fields[] = {
+        F(JournalRequest, message, TEXT, 0, 2 * LIMIT_TEXT, 0),
+        F(JournalRequest, priority, U64, 0, 0, 0),
+        F(JournalRequest, fields, MAP, 0, LIMIT_PARAMETERS, 2 * LIMIT_TEXT),
 };
-static SCHEMA(journal_notice, "JournalNotice", JournalNotice);
+static SCHEMA(journal_request, "JournalRequest", JournalRequest);
+
+static const Field journal_reply_fields[] = {
+        F(JournalReply, taken, BOOL, 0, 0, 0),
+};
+static SCHEMA(journal_reply, "JournalReply", JournalReply);
 
 static const Field list_held_reply_fields[] = {
         F(ListHeldReply, sessions, TEXTS, 0, SESSIONS_MAX, LIMIT_ID),
@@ -291,7 +296,7 @@ static const Method interface_from_vault_methods[] = {
         [VAULT_STOP_EGRESS] = { "StopEgress", &egress_process_request, &schema_empty, 0, 0, false },
         [VAULT_JOIN_EGRESS] = { "JoinEgress", &join_egress_request, &schema_empty, 0, 0, false },
         [VAULT_NOTIFY] = { "Notify", &notify_request, &notify_reply, 0, 0, false },
-        [VAULT_JOURNAL] = { "Journal", &journal_notice, NOTICE, 0, 0, false },
+        [VAULT_JOURNAL] = { "Journal", &journal_request, &journal_reply, 0, 0, false },
         [VAULT_START_SESSION] = { "StartSession", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_vault, "supervisor");

@@ -289,12 +289,17 @@ typedef struct NotifyReply {
         uint64_t status; /* exit status; 128 + signal; 255: it could not be run */
 } NotifyReply;
 
-/* Fields as the journal names them: upper case, no leading "_". Values are texts. */
-typedef struct JournalNotice {
+/* Fields as the journal names them: MESSAGE_ID, and what begins with "MCPCRED_". It is answered when the journal's
+ * socket has it or was found not to take it, so that its caller goes at the pace of the supervisor. */
+typedef struct JournalRequest {
         const char *message;
         uint64_t priority; /* syslog's */
         TextMap fields;
-} JournalNotice;
+} JournalRequest;
+
+typedef struct JournalReply {
+        bool taken;
+} JournalReply;
 
 /* The sessions that the supervisor holds, for a vault that was started again. */
 typedef struct ListHeldReply {
@@ -321,7 +326,7 @@ typedef enum VaultMethod { /* vault to supervisor */
         VAULT_STOP_EGRESS, /* kills it; answered when it is reaped */
         VAULT_JOIN_EGRESS,
         VAULT_NOTIFY,        /* runs the configured command; answered when it has ended */
-        VAULT_JOURNAL,       /* a line for the system's journal, if there is one */
+        VAULT_JOURNAL,       /* an entry for the system's journal, if there is one */
         VAULT_START_SESSION, /* it is about to be used: its process is started before first use */
 } VaultMethod;
 

@@ -20,6 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         abort();
                 buf_deinit(&buf);
         }
+        for (size_t i = 0; config && i < config->n_secrets; i++) {
+                Buf buf = BUF_NULL(1024 * 1024);
+
+                if (schema_encode(&schema_config_secret, &config->secrets[i], &buf) < 0)
+                        abort();
+                buf_deinit(&buf);
+        }
         config_free(config);
         problems_deinit(&problems);
         return 0;

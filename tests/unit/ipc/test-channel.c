@@ -846,6 +846,110 @@ START_TEST(close_keeps_the_object)
 }
 END_TEST
 
+/* ---- streams that wait for their caller ---- */
+
+typedef struct Heard {
+        unsigned taken, gone;
+        Request *request; /* to free when it is gone */
+} Heard;
+
+static int on_signal(void *userdata, RequestSignal signal)
+{
+        Heard *heard = userdata;
+
+        heard->taken += signal == REQUEST_TAKEN;
+        heard->gone += signal == REQUEST_GONE;
+        return signal == REQUEST_GONE ? request_fail(heard->request, FAULT_UNAVAILABLE, NULL) : 0;
+}
+
+static Call *open_stream(Heard *heard)
+{
+        Call *stream = NULL;
+
+        right.keep = true;
+        ck_assert_int_eq(channel_call(left.channel, STREAM, &(Word){ .text = "x" }, NULL, 0, UINT64_MAX, on_done, &left,
+                                      &stream), 0);
+        run();
+        ck_assert_ptr_nonnull(stream);
+        *heard = (Heard){ .request = right.kept };
+        request_on_signal(right.kept, on_signal, heard);
+        return stream;
+}
+
+START_TEST(caller_says_that_it_took_what_came)
+{
+        Heard heard;
+        Call *stream = open_stream(&heard);
+
+        for (unsigned i = 1; i <= 3; i++) {
+                ck_assert_int_eq(request_reply_more(right.kept, &(Word){ .text = "y" }), 0);
+                run();
+                ck_assert_uint_eq(left.done, i);
+                ck_assert(left.more);
+                ck_assert_int_eq(call_taken(stream), 0);
+                run();
+                ck_assert_uint_eq(heard.taken, i);
+        }
+        now.now += 1000000 * USEC_PER_SEC; /* and nothing bounds it */
+        run();
+        ck_assert_uint_eq(left.fault, FAULT_NONE);
+        ck_assert_int_eq(request_reply(right.kept, &(Word){ .text = "z" }, NULL, 0), 0);
+        run();
+        ck_assert(!left.more);
+        ck_assert_uint_eq(heard.gone, 0);
+}
+END_TEST
+
+START_TEST(caller_hangs_up)
+{
+        Heard heard;
+        Call *stream = open_stream(&heard);
+
+        ck_assert_int_eq(call_hang_up(stream), 0);
+        if (_i == 1) /* while an answer is on its way to nobody */
+                ck_assert_int_eq(request_reply_more(right.kept, &(Word){ .text = "y" }), 0);
+        run();
+        ck_assert_uint_eq(heard.gone, 1);
+        ck_assert_uint_eq(left.done, 0);
+        ck_assert_uint_eq(left.closed + right.closed, 0);
+        right.keep = false;
+        ck_assert_int_eq(call(&left, ECHO, "on it goes", NULL), 0);
+        run();
+        ck_assert_str_eq(left.text, "on it goes");
+}
+END_TEST
+
+START_TEST(stream_hears_that_its_channel_is_gone)
+{
+        Heard heard;
+
+        (void)open_stream(&heard);
+        if (_i == 0)
+                left.channel = channel_free(left.channel);
+        else
+                right.channel = channel_free(right.channel);
+        run();
+        ck_assert_uint_eq(heard.gone, 1);
+}
+END_TEST
+
+/* Behind the last answer it is no news; of a method that has one answer, or with a body, it is an attack. */
+START_TEST(signal_that_cannot_be_closes)
+{
+        static const struct {
+                unsigned method, kind;
+                bool body, closes;
+        } cases[] = { { STREAM, 4, false, false }, { STREAM, 5, false, false }, { STREAM, 5, true, true },
+                      { ECHO, 5, false, true },    { _METHODS, 4, false, true }, { STREAM, 6, false, true } };
+        uint8_t bytes[256];
+        size_t size = frame(bytes, cases[_i].method, cases[_i].kind, 77, "x");
+
+        peer_send(bytes, cases[_i].body ? size : 8);
+        run();
+        ck_assert_uint_eq(left.closed, cases[_i].closes);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *suite = suite_create("ipc/channel");
@@ -866,6 +970,9 @@ static Suite *suite(void)
         tcase_add_loop_test(both, calls_are_cancelled_in_a_callback, 0, 2);
         tcase_add_test(both, request_outlives_its_channel);
         tcase_add_test(both, close_keeps_the_object);
+        tcase_add_test(both, caller_says_that_it_took_what_came);
+        tcase_add_loop_test(both, caller_hangs_up, 0, 2);
+        tcase_add_loop_test(both, stream_hears_that_its_channel_is_gone, 0, 2);
         suite_add_tcase(suite, both);
 
         tcase_add_checked_fixture(peer, setup, teardown);
@@ -880,6 +987,7 @@ static Suite *suite(void)
         tcase_add_loop_test(peer, answer_of_another_method_closes, 0, 2);
         tcase_add_test(peer, malformed_reply_fails_the_call_and_closes);
         tcase_add_loop_test(peer, flipped_bits_do_no_harm, 0, 2);
+        tcase_add_loop_test(peer, signal_that_cannot_be_closes, 0, 6);
         tcase_add_test(peer, silent_peer_times_out);
         tcase_add_test(peer, peer_that_does_not_read_is_closed_from_the_loop);
         tcase_add_test(peer, small_frames_are_charged_for_what_they_cost);

@@ -343,6 +343,73 @@ START_TEST(test_slow_reader_served)
 }
 END_TEST
 
+static struct {
+        unsigned taken, gone;
+} happened;
+
+static int on_happened(UNUSED void *userdata, VarlinkEvent event)
+{
+        happened.taken += event == VARLINK_TAKEN;
+        happened.gone += event == VARLINK_GONE;
+        if (event == VARLINK_GONE)
+                return varlink_fail_text(take_ptr(t.held), FAULT_UNAVAILABLE, NULL);
+        return 0;
+}
+
+static int watch_call(bool more)
+{
+        int fd = client();
+
+        t.hold = true;
+        say(fd, more ? "{\"method\":\"io.mcpcred.Broker.ListLeases\",\"more\":true}"
+                     : "{\"method\":\"io.mcpcred.Broker.ListLeases\"}");
+        ck_assert_ptr_nonnull(t.held);
+        ck_assert(varlink_request_wants_more(t.held) == more);
+        varlink_request_watch(t.held, on_happened, NULL);
+        return fd;
+}
+
+/* One that goes on for ever is read whenever its peer likes, and who answers it is told when that was. */
+START_TEST(test_watcher_reads_at_its_own_pace)
+{
+        static LeaseRow rows[LIMIT_PAGE];
+        ListLeasesReply page = { .leases = { rows, LIMIT_PAGE } };
+        int fd = watch_call(true);
+        unsigned pages = 0;
+
+        for (size_t i = 0; i < LIMIT_PAGE; i++)
+                rows[i] = (LeaseRow){ .lease = "l", .session = "s", .profile = "p", .secret = "x", .created = 1 };
+        while (happened.taken == pages) {
+                ck_assert_int_eq(varlink_reply_more(t.held, &page), 0);
+                pages++;
+        }
+        ck_assert_uint_gt(pages, 1);
+        pass(1000);
+        ck_assert_uint_eq(happened.gone, 0);
+        ck_assert_uint_eq(happened.taken, pages - 1);
+        while (happened.taken < pages) {
+                ck_assert_int_gt((int)strlen(hear(fd)), 0);
+                turn();
+        }
+        fd_close(fd);
+        turn();
+        ck_assert_uint_eq(happened.gone, 1);
+        ck_assert_ptr_null(t.held);
+        ck_assert_uint_eq(varlink_server_connections(t.server), 0);
+}
+END_TEST
+
+START_TEST(test_watcher_that_hangs_up)
+{
+        int fd = watch_call(_i == 0);
+
+        fd_close(fd);
+        turn();
+        ck_assert_uint_eq(happened.gone, 1);
+        ck_assert_ptr_null(t.held);
+}
+END_TEST
+
 START_TEST(test_answer_to_nobody)
 {
         int fd = client();
@@ -541,6 +608,8 @@ int main(void)
         tcase_add_test(tcase, test_unfinished_message_dropped);
         tcase_add_test(tcase, test_deaf_client_dropped);
         tcase_add_test(tcase, test_slow_reader_served);
+        tcase_add_test(tcase, test_watcher_reads_at_its_own_pace);
+        tcase_add_loop_test(tcase, test_watcher_that_hangs_up, 0, 2);
         tcase_add_test(tcase, test_answer_to_nobody);
         tcase_add_test(tcase, test_answer_after_the_server);
         tcase_add_test(tcase, test_duplicate_of_a_connection);

@@ -439,6 +439,136 @@ START_TEST(each_problem_of_the_way_out)
 }
 END_TEST
 
+/* ---- leaks and ages ---- */
+
+#define BIT(action) (UINT64_C(1) << (action))
+
+START_TEST(every_key_about_leaks)
+{
+        static const char text[] = "[broker]\n"
+                                   "notify = /usr/bin/logger -t \"a leak\"\n"
+                                   "audit_max_size = 1M\n"
+                                   "audit_keep = 3\n"
+                                   "[secret github]\n"
+                                   "rotate_every = 30d\n"
+                                   "max_age = 90d\n"
+                                   "grace = 10m\n"
+                                   "on_leak = notify,rotate , revoke-upstream\n"
+                                   "revoke_upstream = yes\n"
+                                   "[secret quiet]\n"
+                                   "on_leak = none\n"
+                                   "[secret usual]\n"
+                                   Q "on_leak = end-session, revoke\n"
+                                     "canary = AWS_SECRET_ACCESS_KEY\n"
+                                     "[profile b]\nsecret=s\npreset=slack\non_leak = none\n";
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(text, &problems);
+
+        ck_assert_ptr_nonnull(config);
+        ck_assert_uint_eq(config->notify.n, 3);
+        ck_assert_str_eq(config->notify.items[2], "a leak");
+        ck_assert(config->broker.has_notify);
+        ck_assert_uint_eq(config->broker.audit_max_size, 1024 * 1024);
+        ck_assert_uint_eq(config->broker.audit_keep, 3);
+        ck_assert_uint_eq(config->n_secrets, 3);
+        ck_assert_str_eq(config->secrets[0].name, "github");
+        ck_assert_str_eq(config->secrets[0].source, "f:5");
+        ck_assert_uint_eq(config->secrets[0].rotate_every, 30 * 86400);
+        ck_assert_uint_eq(config->secrets[0].max_age, 90 * 86400);
+        ck_assert_uint_eq(config->secrets[0].grace, 600);
+        ck_assert_uint_eq(config->secrets[0].on_leak, BIT(LEAK_NOTIFY) | BIT(LEAK_ROTATE) | BIT(LEAK_REVOKE_UPSTREAM));
+        ck_assert(config->secrets[0].revoke_upstream);
+        ck_assert_uint_eq(config->secrets[1].on_leak, 0);
+        ck_assert_uint_eq(config->secrets[2].on_leak, LEAK_ACTIONS_DEFAULT);
+        ck_assert(!config->secrets[2].revoke_upstream);
+        ck_assert_uint_eq(config->profiles[0].on_leak, BIT(LEAK_END_SESSION) | BIT(LEAK_REVOKE));
+        ck_assert_str_eq(config->profiles[0].canary, "AWS_SECRET_ACCESS_KEY");
+        ck_assert_uint_eq(config->profiles[1].on_leak, 0);
+}
+END_TEST
+
+START_TEST(what_leaks_do_by_default)
+{
+        Problems problems = PROBLEMS_NULL;
+        _cleanup_(config_freep) Config *config = load(Q, &problems);
+
+        ck_assert_uint_eq(config->profiles[0].on_leak, LEAK_ACTIONS_DEFAULT);
+        ck_assert_ptr_null(config->profiles[0].canary);
+        ck_assert(!config->broker.has_notify);
+        ck_assert_uint_eq(config->broker.audit_max_size, CONFIG_AUDIT_MAX_SIZE_DEFAULT);
+        ck_assert_uint_eq(config->broker.audit_keep, CONFIG_AUDIT_KEEP_DEFAULT);
+}
+END_TEST
+
+#define S "[secret a]\n"
+
+START_TEST(each_problem_about_leaks)
+{
+        static const char *const cases[][2] = {
+                { "[secret]\n", "f:1: a secret's name" },
+                { "[secret A]\n", "f:1: a secret's name" },
+                { S S, "f:2: secret \"a\" is at f:1 already" },
+                { S "ttl = 1h\n", "f:2: unknown key \"ttl\" in [secret]" },
+                { S "grace = 1h\ngrace = 1h\n", "f:3: \"grace\" is given twice" },
+                { S "rotate_every = 59m\n", "f:2: rotate_every = 59m: is too short" },
+                { S "rotate_every = 30x\n", "f:2: rotate_every = 30x: is a duration" },
+                { S "rotate_every = 9999d\n", "f:2: rotate_every = 9999d: is too long" },
+                { S "max_age = 1m\n", "f:2: max_age = 1m: is too short" },
+                { S "grace = 31d\n", "f:2: grace = 31d: is too long" },
+                { S "rotate_every = 1h\ngrace = 1h\n", "f:1: secret \"a\": grace is shorter" },
+                { S "rotate_every = 2h\nmax_age = 1h\n", "f:1: secret \"a\": max_age is not shorter" },
+                { S "on_leak =\n", "f:2: on_leak = : is empty" },
+                { S "on_leak = none, revoke\n", "f:2: on_leak = none, revoke: has none beside" },
+                { S "revoke_upstream = 1\n", "f:2: revoke_upstream = 1: is" },
+                { Q "on_leak = revoke, revoke\n", "f:4: on_leak = revoke, revoke: names the same" },
+                { Q "on_leak = revoke, none\n", "f:4: on_leak = revoke, none: has none beside" },
+                { Q "on_leak = revoke-all\n", "f:4: on_leak = revoke-all: is a list of" },
+                { Q "on_leak = revoke\non_leak = notify\n", "f:5: \"on_leak\" is given twice" },
+                { Q "canary = 1X\n", "f:4: canary = 1X: is the name of" },
+                { Q "canary = PATH\n", "f:4: canary = PATH: is a variable that" },
+                { Q "canary = HTTPS_PROXY\n", "f:4: canary = HTTPS_PROXY: is a variable that" },
+                { Q "canary = OPENAI_API_KEY\n", "f:1: profile \"a\": canary = OPENAI_API_KEY: is a variable that" },
+                { Q "env = A\ncanary = A\n", "f:1: profile \"a\": canary = A: is a variable that" },
+                { Q "set = A=1\ncanary = A\n", "f:1: profile \"a\": canary = A: is a variable that" },
+                { P "preset = github\ncanary = GH_TOKEN\n", "f:1: profile \"a\": canary = GH_TOKEN: is a variable that" },
+                { Q "deliver = endpoint\ncanary = OPENAI_BASE_URL\n", "f:1: profile \"a\": canary" },
+                { "[broker]\nnotify = mail me\n", "f:2: notify = mail me: begins with the absolute" },
+                { "[broker]\nnotify =\n", "f:2: notify = : is empty" },
+                { "[broker]\nnotify = /bin/x \"y\n", "f:2: notify = /bin/x \"y: has a quotation mark" },
+                { "[broker]\naudit_max_size = 1K\n", "f:2: audit_max_size = 1K: is too small" },
+                { "[broker]\naudit_max_size = 17G\n", "f:2: audit_max_size = 17G: is too large" },
+                { "[broker]\naudit_max_size = big\n", "f:2: audit_max_size = big: is a number of bytes" },
+                { "[broker]\naudit_keep = 0\n", "f:2: audit_keep = 0: is a number of files" },
+                { "[broker]\naudit_keep = 1001\n", "f:2: audit_keep" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                refused(cases[i][0], cases[i][1]);
+}
+END_TEST
+
+/* As many and as long ones as a file can have: the message that gives them to egress has room for them. */
+START_TEST(the_largest_policy_fits_a_grant)
+{
+        static char text[64 * 1024];
+        size_t n = (size_t)snprintf(text, sizeof(text), "[profile a]\nsecret=s\nslot=bearer\n");
+        Problems problems = PROBLEMS_NULL;
+        Buf buf = BUF_NULL(EGRESS_POLICY_SIZE_MAX);
+
+        for (unsigned i = 0; i < LIMIT_RULES; i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "allow=GET a.b /%0180u\ndeny=GET a.b /%0180u\n", i, i);
+        {
+                _cleanup_(config_freep) Config *config = load(text, &problems);
+
+                ck_assert_ptr_nonnull(config);
+                ck_assert_uint_eq(policy(config, "a")->deny.n, LIMIT_RULES);
+                ck_assert_int_eq(schema_encode(&schema_egress_policy, policy(config, "a"), &buf), 0);
+                ck_assert_uint_gt(buf.size, 2 * LIMIT_RULES * 190);
+        }
+        buf_deinit(&buf);
+}
+END_TEST
+
 START_TEST(nul_byte)
 {
         static const char text[] = P "ttl = 1\0h\n";
@@ -544,6 +674,12 @@ static void parse_any(const uint8_t *data, size_t size)
                         0);
                 buf_deinit(&buf);
         }
+        for (size_t i = 0; config && i < config->n_secrets; i++) {
+                Buf buf = BUF_NULL(1024 * 1024);
+
+                ck_assert_int_eq(schema_encode(&schema_config_secret, &config->secrets[i], &buf), 0);
+                buf_deinit(&buf);
+        }
         problems_deinit(&problems);
         free(exact);
 }
@@ -598,6 +734,10 @@ int main(int argc, char **argv)
         tcase_add_test(tests, other_deliveries_have_no_policy);
         tcase_add_test(tests, each_problem);
         tcase_add_test(tests, each_problem_of_the_way_out);
+        tcase_add_test(tests, every_key_about_leaks);
+        tcase_add_test(tests, what_leaks_do_by_default);
+        tcase_add_test(tests, each_problem_about_leaks);
+        tcase_add_test(tests, the_largest_policy_fits_a_grant);
         tcase_add_test(tests, nul_byte);
         tcase_add_test(tests, long_line);
         tcase_add_test(tests, too_many);

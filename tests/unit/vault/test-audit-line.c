@@ -36,7 +36,7 @@ static void make_log(Buf *log, size_t starts[N_LINES + 1], uint8_t head[AUDIT_HA
 static AuditReport verify(Slice log)
 {
         FILE *file = tmpfile();
-        AuditReport report;
+        AuditReport report = { 0 };
 
         ck_assert_ptr_nonnull(file);
         if (log.size > 0)
@@ -132,7 +132,7 @@ START_TEST(good_log_is_good)
         _cleanup_(buf_deinit) Buf log = BUF_NULL(65536);
         uint8_t head[AUDIT_HASH_SIZE];
         size_t starts[N_LINES + 1];
-        AuditReport report;
+        AuditReport report = { 0 };
 
         make_log(&log, starts, head);
         report = verify(buf_slice(&log));
@@ -205,7 +205,7 @@ START_TEST(cut_end_is_found_by_the_head)
         _cleanup_(buf_deinit) Buf log = BUF_NULL(65536);
         uint8_t head[AUDIT_HASH_SIZE], zeros[AUDIT_HASH_SIZE] = { 0 };
         size_t starts[N_LINES + 1];
-        AuditReport report;
+        AuditReport report = { 0 };
 
         make_log(&log, starts, head);
         /* Within a line the cut shows by itself. */

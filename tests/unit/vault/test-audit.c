@@ -59,7 +59,7 @@ static void check_file(AuditFixture *f, uint64_t lines)
 {
         uint8_t head[AUDIT_HASH_SIZE];
         int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-        AuditReport report;
+        AuditReport report = { 0 };
 
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(audit_verify_file(fd, &report), 0);

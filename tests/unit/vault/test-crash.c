@@ -77,7 +77,7 @@ static uint64_t check_state(Fixture *f, uint64_t acknowledged)
         uint8_t head[AUDIT_HASH_SIZE];
         uint64_t rows, sequence;
         LeaseFilter all = { 0 };
-        AuditReport report;
+        AuditReport report = { 0 };
         int fd;
 
         fixture_open(f);

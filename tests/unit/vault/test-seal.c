@@ -126,7 +126,7 @@ START_TEST(hashes_are_as_documented)
 {
         uint8_t root[SEAL_ROOT_SIZE] = { 1, 2, 3 }, key[32], sha[32], expected[32], got[32],
                 audit[16];
-        char text[SEAL_AUDIT_HASH_SIZE], hex[33];
+        char text[SEAL_AUDIT_HASH_SIZE], by_hex[SEAL_AUDIT_HASH_SIZE], hex[33], sha_hex[SEAL_SHA256_HEX_SIZE];
         Fixture f;
 
         fixture_start(&f);
@@ -136,11 +136,16 @@ START_TEST(hashes_are_as_documented)
         seal_token_hash(f.seal, slice_text("abc"), got);
         ck_assert_mem_eq(got, expected, sizeof(got));
         crypto_kdf_derive_from_key(key, sizeof(key), 3, "auditkey", root);
-        crypto_generichash(audit, sizeof(audit), (const uint8_t *)"abc", 3, key, sizeof(key));
+        crypto_generichash(audit, sizeof(audit), sha, sizeof(sha), key, sizeof(key));
         seal_audit_hash(f.seal, slice_text("abc"), text);
         sodium_bin2hex(hex, sizeof(hex), audit, sizeof(audit));
         ck_assert_int_eq(strncmp(text, "blake2b:", 8), 0);
         ck_assert_str_eq(text + 8, hex);
+        seal_sha256_hex(slice_text("abc"), sha_hex);
+        ck_assert_int_eq(seal_audit_hash_hex(f.seal, sha_hex, by_hex), 0);
+        ck_assert_str_eq(by_hex, text);
+        sha_hex[63] = 'g';
+        ck_assert_int_eq(seal_audit_hash_hex(f.seal, sha_hex, by_hex), SEAL_E_HEX);
         fixture_stop(&f);
 }
 END_TEST
