@@ -114,11 +114,18 @@ static const char *check_fds(const VarlinkRequest *request)
 
 /* ---- the vault's answer ---- */
 
-/* The session's client must have got its answer; otherwise nobody knows of the session. */
+/* The session's client must have got its answer; otherwise nobody knows of the session. The supervisor is told, since
+ * it is left with those of a gate that died in between. */
 static int on_open_sent(void *userdata, bool delivered)
 {
         Operation *operation = userdata;
-        int r = delivered ? 0 : orphan_close(operation->gate, operation->session, &operation->caller);
+        const SessionNotice notice = { .session = operation->session };
+        int r;
+
+        if (delivered)
+                r = channel_notify(operation->gate->role.supervisor, GATE_DELIVERED, &notice);
+        else
+                r = orphan_close(operation->gate, operation->session, &operation->caller);
 
         operation_free(operation);
         return r;

@@ -63,13 +63,13 @@ Step exchange_refuse(Client *client, int code)
         return refuse(client, &refusal, false);
 }
 
-/* What is not this session's is told to the vault beside the refusal. */
+/* Which handle it was is told to the vault beside the refusal: whose it is, and what comes of it, is known there. */
 static Step refuse_handle(Client *client, int code, Slice token, const char *place)
 {
         Exchange *exchange = client->exchange;
         int r = 0;
 
-        if (code == REFUSAL_FOREIGN_HANDLE)
+        if (token.size > 0)
                 r = report_misuse(client->session, token, exchange->route.authority.host, place);
         return r < 0 ? client_fail(client, r) : exchange_refuse(client, code);
 }
@@ -82,7 +82,7 @@ static int prepare(const Client *client, Exchange *exchange, const HttpHead *hea
         int r = 0;
 
         if (client->way == SERVICE_LOOPBACK && !client->tunnelled)
-                r = request_admit_loopback(head, exchange->grants, &exchange->pool, &choice->foreign, &owes);
+                r = request_admit_loopback(head, exchange->grants, &exchange->pool, &choice->misused, &owes);
         if (r == 0)
                 r = request_route(head, client->tunnelled ? &client->tunnel : NULL, exchange->grants, &exchange->route);
         if (r == 0)
@@ -127,7 +127,7 @@ Step exchange_begin(Client *client, const HttpHead *head, size_t size)
                 return client_fail(client, r);
         exchange->pipelined = exchange->upload_done && client->in.size > 0;
         if (r > 0)
-                return refuse_handle(client, r, choice.foreign, "header");
+                return refuse_handle(client, r, choice.misused, "header");
         exchange->grant = choice.grant;
         exchange->form = choice.form;
         client->state = exchange->form ? CLIENT_FORM : CLIENT_QUEUE;
@@ -150,7 +150,7 @@ static Step form_complete(Client *client, Exchange *exchange)
         exchange->upload_done = true; /* as far as the client is concerned */
         exchange->pipelined = client->in.size > 0;
         if (r > 0)
-                return refuse_handle(client, r, choice.foreign, "body");
+                return refuse_handle(client, r, choice.misused, "body");
         if (r == 0 && token.size > 0) {
                 r = slot_mark_form(buf_slice(&exchange->form_body), token, &marked);
                 buf_deinit(&exchange->form_body);

@@ -114,7 +114,7 @@ int report_misuse(SessionProcess *session, Slice token, const char *host, const 
         SessionMisuseNotice notice = { .host = host, .place = place };
         int r;
 
-        report_note(session, "a handle that is not this session's was used");
+        report_note(session, "a handle was used where it may not be");
         if (!may_send(session, REPORT_MISUSE))
                 return 0; /* one is evidence enough */
         r = secret_from_bytes(&notice.handle, session->role.arena, token);

@@ -29,5 +29,5 @@ int report_refusal(SessionProcess *session, const Refusal *refusal, const Egress
         NONNULL(1, 2);
 /* A line for the broker's log about what a client did, of which clients can only cause a number a minute. */
 void report_note(SessionProcess *session, const char *format, ...) NONNULL(1, 2) PRINTF_LIKE(2, 3);
-/* A handle that is not the session's. `host` may be NULL. */
+/* A handle that is not the session's, or its own where it may not be. `host` may be NULL. */
 int report_misuse(SessionProcess *session, Slice token, const char *host, const char *place) NODISCARD NONNULL(1, 4);

@@ -194,9 +194,9 @@ static int check_stray(const Grants *grants, const RequestRoute *route, Slice to
 {
         const Grant *owner = grants_by_handle(grants, token);
 
+        ret->misused = token;
         if (owner)
                 return grant_gives(owner, &route->authority) ? REFUSAL_HANDLE_PLACE : REFUSAL_HANDLE_HOST;
-        ret->foreign = token;
         return REFUSAL_FOREIGN_HANDLE;
 }
 
@@ -228,8 +228,10 @@ static int choose_by_slot(const Grants *grants, const RequestRoute *route, Pool 
                         continue;
                 if (r == SLOT_E_TWICE)
                         return REFUSAL_HANDLE_PLACE;
-                if (!grant_gives(grant, &route->authority))
+                if (!grant_gives(grant, &route->authority)) {
+                        ret->misused = hit.token;
                         return REFUSAL_HANDLE_HOST;
+                }
                 slot_mark(&hit, request);
                 ret->grant = grant;
                 ret->credential = true;
@@ -273,8 +275,10 @@ int request_choose_form(const Grants *grants, const RequestRoute *route, Slice b
                         continue;
                 if (r == SLOT_E_TWICE)
                         return REFUSAL_HANDLE_PLACE;
-                if (!grant_gives(grant, &route->authority))
+                if (!grant_gives(grant, &route->authority)) {
+                        choice->misused = token;
                         return REFUSAL_HANDLE_HOST;
+                }
                 choice->grant = grant;
                 choice->credential = true;
                 *ret_token = token;

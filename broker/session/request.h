@@ -30,7 +30,7 @@ typedef struct RequestChoice {
         const Grant *grant;
         bool credential; /* the marker is in */
         bool form;       /* the body is to be looked at: the handle may be in there */
-        Slice foreign;   /* of REFUSAL_FOREIGN_HANDLE */
+        Slice misused;   /* of REFUSAL_FOREIGN_HANDLE, _HANDLE_PLACE and _HANDLE_HOST; empty: it is not there alone */
 } RequestChoice;
 
 /* The grant whose handle stands in its slot, or the first that reaches the host; marks the request. */

@@ -26,6 +26,7 @@ struct Session {
         size_t n_sockets;
         bool connection;
         bool gone; /* the lifeline is */
+        bool delivered; /* whoever opened it has the answer */
         LifelineWatch *lifeline;
         Timer *timer; /* until the sockets are watched again after a death */
         Backoff backoff;

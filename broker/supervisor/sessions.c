@@ -64,6 +64,21 @@ static int on_lifeline_gone(void *userdata)
         return config->lifeline_gone(config->userdata, session->id.text);
 }
 
+void session_set_delivered(Session *session)
+{
+        session->delivered = true;
+}
+
+static int on_gate_gone(UNUSED void *userdata, Session *session)
+{
+        return session->delivered || session->gone ? 0 : on_lifeline_gone(session);
+}
+
+int sessions_gate_gone(Sessions *sessions)
+{
+        return sessions_each(sessions, on_gate_gone, NULL);
+}
+
 static int session_new(Session **ret, Sessions *sessions, const SessionSpec *spec)
 {
         _cleanup_(session_freep) Session *session = calloc(1, sizeof(*session));

@@ -112,6 +112,8 @@ static int on_gone(void *userdata, Child *child)
                 providers_stop_all(supervisor->providers); /* nobody waits for what they do */
                 egresses_stop_all(supervisor->egresses);   /* nobody could revoke what they hold */
         }
+        if (child == supervisor->gate && sessions_gate_gone(supervisor->sessions) < 0)
+                return -ENOMEM;
         if (!supervisor->ready && child_failures(child) >= START_ATTEMPTS) {
                 log_line(supervisor->config.log, LOG_LEVEL_ERROR, child_name(child),
                          "does not start; the broker gives up");

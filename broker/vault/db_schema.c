@@ -162,7 +162,32 @@ static const char version_5[] = "CREATE TABLE secret_value ("
                                 " PRIMARY KEY (hash, secret)"
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE INDEX secret_value_of ON secret_value (secret, generation);"
-                                "CREATE INDEX secret_value_removed ON secret_value (removed) WHERE removed > 0;";
+                                "CREATE INDEX secret_value_removed ON secret_value (removed) WHERE removed > 0;"
+
+                                "CREATE TABLE incident ("
+                                " sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                " id TEXT NOT NULL UNIQUE,"
+                                " key TEXT NOT NULL,"
+                                " time INTEGER NOT NULL,"
+                                " signal INTEGER NOT NULL,"
+                                " session TEXT NOT NULL,"
+                                " profile TEXT NOT NULL,"
+                                " secret TEXT NOT NULL,"
+                                " lease TEXT NOT NULL,"
+                                " generation INTEGER NOT NULL,"
+                                " source TEXT NOT NULL,"
+                                " count INTEGER NOT NULL,"
+                                " closed INTEGER NOT NULL,"
+                                " state_0 INTEGER NOT NULL, reason_0 TEXT NOT NULL,"
+                                " state_1 INTEGER NOT NULL, reason_1 TEXT NOT NULL,"
+                                " state_2 INTEGER NOT NULL, reason_2 TEXT NOT NULL,"
+                                " state_3 INTEGER NOT NULL, reason_3 TEXT NOT NULL,"
+                                " state_4 INTEGER NOT NULL, reason_4 TEXT NOT NULL"
+                                ") STRICT;"
+                                "CREATE INDEX incident_of ON incident (key, sequence);"
+                                "CREATE INDEX incident_secret ON incident (secret, sequence);"
+                                "CREATE INDEX incident_open ON incident (sequence) WHERE closed = 0;"
+                                "CREATE INDEX incident_closed ON incident (closed) WHERE closed > 0;";
 
 const char *const db_migrations[] = { version_1, version_2, version_3, version_4, version_5 };
 const size_t db_n_migrations = ARRAY_SIZE(db_migrations);

@@ -9,6 +9,8 @@
 #define REUSE_MIN_USEC (60 * USEC_PER_SEC)
 /* As many of these as a session can have fit one reply; those of GitHub are a tenth of it. */
 #define TOKEN_MAX 4096U
+/* Until the next attempt to write down what could not be. */
+#define REWRITE_USEC (5 * USEC_PER_SEC)
 
 typedef struct Mint {
         Vault *vault;
@@ -52,27 +54,97 @@ static AuditEvent event_of(const Mint *mint, const char *operation)
         };
 }
 
-/* The state a lease is in when the upstream gave nothing, or may have given something. */
+/* What an intent came to, when the upstream gave nothing, or may have given something. */
+typedef struct Unclosed {
+        List link; /* in Vault.unclosed while it could not be written down */
+        char lease[IDENT_ID_SIZE + 1];
+        char session[IDENT_ID_SIZE + 1];
+        char profile[LIMIT_NAME + 1];
+        char secret[LIMIT_NAME + 1];
+        char request[IDENT_ID_SIZE + 1];
+        uint64_t uid;
+        bool unknown; /* something may be alive upstream */
+        Failure why;
+} Unclosed;
+
+static int write_closed(Vault *vault, const Unclosed *it)
+{
+        AuditEvent event = {
+                .request = it->request[0] ? it->request : NULL,
+                .has_principal = true,
+                .principal = it->uid,
+                .session = it->session,
+                .profile = it->profile,
+                .secret = it->secret,
+                .lease = it->lease,
+                .operation = "token.mint",
+                .verdict = AUDIT_ERROR,
+                .reason = fault_info(it->why.fault)->name,
+                .detail = it->why.message,
+        };
+        int r;
+
+        r = db_begin(vault->db);
+        if (r == 0)
+                r = rows_lease_finish(vault->db, it->lease, it->unknown ? LEASE_UNRECOVERABLE : LEASE_FAILED,
+                                      it->unknown ? OUTCOME_PENDING : OUTCOME_NONE, vault_now(vault),
+                                      it->unknown ? "the upstream's reply was lost" : it->why.message);
+        if (r == 0 || r == DB_E_NOT_FOUND)
+                r = audit_append(vault->audit, &event);
+        return r == 0 ? vault_commit(vault) : r;
+}
+
+int mint_close_unclosed(Vault *vault)
+{
+        bool any = false;
+        Failure ignored;
+
+        LIST_FOREACH(node, &vault->unclosed) {
+                Unclosed *it = container_of(node, Unclosed, link);
+
+                if (vault_db_failed(vault, write_closed(vault, it), &ignored))
+                        break;
+                list_remove(&it->link);
+                free(it);
+                any = true;
+        }
+        return any ? revoker_wake(vault->revoker) : 0;
+}
+
+void mint_forget_unclosed(Vault *vault)
+{
+        while (vault->unclosed.next && !list_empty(&vault->unclosed)) {
+                Unclosed *it = container_of(vault->unclosed.next, Unclosed, link);
+
+                list_remove(&it->link);
+                free(it);
+        }
+}
+
+/* What cannot be written down now is when it can: a row that stays an intent says that a mint is under way. */
 static int close_intent(Mint *mint, const Failure *why, bool unknown)
 {
         Vault *vault = mint->vault;
-        AuditEvent event = event_of(mint, "token.mint");
+        Unclosed *it = calloc(1, sizeof(*it));
         Failure ignored;
-        int r;
 
-        event.verdict = AUDIT_ERROR;
-        event.reason = fault_info(why->fault)->name;
-        event.detail = why->message;
-        r = db_begin(vault->db);
-        if (r == 0)
-                r = rows_lease_finish(vault->db, mint->lease.text, unknown ? LEASE_UNRECOVERABLE : LEASE_FAILED,
-                                      unknown ? OUTCOME_PENDING : OUTCOME_NONE, vault_now(vault),
-                                      unknown ? "the upstream's reply was lost" : why->message);
-        if (r == 0 || r == DB_E_NOT_FOUND)
-                r = audit_append(vault->audit, &event);
-        if (r == 0)
-                r = vault_commit(vault);
-        (void)vault_db_failed(vault, r, &ignored);
+        if (!it)
+                return -ENOMEM;
+        list_init(&it->link);
+        (void)snprintf(it->lease, sizeof(it->lease), "%s", mint->lease.text);
+        (void)snprintf(it->session, sizeof(it->session), "%s", mint->session);
+        (void)snprintf(it->profile, sizeof(it->profile), "%s", mint->profile);
+        (void)snprintf(it->secret, sizeof(it->secret), "%s", mint->secret);
+        (void)snprintf(it->request, sizeof(it->request), "%s", mint->request);
+        it->uid = mint->uid;
+        it->unknown = unknown;
+        it->why = *why;
+        if (vault_db_failed(vault, write_closed(vault, it), &ignored)) {
+                list_append(&vault->unclosed, &it->link);
+                vault_note_deadline(vault, vault_boot(vault) + REWRITE_USEC);
+        } else {
+                free(it);
+        }
         return revoker_wake(vault->revoker);
 }
 

@@ -27,3 +27,6 @@ int mint_start(Vault *vault, const MintAsk *ask, MintDone done, void *userdata) 
  */
 int mint_find(Vault *vault, const char *session, const char *profile, Secret **ret, uint64_t *ret_expires)
         NODISCARD NONNULL(1, 2, 3, 4, 5);
+/* Writes down what came of mints while the state could not be written (vault_expire() calls it). */
+int mint_close_unclosed(Vault *vault) NODISCARD NONNULL(1);
+void mint_forget_unclosed(Vault *vault) NONNULL(1);

@@ -13,8 +13,9 @@
  *   old_revoked  the revoker has it: drop it from the item
  *   needs_human  waits for a person
  *
- * rotation.c is the machine; how a value comes about is in rotation_guided.c and rotation_provider.c, what becomes of
- * the old one in rotation_old.c, and what nobody asks for in rotation_schedule.c.
+ * rotation.c is the machine, rotation_life.c what it waits for. Who begins it is in op_rotate.c and
+ * rotation_schedule.c, how a value comes about in rotation_guided.c and rotation_provider.c, whether it may be used in
+ * rotation_verify.c, and what becomes of the old one in rotation_old.c.
  *
  * One is under way a secret. It outlives whoever asked for it, and waits, with back-off, for a keyring or an upstream
  * that is away. An abort joins the rotation that is under way and is heard of where that can be left.
@@ -70,7 +71,7 @@ struct Rotation {
         RevokeWatch *watch;
 };
 
-/* ---- rotation.c ---- */
+/* ---- rotation_life.c ---- */
 
 /* Begins nothing yet: rotation_begin() does, or rotation_join(). */
 int rotation_new(Rotation **ret, Vault *vault, Request *request, const char *name) NODISCARD NONNULL(1, 2, 4);
@@ -78,8 +79,8 @@ int rotation_new(Rotation **ret, Vault *vault, Request *request, const char *nam
 void rotation_free(Rotation *rotation) NONNULL(1);
 /* From here on no other change of the secret is under way. Refuses if one is. */
 int rotation_begin(Rotation *rotation) NODISCARD NONNULL(1);
-/* Loads what is there and does what comes next. */
-int rotation_step(Rotation *rotation) NODISCARD NONNULL(1);
+/* Somebody wants it aborted: at once where only an answer is waited for, or a while; else where it comes to a step. */
+int rotation_join(Rotation *rotation, Request *request) NODISCARD NONNULL(1, 2);
 /* That of this secret that is under way, or NULL. */
 Rotation *rotation_find(const Vault *vault, const char *name) NONNULL(1, 2);
 
@@ -97,6 +98,17 @@ int rotation_retry(Rotation *rotation, const Failure *failure) NODISCARD NONNULL
 int rotation_wait(Rotation *rotation, uint64_t usec, const char *what) NODISCARD NONNULL(1, 3);
 
 AuditEvent rotation_event(const Rotation *rotation) NONNULL(1);
+/* Calls an operation of the provider with the value `proven_by` as what proves that we may ask. `request` begins with
+ * an Upstream *, which is filled in. */
+int rotation_ask(Rotation *rotation, LoadedSecret *secret, const Secret *proven_by, ProviderMethod method,
+                 void *request, RotationAnswer answer) NODISCARD NONNULL(1, 2, 3, 5, 6);
+/* The upstream was not reached, or may answer otherwise in a while. */
+bool rotation_is_passing(const Failure *failure) NONNULL(1);
+
+/* ---- rotation.c ---- */
+
+/* Loads what is there and does what comes next. */
+int rotation_step(Rotation *rotation) NODISCARD NONNULL(1);
 /* A step in the state, with its line in the log, in the transaction that `also` (may be NULL) writes in too. DB_E_*. */
 int rotation_advance(Rotation *rotation, RotationStep from, RotationStep to, int (*also)(Rotation *rotation,
                      void *userdata), void *userdata) NODISCARD NONNULL(1);
@@ -108,12 +120,6 @@ int rotation_needs_human(Rotation *rotation, const char *format, ...) NODISCARD 
 /* Takes the next value out of the item and leaves; `why` is what whoever waits is told. */
 int rotation_drop(Rotation *rotation, LoadedSecret *secret, const Failure *why) NODISCARD NONNULL(1, 2, 3);
 
-/* Calls an operation of the provider with the value `proven_by` as what proves that we may ask. `request` begins with
- * an Upstream *, which is filled in. */
-int rotation_ask(Rotation *rotation, LoadedSecret *secret, const Secret *proven_by, ProviderMethod method,
-                 void *request, RotationAnswer answer) NODISCARD NONNULL(1, 2, 3, 5, 6);
-/* The upstream was not reached, or may answer otherwise in a while. */
-bool rotation_is_passing(const Failure *failure) NONNULL(1);
 /* Stores the item, `next` in it, and calls `done`. */
 int rotation_store(Rotation *rotation, const SecretItem *item, KeyringItemDone done) NODISCARD NONNULL(1, 2, 3);
 /* Stores `rotation->value` as the item's next, and goes to STORED. */
@@ -151,5 +157,7 @@ int rotation_keep_said(const ProviderVerifyReply *reply, Pool *pool, SecretRecor
 
 /* SWITCHED: writes down what becomes of the old value. */
 int rotation_retire_old(Rotation *rotation, LoadedSecret *secret) NODISCARD NONNULL(1, 2);
+/* OLD_REVOKED: where there is no grace, ends the sessions that were handed it; nothing, where they have ended. */
+int rotation_end_holders(Rotation *rotation, uint64_t generation) NODISCARD NONNULL(1);
 /* It is over here: the last word, once the upstream has said something of the old value, or soon. */
 int rotation_conclude(Rotation *rotation) NODISCARD NONNULL(1);

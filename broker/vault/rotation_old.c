@@ -140,13 +140,15 @@ int rotation_retire_old(Rotation *rotation, LoadedSecret *secret)
                             &failure))
                 return rotation_retry(rotation, &failure);
         rotation->grace = retirement.revoke ? retirement.grace : 0;
-        if (rotation->journal.now)
-                r = each_holder(rotation, secret->record.generation, end_holder, NULL);
-        if (r >= 0)
-                r = revoker_wake(vault->revoker);
+        r = revoker_wake(vault->revoker);
         if (r >= 0)
                 r = tell_retirement(rotation, secret, &retirement);
         return r < 0 ? r : rotation_step(rotation);
+}
+
+int rotation_end_holders(Rotation *rotation, uint64_t generation)
+{
+        return rotation->journal.now ? each_holder(rotation, generation, end_holder, NULL) : 0;
 }
 
 /* ---- the last word ---- */

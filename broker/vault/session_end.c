@@ -1,5 +1,6 @@
 #include "vault/egresses.h"
 #include "vault/epoch.h"
+#include "vault/mint.h"
 #include "vault/proxy_grants.h"
 #include "vault/cutoff_work.h"
 #include "vault/revoker.h"
@@ -343,6 +344,8 @@ int vault_expire(void *userdata)
         int r;
 
         r = end_unended(vault);
+        if (r >= 0)
+                r = mint_close_unclosed(vault);
         while (r >= 0 && n == LIMIT_PAGE) {
                 Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
@@ -364,7 +367,7 @@ int vault_expire(void *userdata)
                 }
                 pool_deinit(&pool);
         }
-        if (!list_empty(&vault->unended))
+        if (!list_empty(&vault->unended) || !list_empty(&vault->unclosed))
                 next = MIN(next, vault_boot(vault) + REWRITE_USEC);
         vault->next_session = next;
         if (next != UINT64_MAX)

@@ -5,7 +5,9 @@
 #include "vault/egresses.h"
 #include "vault/epoch.h"
 #include "vault/known_values.h"
+#include "vault/mint.h"
 #include "vault/proxy_grants.h"
+#include "vault/response.h"
 #include "vault/revoker.h"
 #include "vault/rows_cutoff.h"
 #include "vault/token_turn.h"
@@ -36,7 +38,8 @@ static int on_prune(void *userdata)
             !vault_db_failed(vault, rows_session_prune(vault->db, before, PRUNE_ROWS, &n), &ignored))
                 (void)vault_db_failed(vault, rows_cutoff_prune(vault->db, &n), &ignored);
         (void)vault_db_failed(vault, known_values_prune(vault), &ignored);
-        return 0;
+        (void)vault_db_failed(vault, response_prune(vault), &ignored);
+        return response_look(vault);
 }
 
 static int on_audit_flush(void *userdata)
@@ -77,6 +80,7 @@ int vault_init(Vault *vault)
         list_init(&vault->changes);
         list_init(&vault->rotations);
         list_init(&vault->unended);
+        list_init(&vault->unclosed);
         vault->next_session = UINT64_MAX;
         vault->problem_pool = POOL_NULL(CHANNEL_FRAME_MAX);
         r = keyring_client_new(&vault->keyring, vault->role.loop, vault->role.arena, &vault->role.supervisor);
@@ -92,6 +96,8 @@ int vault_init(Vault *vault)
                 r = proxy_grants_new(&vault->proxy_grants, vault);
         if (r == 0)
                 r = waiting_room_new(&vault->waiting_room, vault);
+        if (r == 0)
+                r = responses_new(&vault->responses, vault);
         if (r == 0)
                 r = rotation_schedule_new(&vault->schedule, vault);
         if (r == 0)
@@ -124,6 +130,8 @@ void vault_deinit(Vault *vault)
         if (vault->audit && (audit_tick(vault->audit, true) < 0 || audit_flush(vault->audit) < 0))
                 role_log(&vault->role, LOG_LEVEL_ERROR, "audit: the last lines follow at the next start");
         session_end_forget(vault);
+        vault->responses = responses_free(vault->responses);
+        mint_forget_unclosed(vault);
         vault->cutoff_work = cutoff_work_free(vault->cutoff_work);
         vault->revoker = revoker_free(vault->revoker);
         vault->epoch = epoch_free(vault->epoch);

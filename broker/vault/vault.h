@@ -23,6 +23,7 @@ typedef struct CutoffWork CutoffWork;
 typedef struct Egresses Egresses;
 typedef struct Epoch Epoch;
 typedef struct ProxyGrants ProxyGrants;
+typedef struct Responses Responses;
 typedef struct Revoker Revoker;
 typedef struct Rotation Rotation;
 typedef struct RotationSchedule RotationSchedule;
@@ -84,6 +85,7 @@ struct Vault {
         Egresses *egresses;
         ProxyGrants *proxy_grants;
         WaitingRoom *waiting_room;
+        Responses *responses; /* to leaks */
         Channel *gate;
         List session_edges; /* SessionEdge (session_edge.c) */
         uint64_t n_session_edges; /* so far */
@@ -91,6 +93,7 @@ struct Vault {
         uint64_t next_session; /* boot time of the soonest deadline of a session; UINT64_MAX: none */
         Timer *audit_flush;
         Timer *prune;
+        List unclosed; /* Unclosed (mint.c): intents whose outcome could not be written yet */
         List unended; /* Unended (session_end.c): sessions whose end could not be written yet */
         List changes; /* Change: secrets that are being added, replaced or rotated */
         List rotations; /* Rotation (rotation.h) */
@@ -228,7 +231,7 @@ int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
 int op_hash_token(Vault *vault, Request *request) NODISCARD;
 
-/* ---- rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
+/* ---- op_rotate.c, rotation.c, rotation_schedule.c: rotations that nobody waits for ---- */
 
 /* Goes on with the rotations that an earlier run left, or that waited for the store. */
 int rotate_resume_all(Vault *vault) NODISCARD NONNULL(1);

@@ -58,7 +58,7 @@ static int append_character(Buf *out, const char *text, size_t size)
         return buf_append(out, text, size);
 }
 
-static int append_text(Buf *out, const char *key, const char *text, size_t max)
+int audit_line_append_text(Buf *out, const char *key, const char *text, size_t max)
 {
         int r;
 
@@ -92,12 +92,12 @@ static int append_fields(Buf *out, const AuditEvent *event)
                 { "token", event->token, NAME_TEXT_MAX },
                 { "detail", event->detail, AUDIT_TEXT_MAX },
         };
-        int r = append_text(out, "request", event->request, NAME_TEXT_MAX);
+        int r = audit_line_append_text(out, "request", event->request, NAME_TEXT_MAX);
 
         if (r == 0 && event->has_principal)
                 r = buf_printf(out, ",\"principal\":%llu", (unsigned long long)event->principal);
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(before); i++)
-                r = append_text(out, before[i].key, before[i].text, before[i].max);
+                r = audit_line_append_text(out, before[i].key, before[i].text, before[i].max);
         return r;
 }
 

@@ -52,6 +52,10 @@ typedef struct AuditEvent {
 int audit_line_format(const AuditEvent *event, const uint8_t prev[AUDIT_HASH_SIZE],
                       uint8_t hash[AUDIT_HASH_SIZE], Buf *out) NODISCARD NONNULL(1, 4);
 
+/* `,"key":"text"`, escaped as in a line and cut at `max` bytes; nothing for NULL and "". For other JSON of those who
+ * have no library for it. -ENOBUFS, -ENOMEM. */
+int audit_line_append_text(Buf *out, const char *key, const char *text, size_t max) NODISCARD NONNULL(1, 2);
+
 enum {
         _AUDIT_LINE_E_SUCCESS,
         AUDIT_LINE_E_INVALID, /* not a line of this log */

@@ -62,7 +62,7 @@ typedef struct SessionProveRequest {
         Secret *session;
 } SessionProveRequest;
 
-/* A handle that is not the session's own, so that the vault can tell whose it is. */
+/* A handle that is not the session's own, or its own where it may not be, so that the vault can tell whose it is. */
 typedef struct SessionMisuseNotice {
         Secret *handle;
         const char *host;

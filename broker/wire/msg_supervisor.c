@@ -235,6 +235,7 @@ static SCHEMA(reload_config_reply, "ReloadConfigReply", ReloadConfigReply);
 static const Method interface_from_gate_methods[] = {
         [GATE_LOG] = { "Log", &log_notice, NOTICE, 0, 0, false },
         [GATE_ATTEST] = { "Attest", &attest_request, &attest_reply, 1, 0, false },
+        [GATE_DELIVERED] = { "Delivered", &session_notice, NOTICE, 0, 0, false },
 };
 INTERFACE(interface_from_gate, "supervisor");
 

@@ -51,6 +51,7 @@ typedef struct AttestReply {
 typedef enum GateMethod { /* gate to supervisor */
         GATE_LOG,
         GATE_ATTEST,
+        GATE_DELIVERED, /* SessionNotice: whoever opened it has the answer; a gate that dies before leaves one to end */
 } GateMethod;
 
 typedef enum ToGateMethod {

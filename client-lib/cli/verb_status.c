@@ -128,13 +128,14 @@ static int write_textfile(Cli *cli, const char *path)
                 return r;
         }
         r = mcpcred_metrics(cli->client, write_metrics, file);
-        if (r) {
+        if (r)
                 r = cli_fail(cli);
-                (void)fclose(file);
-        } else if ((fflush(file) != 0 || fsync(fd) < 0) | (fclose(file) != 0) ||
-                   rename(temporary, path) < 0) {
+        else if (fflush(file) != 0 || fsync(fd) < 0)
                 r = fail_file(cli, path);
-        }
+        if (fclose(file) != 0 && r == 0)
+                r = fail_file(cli, path);
+        if (r == 0 && rename(temporary, path) < 0)
+                r = fail_file(cli, path);
         if (r)
                 (void)unlink(temporary);
         return r;

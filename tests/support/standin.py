@@ -222,6 +222,9 @@ class Standin:
         answer = self.admin("add_issued", vendor=vendor, **options)
         return answer["value"], answer["id"]
 
+    def only_issued(self, vendor, identifier):
+        self.admin("only_issued", vendor=vendor, id=identifier)
+
     def kill_token(self, number):
         self.admin("kill_token", id=number)
 

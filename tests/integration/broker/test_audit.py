@@ -151,7 +151,7 @@ class Watching(Audited):
         while not got or got[-1].get("sequence", 0) < last:
             line = process.stdout.readline()
             if not line:
-                self.fail((got[-1:], process.stderr.read()))
+                self.fail(f"it ended behind {got[-1:]}: {process.stderr.read()}")
             got.append(json.loads(line))
         return got
 

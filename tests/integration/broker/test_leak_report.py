@@ -56,7 +56,7 @@ class Reports(Reporting):
         self.it.crash("vault")  # what was stored before is known too
 
     def test_10000_findings_of_which_three_are_ours_acts_on_the_three_and_names_them_without_printing_them(self):
-        first, second = self.it.open("gh"), self.it.open("gh")
+        first, second, other = self.it.open("gh"), self.it.open("gh"), self.it.open("gh")
         rows = []
         for number in range(10000):
             secret = hashlib.sha256(b"%d" % number).hexdigest()
@@ -74,6 +74,17 @@ class Reports(Reporting):
         self.assertEqual(found["src/9999.py"]["session"], second.id)
         self.assertEqual((found["src/5000.py"]["kind"], found["src/5000.py"]["secret"]), ("secret", "api"))
         self.assert_unnamed(first.token, second.token, KEY)
+        for session in first, second:
+            self.wait_dead(session.token)
+            self.assertEqual(self.it.wait_ended(session)["state"], "ended")
+        self.assert_alive(other.token)  # nobody reported it
+        for match in document["matches"]:
+            self.assertTrue(match["incident"] and match["actions"], match)
+        # Again: what was done is not done twice.
+        again = self.run_leak(json.dumps(rows))[1]
+        self.assertEqual(sorted(match["incident"] for match in again["matches"]),
+                         sorted(match["incident"] for match in document["matches"]))
+        self.assert_alive(other.token)
 
     def test_a_key_in_pem_is_known_in_every_form(self):
         with open(self.github.app_key, encoding="ascii") as file:

@@ -31,7 +31,8 @@ def secret_row(name, **other):
 def status_reply():
     return {"version": "0.1.0", "started": times(-60), "store": "memory", "store_state": "ready", "secrets": 1,
             "profiles": 2, "sessions": 3, "leases": 4, "pending": 0, "audit_sequence": 5, "audit_head": "0" * 64,
-            "audit_path": "/nowhere/audit.log", "audit_state": "ready", "audit_base": 0, "audit_base_head": "0" * 64,
+            "audit_base": 0, "audit_base_head": "0" * 64,
+            "audit_path": "/nowhere/audit.log", "audit_state": "ready",
             "roles": [{"role": "gate", "pid": 7, "restarts": 0, "started": times(-60)}]}
 
 
@@ -214,7 +215,7 @@ def test_help_names_each_verb_and_option():
 def test_help_says_what_each_provider_can():
     with Home() as home:
         text = home.run("help", "providers").stdout.decode()
-        rows = {line.split()[0]: line.split()[1:5] for line in text.splitlines()[1:6]}
+        rows = {line.split()[0]: line.split()[1:5] for line in text.splitlines()[1:7]}
         equal(rows["gitlab"], ["yes", "yes", "replace", "yes"])
         equal(rows["static"], ["no", "no", "guided", "no"])
         providers = {item["name"]: item for item in home.json("help", "providers")["providers"]}

@@ -21,7 +21,7 @@ MARKER = "\x01"
 SLOTS = ("none", "bearer", "basic", "authorization", "header", "key", "query", "path", "form", "sigv4")
 SCRUB = ("mask", "strict", "off")
 BODIES = ("none", "length", "stream")
-REPORTS = ("denied", "refused", "misuse", "scrubbed", "unauthorized")
+REPORTS = ("denied", "refused", "misuse", "scrubbed", "leaked", "unauthorized")
 
 POLICY = Record(
     ("slot", "enum"), ("slot_name", "text"), ("slot_prefix", "text"), ("allow", "texts"), ("deny", "texts"),

@@ -346,11 +346,16 @@ static void command_vault(Fake *fake, char *words[4], const Packet *packet)
 
 static void command_gate(Fake *fake, char *words[4], const Packet *packet)
 {
-        AttestRequest request = {
-                .uid = strtoull(words[1], NULL, 10),
-                .pid = strtoull(words[2], NULL, 10),
-        };
+        const SessionNotice delivered = { .session = words[1] };
+        AttestRequest request = { .uid = 0 };
 
+        if (strcmp(words[0], "deliver") == 0) {
+                if (channel_notify(fake->supervisor, GATE_DELIVERED, &delivered) < 0)
+                        abort();
+                return;
+        }
+        request.uid = strtoull(words[1], NULL, 10);
+        request.pid = strtoull(words[2], NULL, 10);
         call(fake, GATE_ATTEST, &request, packet, on_attested);
 }
 

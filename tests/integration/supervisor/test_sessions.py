@@ -123,6 +123,8 @@ class Sessions(BrokerTest):
         broker.set_mode("vault", "")
         wait_for(lambda: broker.trace("vault").count("ConfigureCommit fds=0") == 2)
         self.assertEqual(broker.tell("vault", "held")[0], "ok")
+        # Of one whose end was written down before, the vault would never speak again.
+        self.assertFalse(os.path.exists(os.path.join(broker.runtime, "s", SESSION)))
 
     def test_sessions_outlive_vault_and_gate(self):
         broker = self.broker()
@@ -133,6 +135,9 @@ class Sessions(BrokerTest):
         path, _ = self.create(broker, session="s-0123456789abcdeh")
         theirs.close()
         self.ask(path)
+        for session in SESSION, other, "s-0123456789abcdeh":
+            broker.tell("gate", "deliver " + session, answered=False)
+        broker.tell("gate", "attest 0 0")  # answered behind them
         for role in ("gate", "vault"):
             broker.tell(role, "exit", answered=False)
             wait_for(lambda role=role: len(broker.pids(role)) == 2)
@@ -143,6 +148,28 @@ class Sessions(BrokerTest):
         broker.tell("gate", "attest 0 0")
         self.assertEqual(broker.trace("gate").count("Adopt fds=1"), 1)
         self.assertEqual(broker.pids("session"), broker.pids("session")[:1])
+        ours.close()
+
+    def test_what_a_dead_gate_had_not_delivered_ends(self):
+        """Nobody knows of it: neither does the next gate get its connection, nor is it left to its lifetime."""
+        broker = self.broker()
+        ours, theirs = socket.socketpair()
+        other, known = "s-0123456789abcdeg", "s-0123456789abcdeh"
+        self.create(broker, "connection", [theirs.fileno()])
+        self.create(broker, session=other)
+        self.create(broker, session=known)
+        theirs.close()
+        broker.tell("gate", "deliver " + known, answered=False)
+        broker.tell("gate", "attest 0 0")
+        broker.tell("gate", "exit", answered=False)
+        for session in SESSION, other:
+            wait_for(lambda session=session: "LifelineGone " + session in broker.trace("vault"))
+            broker.tell("vault", "end " + session)
+        self.assertEqual(ours.recv(1), b"")
+        self.assertEqual(broker.tell("vault", "held")[0], "ok " + known)
+        wait_for(lambda: len(broker.pids("gate")) == 2)
+        broker.tell("gate", "attest 0 0")
+        self.assertNotIn("Adopt fds=1", broker.trace("gate"))
         ours.close()
 
     def test_end_kills_and_removes(self):

@@ -125,6 +125,12 @@ class Verbs:
         issued.revoked = True
         return {}
 
+    def only_issued(self, vendor, id):
+        """As if this one alone had been made, and nothing had happened to it."""
+        for issued in self._issuer(vendor).ledger.all():
+            issued.revoked = str(issued.id) != str(id)
+        return {}
+
     def kill_token(self, id):
         """The upstream revokes a token by itself, as after a leak."""
         for token in self._state.tokens.all():
