@@ -539,7 +539,7 @@ typedef enum mcpcred_list {
         MCPCRED_LIST_LEASES,   /* lease kind session profile secret generation state outcome created
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
-                                  caller_unit source problem */
+                                  caller_unit on_leak canary source problem */
         MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
 } mcpcred_list;
 

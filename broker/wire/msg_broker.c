@@ -245,6 +245,8 @@ static const Field schema_profile_row_fields[] = {
         F(ProfileRow, variables, MAP, FIELD_OPTIONAL, LIMIT_VARIABLES, LIMIT_TEXT),
         F(ProfileRow, command, TEXTS, FIELD_OPTIONAL, LIMIT_ARGV, LIMIT_PATH),
         F(ProfileRow, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(ProfileRow, on_leak, TEXTS, FIELD_OPTIONAL, LIMIT_ACTIONS, LIMIT_NAME),
+        F(ProfileRow, canary, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ProfileRow, source, TEXT, 0, LIMIT_PATH + 16, 0),
         F(ProfileRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
 };
