@@ -560,9 +560,10 @@ MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userd
  * then what comes. Rows with lost (lines in front of these that are not there any more) and events (records: sequence
  * time request principal session profile secret lease operation verdict reason token detail); the first comes at once.
  * Ends when `row` wants it to (MCPCRED_E_STOPPED), or with an error, after which it can be called again with the line
- * behind the last one seen.
+ * behind the last one seen. `reader_fd` is where `row` writes, if that is a pipe or socket whose reader can go away
+ * while nothing happens: that ends it too (MCPCRED_E_STOPPED); -1: nothing of that kind.
  */
-MCPCRED_API int mcpcred_watch(mcpcred *client, uint64_t since, mcpcred_row_fn row, void *userdata);
+MCPCRED_API int mcpcred_watch(mcpcred *client, uint64_t since, int reader_fd, mcpcred_row_fn row, void *userdata);
 
 /* ---- the broker itself ---- */
 
