@@ -116,7 +116,8 @@ class Others(Watching):
         before = self.memory()
         slow = [Follower(self.it, since=1) for _ in range(10)]
         further = self.make_lines(10 * PAGE)
-        self.assertLess(self.memory() - before, 6 * 1024)
+        if "ASAN_OPTIONS" not in os.environ:  # which keeps what was freed
+            self.assertLess(self.memory() - before, 6 * 1024)
         for follower in slow:
             follower.until(further)
             self.assertEqual((follower.numbers(), follower.lost), (list(range(1, further + 1)), 0))
@@ -150,10 +151,9 @@ class Others(Watching):
     def test_a_killed_client_is_forgotten(self):
         """By the vault too, of which nothing else would be heard while nothing happens."""
         for _ in range(3):
-            watching = [self.watch() for _ in range(8)]
             before = self.calls_open()
-            for process in watching:
-                wait_until(lambda process=process: self.is_idle(process), "it does not come to watch")
+            watching = [self.watch() for _ in range(8)]
+            wait_until(lambda before=before: self.calls_open() >= before + 8, "they do not come to watch")
             for process in watching:
                 process.kill()
                 process.wait()
@@ -177,10 +177,6 @@ class Others(Watching):
     def calls_open(self):
         return len(os.listdir(f"/proc/{self.it.role_pid('gate')}/fd"))
 
-    def is_idle(self, process):
-        with open(f"/proc/{process.pid}/wchan", encoding="utf-8") as file:
-            return "poll" in file.read() and self.calls_open() > 8
-
 
 class Command(Watching):
     def test_idle_outlives_the_deadline_of_calls(self):
@@ -188,7 +184,9 @@ class Command(Watching):
         time.sleep(1.5)  # the deadline has to pass
         self.it.add("later", "static", b"zq9-another", hosts=["api.example.com"])
         self.assertEqual(json.loads(process.stdout.readline())["secret"], "later")
-        self.assertIsNone(process.poll())
+        process.terminate()
+        self.assertEqual(process.wait(10), -signal.SIGTERM)
+        self.assertEqual(process.stderr.read(), "")  # nor did it have to begin anew
 
     def test_ends_when_its_reader_is_gone_though_nothing_happens(self):
         process = self.watch("--since", "1", "--operation", "secret", "--json")
