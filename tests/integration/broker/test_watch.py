@@ -7,6 +7,7 @@ import pwd
 import re
 import signal
 import subprocess
+import threading
 import time
 
 from harness import BUILD, Case, main, wait_until
@@ -100,6 +101,33 @@ class Lines(Watching):
         follower = Follower(self.it, since=1).until(last)
         self.assertEqual(follower.lost, 1)
         self.assertFalse([event for event in follower.events if event.get("secret") == "ape"])
+
+
+    def test_lines_come_while_there_is_never_a_pause(self):
+        """Neither the file nor who follows it waits until everybody is quiet."""
+        follower = Follower(self.it).page()
+        stop = threading.Event()
+        threads = [threading.Thread(target=self.revoke_without_pause, args=(stop,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                follower.page()
+            told = len(follower.events)
+            behind = self.head() - follower.numbers()[-1]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertLess(behind, told)
+        follower.until(self.head())
+        self.assertEqual(follower.numbers(), list(range(follower.numbers()[0], self.head() + 1)))
+
+    def revoke_without_pause(self, stop):
+        with self.it.client() as client:
+            while not stop.is_set():
+                client.stream("Revoke", {"all": True})
 
 
 class Others(Watching):
