@@ -190,6 +190,8 @@ void session_edges_free(Vault *vault) NONNULL(1);
 int proxy_report(Vault *vault, const char *session, const char *profile, const EgressReport *report) NODISCARD
         NONNULL(1, 2, 4);
 int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *notice) NODISCARD NONNULL(1, 2, 3);
+/* Somebody who has not proved who he is brought this in the place of a session's own secret. `value` may be NULL. */
+int proxy_presented(Vault *vault, const Secret *value) NODISCARD NONNULL(1);
 
 /* ---- op_watch.c, audit_journal.c: who follows the log ---- */
 
