@@ -212,6 +212,32 @@ static int list_one(void *userdata, Session *session)
         return 0;
 }
 
+static int note_gone(void *userdata, Session *session)
+{
+        TextList *list = userdata;
+
+        if (!session_is_held(session))
+                list->items[list->n++] = session_id(session);
+        return 0;
+}
+
+static int on_gone_ended(UNUSED void *userdata)
+{
+        return 0;
+}
+
+/* A vault that died may have written down that they ended, or be about to; of that it tells no more. */
+static int end_gone(Supervisor *supervisor)
+{
+        _cleanup_(freep) const char **items = calloc(CONFIG_MAX_SESSIONS_LIMIT, sizeof(*items));
+        TextList gone = { items, 0 };
+        int r = items ? sessions_each(supervisor->sessions, note_gone, &gone) : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < gone.n; i++)
+                r = sessions_end(supervisor->sessions, items[i], on_gone_ended, NULL);
+        return r;
+}
+
 static int list_held(Supervisor *supervisor, Request *request)
 {
         _cleanup_(freep) const char **items = calloc(CONFIG_MAX_SESSIONS_LIMIT, sizeof(*items));
@@ -220,7 +246,9 @@ static int list_held(Supervisor *supervisor, Request *request)
 
         if (!items)
                 return fail(supervisor, request, -ENOMEM);
-        r = sessions_each(supervisor->sessions, list_one, &reply.sessions);
+        r = end_gone(supervisor);
+        if (r >= 0)
+                r = sessions_each(supervisor->sessions, list_one, &reply.sessions);
         return r < 0 ? fail(supervisor, request, r) : request_reply(request, &reply, NULL, 0);
 }
 

@@ -426,14 +426,17 @@ typedef struct Recovery {
         Vault *vault;
         Pool pool;
         const char *held[4096];
+        bool known[4096]; /* of those, that the state has as not ended */
         size_t n_held;
 } Recovery;
 
-static bool is_held(const Recovery *recovery, const char *session)
+static bool is_held(Recovery *recovery, const char *session)
 {
         for (size_t i = 0; i < recovery->n_held; i++)
-                if (strcmp(recovery->held[i], session) == 0)
+                if (strcmp(recovery->held[i], session) == 0) {
+                        recovery->known[i] = true;
                         return true;
+                }
         return false;
 }
 
@@ -451,20 +454,49 @@ static int end_unheld(Recovery *recovery)
                 Pool pool = POOL_NULL(SESSION_PAGE_POOL_MAX);
 
                 r = rows_session_list(vault->db, false, after, LIMIT_PAGE, &pool, &sessions, &n);
-                if (vault_db_failed(vault, r, &failure))
+                if (vault_db_failed(vault, r, &failure)) {
                         n = 0;
+                        recovery->n_held = 0; /* it is not known which have ended */
+                }
                 r = 0;
                 for (size_t i = 0; r >= 0 && i < n; i++) {
+                        bool held = is_held(recovery, sessions[i].id);
+
                         after = sessions[i].sequence;
                         if (sessions[i].state == SESSION_OPENING)
                                 r = session_end(vault, sessions[i].id, "the broker restarted while it was being opened",
                                                 NULL, NULL);
-                        else if (!is_held(recovery, sessions[i].id))
+                        else if (!held)
                                 r = session_end(vault, sessions[i].id, "its lifeline is gone", NULL, NULL);
                 }
                 pool_deinit(&pool);
         }
         return r;
+}
+
+static int on_ended(UNUSED void *userdata, UNUSED const Reply *reply)
+{
+        return 0; /* a supervisor that is gone has ended everything */
+}
+
+/* A vault that died behind a commit had not come to tell the supervisor: sockets, process and lifeline are still there,
+ * and whoever holds the other end would take the session for a live one. */
+static int end_forgotten(const Recovery *recovery)
+{
+        const char *items[LIMIT_CUT];
+        EndSessionsRequest request = { .sessions = { items, 0 } };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < recovery->n_held; i++) {
+                if (!recovery->known[i])
+                        items[request.sessions.n++] = recovery->held[i];
+                if (request.sessions.n < LIMIT_CUT && (request.sessions.n == 0 || i + 1 < recovery->n_held))
+                        continue;
+                r = channel_call(recovery->vault->role.supervisor, VAULT_END_SESSIONS, &request, NULL, 0, HELD_USEC, on_ended,
+                                 NULL, NULL);
+                request.sessions.n = 0;
+        }
+        return r < 0 ? r : 0;
 }
 
 static int on_moved(void *userdata)
@@ -499,6 +531,8 @@ static int on_held(void *userdata, const Reply *reply)
         r = end_cut_off(vault, true);
         if (r == 0)
                 r = end_unheld(recovery);
+        if (r >= 0)
+                r = end_forgotten(recovery);
         pool_deinit(&recovery->pool);
         free(recovery);
         return r < 0 ? r : epoch_move(vault->epoch, on_moved, vault);

@@ -15,7 +15,7 @@ import roleframe  # noqa: E402
 
 def answer(method):
     if method == roleframe.PROVIDER_METHODS["Verify"][0]:
-        return roleframe.VERIFY_REPLY.encode({"identity": "somebody", "checked": True})
+        return roleframe.VERIFY_REPLY.encode({"identity": "somebody", "checked": True, "rights_known": False, "rights": []})
     if method == roleframe.PROVIDER_METHODS["Revoke"][0]:
         return roleframe.REVOKE_REPLY.encode({"probed": True})
     with open(os.path.abspath(__file__) + ".token", "rb") as file:

@@ -2,8 +2,9 @@
 """Fault injection: every step of mint, revoke and rotate, cut off in every way, and what must hold behind it.
 
     faults.py                                    what every run of the tests does
-    faults.py --operations mint-open,rotate-guided
-    faults.py --long                             all combinations
+    faults.py --operations mint,rotate-guided    some of that
+    faults.py --every --operations replace       each of its steps in each way
+    faults.py --long                             that of all operations, and more ways
     faults.py --only rotate-guided/vault/sync/7/EIO   one point, and what was seen
 
 As root, since the roles let nobody else look into them; without, what needs no tracing is done. The build is $MCPCRED_BUILD,
@@ -22,7 +23,7 @@ import time
 import traceback
 
 from kinds import SLOW_KINDS, UPSTREAM_KINDS, parse
-from operations import OPERATIONS
+from operations import FULL, LONG, OPERATIONS, SANDBOX
 from rig import FaultBroker, Wrong
 from run import Drain, Run
 from upstream import Upstream
@@ -111,10 +112,10 @@ class Worker:
 # -- the series
 
 
-def call_series(operation, counts, long):
+def call_series(operation, counts, level, long):
     """[(role, class, action)]"""
     found = []
-    for role in operation.roles:
+    for role in operation.roles if level != SANDBOX else ("session", "egress"):
         made = counts.get(role, {})
         if made.get("act"):
             found.append((role, "act", "KILL"))
@@ -123,28 +124,32 @@ def call_series(operation, counts, long):
         if role not in STORING:
             continue
         for kind in ("write", "sync", "rename", "truncate", "create", "unlink"):
-            if made.get(kind):
+            if made.get(kind) and (level == FULL or kind != "write" or role != "vault"):
                 found.append((role, kind, "EIO"))
         for kind in ("write", "create"):
-            if made.get(kind):
+            if made.get(kind) and (level == FULL or role != "vault"):
                 found.append((role, kind, "FULL"))
         if long:
             found += [(role, "write", action) for action in ("TORN", "SHORT", "EDQUOT") if made.get("write")]
             found += [(role, "read", "EIO")] * bool(made.get("read"))
-    others = [role for role in operation.roles if role != "vault"]
+    others = [role for role in operation.roles if role != "vault"] if level == FULL else []
     found += [("vault", "act" if long else "sync", f"KILL={role}") for role in others if counts.get("vault", {}).get("sync")]
     return found
 
 
-def plan(name, clean, long, root):
+def plan(name, clean, options, root):
     """The series of an operation, from a run in which nothing went wrong: a pattern with a place for the number, its
     last number in that run, and whether it is slow."""
     operation, found = OPERATIONS[name], []
+    long = options.long
+    level = FULL if long or options.every else operation.level
     if root:
-        for role, kind, action in call_series(operation, clean["counts"], long):
-            found.append((f"{role}/{kind}/{{}}/{action}", clean["counts"][role].get(kind, 0), 1, False))
-        found.append(("room/{}", 0, 1 if long else ROOM_STEP, False))
-    if operation.survives_start:
+        for role, kind, action in call_series(operation, clean["counts"], level, long):
+            last = clean["counts"]["vault" if action.startswith("KILL=") else role].get(kind, 0)
+            found.append((f"{role}/{kind}/{{}}/{action}", last, 1, False))
+        if level == FULL:
+            found.append(("room/{}", 0, 1 if long else ROOM_STEP, False))
+    if operation.survives_start or level == SANDBOX:
         return found
     for kind in UPSTREAM_KINDS if clean["requests"] else ():
         found.append((f"upstream/{{}}/{kind}", clean["requests"], 1, kind in SLOW_KINDS))
@@ -275,7 +280,7 @@ def suite(options):
             table.add(name, "clean/0/0/0", wrong, "")
         elif result[0] == "broken":
             broken.append(result[1])
-    everything = [(name, series) for name in clean for series in plan(name, clean[name], options.long, root)]
+    everything = [(name, series) for name in clean for series in plan(name, clean[name], options, root)]
     everything = [(name, series) for name, series in everything if options.match in f"{name}/{series[0]}"]
     everything.sort(key=lambda item: -item[1][1])
     fast = [("series", *item) for item in everything if not item[1][3]]
@@ -327,7 +332,8 @@ def side_by_side(fast, jobs, slow, waiting):
 
 def main():
     parser = argparse.ArgumentParser(description="Fault injection into the broker")
-    parser.add_argument("--operations", type=lambda text: text.split(","), default=list(OPERATIONS))
+    parser.add_argument("--operations", help="names, or what they begin with, with commas")
+    parser.add_argument("--every", action="store_true", help="each step in each way, of those that are named")
     parser.add_argument("--match", default="", help="only series whose name contains this")
     parser.add_argument("--only", help="one point, OPERATION/FAULT")
     parser.add_argument("--long", action="store_true")
@@ -338,9 +344,13 @@ def main():
     options = parser.parse_args()
     if options.only:
         return one(options.only)
-    unknown = set(options.operations) - set(OPERATIONS)
-    if unknown:
-        parser.error(f"no operation {', '.join(sorted(unknown))}")
+    names = options.operations.split(",") if options.operations else list(OPERATIONS)
+    # A part of a name stands for all that begin with it.
+    options.operations = [name for name in OPERATIONS if any(name.startswith(part) for part in names)]
+    if not options.long and not options.every:
+        options.operations = [name for name in options.operations if OPERATIONS[name].level != LONG]
+    if not options.operations:
+        parser.error("no such operation")
     return suite(options)
 
 

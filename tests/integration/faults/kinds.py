@@ -29,12 +29,14 @@ UPSTREAM_KINDS = {
 }
 SLOW_KINDS = ("deadline-before", "deadline-after")  # these wait for the provider's deadline
 PAGE = 4096
+ROOM_COMES_BACK = 4  # seconds
 
 
 class Fault:
     """Nothing goes wrong; the calls are counted."""
 
     text = "clean"
+    number = 0
 
     def __str__(self):
         return self.text
@@ -54,7 +56,10 @@ class Fault:
         ask()
 
     def disarm(self, run):
-        run.note(self.tracer.finish())
+        """Nothing goes wrong any more."""
+        if self.tracer:
+            run.note(self.tracer.finish())
+        self.tracer = None
 
     def kills(self, role):
         return False
@@ -71,10 +76,47 @@ class Fault:
         pass
 
 
+class Asking:
+    """The client, in a thread of its own."""
+
+    def __init__(self, ask):
+        self._ask = ask
+        self._raised = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self._ask()
+        except BaseException as error:  # for whoever waits
+            self._raised = error
+
+    def join(self):
+        self.thread.join()
+        if self._raised:
+            raise self._raised
+
+
+class UntilLater:
+    """For what would last: an operation that waits for room gets it after a while."""
+
+    def perform(self, run, ask):
+        asking = Asking(ask)
+        asking.thread.join(ROOM_COMES_BACK)
+        self.disarm(run)
+        asking.join()
+
+
 class CallFault(Fault):
     def __init__(self, role, kind, number, action):
         self.role, self.kind, self.number, self.action = role, kind, number, action
         self.text = f"{role}/{kind}/{number}/{action}"
+
+    def perform(self, run, ask):
+        if self.action == "FULL":
+            UntilLater.perform(self, run, ask)
+        else:
+            ask()
 
     def attach(self, run, processes=None):
         self.tracer = Injector(run.broker, f"{self.role}:{self.kind}:{self.number}:{self.action}", processes)
@@ -134,26 +176,16 @@ class HeldFault(UpstreamFault):
     def perform(self, run, ask):
         phase = "arrived" if self.when == "before" else "worked"
         before = self._count(run, phase)
-        thread = threading.Thread(target=self._ask, args=(ask,))
-        self.raised = None
-        thread.start()
+        asking = Asking(ask)
         end = time.monotonic() + PATIENCE
-        while thread.is_alive() and not (self.hits(run) and self._count(run, phase) >= before + self.number):
+        while asking.thread.is_alive() and not (self.hits(run) and self._count(run, phase) >= before + self.number):
             require(time.monotonic() < end, "the upstream is not asked")
             time.sleep(0.005)
         if self.hits(run):
             self._kill(run)
         run.struck = self.hits(run) > 0
         run.github.release(self.id)
-        thread.join()
-        if self.raised:
-            raise self.raised
-
-    def _ask(self, ask):
-        try:
-            ask()
-        except BaseException as error:  # for the thread that waits
-            self.raised = error
+        asking.join()
 
     @staticmethod
     def _count(run, phase):
@@ -167,13 +199,13 @@ class HeldFault(UpstreamFault):
             run.broker.signal_role(self.role)
 
     def disarm(self, run):
-        run.note(self.tracer.finish())
+        Fault.disarm(self, run)
 
     def kills(self, role):
         return role == self.role
 
 
-class RoomFault(Quiet):
+class RoomFault(UntilLater, Quiet):
     """A real full disk. The room comes back when the operation is over."""
 
     SIZE = 8 << 20
@@ -194,8 +226,9 @@ class RoomFault(Quiet):
             os.posix_fallocate(file.fileno(), 0, max(PAGE, free - self.number * PAGE))
 
     def disarm(self, run):
-        run.struck = os.statvfs(self.filler).f_bavail == 0 or not run.succeeded
-        os.unlink(self.filler)
+        if os.path.exists(self.filler):
+            run.struck = os.statvfs(self.filler).f_bavail == 0 or not run.succeeded
+            os.unlink(self.filler)
         super().disarm(run)
 
     def of_the_state(self):

@@ -238,7 +238,14 @@ class Run:
             self._secret_works()
         self._all_known()
         self._audit_verifies()
-        self._end()
+        self.pending = False
+        if self._is_to_be_ended():
+            self._end()
+
+    def _is_to_be_ended(self):
+        """It costs as much as the rest: always where something was lost or is pending, else at every fifth number."""
+        odd = [row for row in self.broker.leases() if row["state"] in ("revoking", "unrecoverable", "intent")]
+        return bool(odd) or self.fault.number % 5 == 0
 
     def _nobody_crashed(self):
         for death in self._deaths:

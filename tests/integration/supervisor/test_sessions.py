@@ -123,6 +123,8 @@ class Sessions(BrokerTest):
         broker.set_mode("vault", "")
         wait_for(lambda: broker.trace("vault").count("ConfigureCommit fds=0") == 2)
         self.assertEqual(broker.tell("vault", "held")[0], "ok")
+        # Of one whose end was written down before, the vault would never speak again.
+        self.assertFalse(os.path.exists(os.path.join(broker.runtime, "s", SESSION)))
 
     def test_sessions_outlive_vault_and_gate(self):
         broker = self.broker()

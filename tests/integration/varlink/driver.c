@@ -186,7 +186,7 @@ static int answer_add(Request *request)
 static int answer_status(Request *request)
 {
         StatusReply reply = { .version = "1", .started = 1, .store = "memory", .store_state = "ready",
-                              .audit_head = "", .audit_path = "/a", .audit_state = "ready" };
+                              .audit_head = "", .audit_path = "/a", .audit_state = "ready", .audit_base_head = "" };
 
         return request_reply(request, &reply, NULL, 0);
 }
