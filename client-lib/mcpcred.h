@@ -503,6 +503,9 @@ typedef struct mcpcred_leaked {
 MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
                                     mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
 
+/* A person has dealt with what is left of an incident (MCPCRED_LIST_INCIDENTS). */
+MCPCRED_API int mcpcred_leak_close(mcpcred *client, const char *incident);
+
 typedef enum mcpcred_webhook_scheme {
         MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
         MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
@@ -540,7 +543,9 @@ typedef enum mcpcred_list {
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit on_leak canary source problem */
-        MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_CHECKS,   /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_INCIDENTS /* incident time signal evidence secret profile session lease generation
+                                  count state closed actions */
 } mcpcred_list;
 
 /* One call of `row` for each. `all`: what is over too. */

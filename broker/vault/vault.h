@@ -228,6 +228,8 @@ int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;
 int op_report_leak(Vault *vault, Request *request) NODISCARD;
+int op_list_incidents(Vault *vault, Request *request) NODISCARD;
+int op_close_incident(Vault *vault, Request *request) NODISCARD;
 int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;
