@@ -555,7 +555,7 @@ MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, m
 MCPCRED_API int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
                                     mcpcred_row_fn row, void *userdata);
 /* One row: version started store store_state secrets profiles sessions leases pending
- * audit_sequence audit_head audit_path audit_state roles. */
+ * incidents audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
 /* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
 MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);

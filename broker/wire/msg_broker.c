@@ -450,6 +450,7 @@ static const Field status_reply_fields[] = {
         F(StatusReply, sessions, U64, 0, 0, 0),
         F(StatusReply, leases, U64, 0, 0, 0),
         F(StatusReply, pending, U64, 0, 0, 0),
+        F(StatusReply, incidents, U64, 0, 0, 0),
         F(StatusReply, audit_sequence, U64, 0, 0, 0),
         F(StatusReply, audit_head, TEXT, 0, 64, 0),
         F(StatusReply, audit_path, TEXT, 0, LIMIT_PATH, 0),

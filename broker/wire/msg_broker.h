@@ -491,6 +491,7 @@ typedef struct StatusReply {
         uint64_t sessions;
         uint64_t leases;
         uint64_t pending; /* revocations that the upstream has yet to confirm */
+        uint64_t incidents; /* leaks that are not dealt with to the end */
         uint64_t audit_sequence;
         const char *audit_head; /* hex: the chain's hash after audit_sequence */
         const char *audit_path;
