@@ -51,7 +51,8 @@ static int print_incident(const mcpcred_row *row, void *userdata)
 
 int leak_incidents_list(Cli *cli, bool all)
 {
-        const Listing listing = { .array = "incidents" };
+        static const char *const headers[] = { "INCIDENT", NULL };
+        const Listing listing = { .array = "incidents", .headers = headers }; /* of JSON alone */
         bool any = false;
 
         if (cli->json)
