@@ -503,6 +503,9 @@ typedef struct mcpcred_leaked {
 MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
                                     mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
 
+/* A person has dealt with what is left of an incident (MCPCRED_LIST_INCIDENTS). */
+MCPCRED_API int mcpcred_leak_close(mcpcred *client, const char *incident);
+
 typedef enum mcpcred_webhook_scheme {
         MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
         MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
@@ -540,7 +543,9 @@ typedef enum mcpcred_list {
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit on_leak canary source problem */
-        MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_CHECKS,   /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_INCIDENTS /* incident time signal evidence secret profile session lease generation
+                                  count state closed actions */
 } mcpcred_list;
 
 /* One call of `row` for each. `all`: what is over too. */
@@ -550,7 +555,7 @@ MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, m
 MCPCRED_API int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
                                     mcpcred_row_fn row, void *userdata);
 /* One row: version started store store_state secrets profiles sessions leases pending
- * audit_sequence audit_head audit_path audit_state roles. */
+ * incidents audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
 /* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
 MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);
