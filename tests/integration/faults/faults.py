@@ -97,10 +97,9 @@ class Worker:
         found = []
         for name, drains in self._drains.items():
             broker, _ = self._brokers[name]
-            self.upstream.reset()
             for drain in drains:
                 try:
-                    drain.finish(broker, self.upstream.github)
+                    drain.finish(broker, self.upstream)
                 except Exception as error:
                     found.append((name, drain.name, f"a start later: {error}"))
                 finally:
