@@ -166,7 +166,7 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
                 if (r < 1000)
                         *ret_answered = true;
                 /* A long operation that shows progress is not a silent broker. */
-                until = clock_boot(&clock_system) + client->deadline_ms * USEC_PER_MSEC;
+                until = call->endless ? UINT64_MAX : clock_boot(&clock_system) + client->deadline_ms * USEC_PER_MSEC;
         }
         link_forget(link);
         return r;

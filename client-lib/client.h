@@ -59,6 +59,7 @@ typedef struct Call {
         int body_fd;     /* where `body` is written behind the request; the other end of request_fd. Borrowed */
         Slice body;      /* for what is too large to be there before; no data: none */
         bool reads_only; /* may be asked twice */
+        bool endless;    /* behind its first reply the next may take any time */
         Arena *arena;    /* for secrets of the reply; NULL: it has none */
         Pool *pool; /* what the reply points at, kept for the caller; NULL: freed after `reply` */
         CallReply reply;

@@ -539,7 +539,7 @@ typedef enum mcpcred_list {
         MCPCRED_LIST_LEASES,   /* lease kind session profile secret generation state outcome created
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
-                                  caller_unit source problem */
+                                  caller_unit on_leak canary source problem */
         MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
 } mcpcred_list;
 
@@ -555,6 +555,15 @@ MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userda
 /* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
 MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);
 
+/*
+ * Follows the audit log: each line as it is written, from line `since` on if that is not 0, first what there is and
+ * then what comes. Rows with lost (lines in front of these that are not there any more) and events (records: sequence
+ * time request principal session profile secret lease operation verdict reason token detail); the first comes at once.
+ * Ends when `row` wants it to (MCPCRED_E_STOPPED), or with an error, after which it can be called again with the line
+ * behind the last one seen.
+ */
+MCPCRED_API int mcpcred_watch(mcpcred *client, uint64_t since, mcpcred_row_fn row, void *userdata);
+
 /* ---- the broker itself ---- */
 
 /* Reads the configuration again; a bad one leaves the old in force. `ret_profiles` may be NULL. */
@@ -567,22 +576,48 @@ MCPCRED_API int mcpcred_unlock(mcpcred *client, const mcpcred_value *passphrase,
 
 /* ---- the audit log ---- */
 
+/* Where the log is and what is known of it; Status has it all. */
+typedef struct mcpcred_audit_log {
+        const char *path; /* audit_path: the file that is written to. Former files are PATH.N, N their first line */
+        uint64_t base;    /* audit_base: the last line that was given up with an old file */
+        const char *base_head; /* audit_base_head; NULL: what the oldest file follows is not known */
+        uint64_t sequence;     /* audit_sequence */
+        const char *head;      /* audit_head; NULL: whether lines are missing at the end is not known */
+} mcpcred_audit_log;
+
 typedef struct mcpcred_audit {
-        uint64_t lines;    /* that are good, from the start */
-        uint64_t bad_line; /* number of the first bad one, from 1; 0: none */
+        uint64_t files;    /* that were read */
+        uint64_t lines;    /* that are good, of all files */
+        uint64_t bad_line; /* number of the first bad one in its file, from 1; 0: none */
+        uint64_t first;    /* sequence of the first line; 0: there is none */
         uint64_t sequence; /* of the last good line; 0: there is none */
         char head[65];     /* the chain's hash after it, in hex */
+        char file[4608];   /* that the bad line is in */
         char reason[160];  /* what is wrong with the bad line */
 } mcpcred_audit;
 
+/* Called for each good line, with the chain's hash after it. */
+typedef void (*mcpcred_audit_seen)(void *userdata, uint64_t sequence, const char *head);
+
 /*
- * Reads a log to its end and checks its chain: a line that was edited, cut, left out, added,
- * repeated or moved is named. Needs no broker. `head`: the chain's hash after line `sequence`, as
- * Status or the journal have it; without it (NULL) lines that were cut off at the end are not
- * missed. 0 when the log was read, whatever it is like; MCPCRED_E_SYSTEM.
+ * Reads a log to its end, over all of its files, and checks its chain: a line that was edited, cut, left out, added,
+ * repeated or moved is named, and so is a file that is missing. Needs no broker. `seen` may be NULL. 0 when the log was
+ * read, whatever it is like; MCPCRED_E_SYSTEM.
  */
-MCPCRED_API int mcpcred_audit_verify(mcpcred *client, int fd, uint64_t sequence, const char *head,
-                                     mcpcred_audit *ret);
+MCPCRED_API int mcpcred_audit_verify(mcpcred *client, const mcpcred_audit_log *log, mcpcred_audit_seen seen,
+                                     void *userdata, mcpcred_audit *ret);
+
+/* One line of the log: as it stands in the file, and its members as mcpcred_watch() has them. Not 0: no more. */
+typedef int (*mcpcred_audit_line)(const char *text, const mcpcred_row *row, void *userdata);
+/*
+ * Reads the log from line `since` on, over its files and however they are rotated meanwhile, without a broker and
+ * without looking at the chain. What is no line is passed over. MCPCRED_E_STOPPED, MCPCRED_E_SYSTEM. `ret_last`: the
+ * last line that was read, or `since` - 1; may be NULL.
+ */
+MCPCRED_API int mcpcred_audit_read(mcpcred *client, const char *path, uint64_t since, mcpcred_audit_line line,
+                                   void *userdata, uint64_t *ret_last);
+/* How the log writes this value in "token": for who looks for its traces. Only the value's SHA-256 is sent. */
+MCPCRED_API int mcpcred_audit_hash(mcpcred *client, const mcpcred_value *value, char ret[64]);
 
 /* ---- the mark of a session's processes ---- */
 

@@ -3,7 +3,7 @@
 #
 #   tests/run.sh               everything that fits into a quarter of an hour
 #   tests/run.sh --long        also valgrind, the static checkers and long fuzzing
-#   tests/run.sh --suite NAME  one suite: unit, confine, fuzz, integration
+#   tests/run.sh --suite NAME  one suite: unit, confine, fuzz, integration, faults (which takes long)
 #
 # Builds go to build-tests/ and build-asan/ in the tree, or to $MCPCRED_TEST_BUILD.
 set -eu

@@ -3,6 +3,9 @@
 #include "egress/lane_server.h"
 #include <stdio.h>
 
+/* What is held back of a body: scrub_hold() of the longest credential is less. */
+#define HELD_MAX (16U * SCRUB_SECRET_MAX)
+
 static Tenant *find(EgressProcess *process, const char *session)
 {
         LIST_FOREACH(node, &process->tenants) {
@@ -351,7 +354,8 @@ int egress_start(RoleProcess *role, void *userdata)
         list_init(&process->tenants);
         list_init(&process->dead);
         list_init(&process->runnable);
-        process->decoded = BUF_NULL(LANE_FRAME_MAX + INFLATE_CHUNK + INJECT_CREDENTIAL_MAX * 3);
+        process->decoded = BUF_NULL(LANE_FRAME_MAX + HELD_MAX + INFLATE_CHUNK + INJECT_CREDENTIAL_MAX * 3);
+        process->checked = BUF_NULL(LANE_FRAME_MAX + HELD_MAX);
         process->scrubbed = BUF_NULL(4U * 1024U * 1024U);
         process->frame = malloc(LANE_FRAME_MAX);
         if (!process->frame)
@@ -377,6 +381,7 @@ void egress_stop(UNUSED RoleProcess *role, void *userdata)
         process->turn = timer_free(process->turn);
         process->trust = trust_free(process->trust);
         buf_deinit(&process->decoded);
+        buf_deinit(&process->checked);
         buf_deinit(&process->scrubbed);
         free(process->frame);
         process->frame = NULL;

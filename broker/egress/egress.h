@@ -33,7 +33,7 @@ typedef struct EgressProcess {
         List runnable;  /* Lane.runnable: has more to do than its turn allowed */
         Timer *turn;    /* for these */
         uint8_t *frame; /* LANE_FRAME_MAX: what a lane received, or a connection, just now */
-        Buf decoded, scrubbed; /* of a body, within one call */
+        Buf decoded, scrubbed, checked; /* of a body, within one call */
 } EgressProcess;
 
 /* A session, from its edge's or its grant's coming on, whichever is first. */

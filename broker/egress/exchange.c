@@ -21,6 +21,7 @@ static const Refusal malformed = { 400, "malformed", "The request is not one tha
 static const Refusal no_rule = { 403, "rule", "No rule of the profile allows this request.", 0 };
 static const Refusal denied = { 403, "rule", "A rule of the profile denies this request.", 0 };
 static const Refusal other_host = { 403, "host", "The credential may not be sent to this host.", 0 };
+static const Refusal leaked = { 403, "leaked", "The request has the real credential in it, where only a handle may be.", 0 };
 static const Refusal no_websocket = { 403, "websocket", "The profile does not allow WebSockets.", 0 };
 static const Refusal too_large = { 413, "max-body", "The body is larger than the profile allows.", 0 };
 static const Refusal too_often = { 429, "rate", "The profile's rate is used up.", 0 };
@@ -70,6 +71,21 @@ int exchange_refuse_injection(Lane *lane, int error)
         return refuse(lane, &refusal, error == INJECT_E_REQUEST ? REPORT_REFUSED : REPORT_DENIED);
 }
 
+/* Without what it may be in: it is not for the log. A rule of the profile can allow names that the sandbox makes up. */
+int exchange_refuse_leak(Lane *lane)
+{
+        bool in_host = lane->grant->scrub && scrub_finds(lane->grant->scrub, slice_text(lane->request.host), &(bool){ false });
+        const EgressReport report = {
+                .session = lane->tenant->session,
+                .kind = lane->leaks.sure ? REPORT_LEAKED : REPORT_DENIED,
+                .host = in_host ? NULL : lane->request.host,
+                .reason = leaked.message,
+        };
+        int r = reporter_tell(lane->process->reporter, &report);
+
+        return r < 0 ? r : exchange_fail(lane, &leaked);
+}
+
 /* ---- whether it may go out ---- */
 
 static int decide(Lane *lane, bool *ret_allowed)
@@ -117,14 +133,18 @@ static bool is_too_large(const Lane *lane, uint64_t size)
         return max > 0 && size > max;
 }
 
-/* In the order in which a person would want to hear of it. */
+/* In the order in which a person would want to hear of it; but nothing of a request that has the credential in it is told
+ * at all. */
 static int admit(Lane *lane, bool *ret_admitted)
 {
         const EgressRequest *request = &lane->request;
-        const char *problem = request_check(request, &lane->authority);
+        const char *problem;
         bool allowed = false;
         int r;
 
+        if (leak_check_head(&lane->leaks, request))
+                return exchange_refuse_leak(lane);
+        problem = request_check(request, &lane->authority);
         if (problem) {
                 r = exchange_report(lane, REPORT_REFUSED, problem);
                 return r < 0 ? r : exchange_fail(lane, &malformed);
@@ -164,6 +184,7 @@ int exchange_begin(Lane *lane)
         if (refusal)
                 return exchange_fail(lane, refusal);
         lane->grant = grant_ref(lane->tenant->grant);
+        lane->leaks.scrub = lane->grant->scrub;
         r = admit(lane, &admitted);
         if (r < 0 || !admitted)
                 return r;
@@ -247,8 +268,11 @@ static int connect_anew(Lane *lane)
 
 int exchange_go_on(Lane *lane)
 {
-        int r = upload_head(lane, buf_slice(&lane->whole));
+        int r;
 
+        if (leak_check_whole(&lane->leaks, buf_slice(&lane->whole)))
+                return exchange_refuse_leak(lane);
+        r = upload_head(lane, buf_slice(&lane->whole));
         buf_deinit(&lane->whole);
         if (r > 0)
                 return exchange_refuse_injection(lane, r);
@@ -297,6 +321,7 @@ void exchange_clear(Lane *lane)
         lane->grant = grant_unref(lane->grant);
         lane->inflate = inflate_free(lane->inflate);
         lane->scrub = scrub_stream_free(lane->scrub);
+        leak_check_deinit(&lane->leaks);
         buf_deinit(&lane->whole);
         buf_deinit(&lane->out);
         buf_deinit(&lane->in);

@@ -7,6 +7,7 @@
 #include "egress/egress.h"
 #include "egress/inflate.h"
 #include "egress/inject.h"
+#include "egress/leak_check.h"
 #include "http/body.h"
 
 /* Of one session. Each takes a descriptor, and one of a connection while it is busy. */
@@ -59,6 +60,7 @@ typedef struct Lane {
         uint64_t body_left; /* of BODY_LENGTH */
         uint64_t body_seen;
         bool chunked;       /* how the body goes on */
+        LeakCheck leaks;    /* is the real credential in it? */
         bool has_form;
         InjectForm form;
         Buf whole;          /* UPLOAD_WHOLE */
@@ -122,6 +124,8 @@ int exchange_go_on(Lane *lane) NODISCARD NONNULL(1);
 int exchange_count_body(Lane *lane, size_t size) NODISCARD NONNULL(1);
 /* `error` is an InjectError. */
 int exchange_refuse_injection(Lane *lane, int error) NODISCARD NONNULL(1);
+/* The real credential is in the request. */
+int exchange_refuse_leak(Lane *lane) NODISCARD NONNULL(1);
 int exchange_fail(Lane *lane, const Refusal *refusal) NODISCARD NONNULL(1, 2);
 /* The session hears why its lane is about to be closed, where there is room for it. */
 void exchange_tell_revoked(Lane *lane) NONNULL(1);

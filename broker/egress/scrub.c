@@ -63,6 +63,7 @@ struct ScrubStream {
         Buf window;
         size_t scanned; /* of the window: no match begins in these */
         uint64_t found;
+        bool sure;
 };
 
 /* ---- characters ---- */
@@ -284,9 +285,9 @@ static unsigned step(const Needle *needle, Slice text, Point *point, Point *fork
 /*
  * How long a match is that begins where the text does; 0: there is none. Where a backslash, ampersand or
  * percent sign of the secret could be both, each way is tried. A secret that consists of little else could
- * make that many: then it is taken for a match, all of it.
+ * make that many: then it is taken for a match, all of it, and `sure` is taken back.
  */
-static size_t match_forking(const Needle *needle, Slice text)
+static size_t match_forking(const Needle *needle, Slice text, bool *sure)
 {
         Point forks[FORKS_MAX], point = { 0, 0 };
         size_t n_forks = 0, budget = 8 * needle->length + 64;
@@ -294,8 +295,10 @@ static size_t match_forking(const Needle *needle, Slice text)
         while (point.character < needle->length) {
                 unsigned ways;
 
-                if (budget-- == 0 || n_forks == FORKS_MAX)
+                if (budget-- == 0 || n_forks == FORKS_MAX) {
+                        *sure = false;
                         return text.size;
+                }
                 ways = step(needle, text, &point, &forks[n_forks]);
                 if (ways == 2)
                         n_forks++;
@@ -323,13 +326,13 @@ static size_t read_character(const uint8_t *at, size_t left, uint8_t *ret)
  * response made of his guesses could otherwise tell from the time how many characters of them are right,
  * and find the secret one by one.
  */
-static size_t match(const Needle *needle, Slice text)
+static size_t match(const Needle *needle, Slice text, bool *sure)
 {
         size_t at = 0;
         unsigned wrong = 0;
 
         if (needle->forks)
-                return match_forking(needle, text);
+                return match_forking(needle, text, sure);
         for (size_t i = 0; i < needle->length; i++) {
                 uint8_t got;
 
@@ -348,18 +351,21 @@ static size_t match(const Needle *needle, Slice text)
 }
 
 /* The longest match at `at`; and where it begins and ends with the characters of Base64 that have only
- * some of the secret's bits. */
-static bool match_any(const Scrub *scrub, Slice text, size_t at, size_t *ret_begin, size_t *ret_end)
+ * some of the secret's bits. `ret_sure`: one of them is the secret and nothing else. */
+static bool match_any(const Scrub *scrub, Slice text, size_t at, size_t *ret_begin, size_t *ret_end, bool *ret_sure)
 {
         Slice rest = slice(text.data + at, MIN(text.size - at, scrub->span));
         size_t longest = 0;
 
+        *ret_sure = false;
         for (size_t i = 0; i < scrub->n_needles; i++) {
                 const Needle *needle = &scrub->needles[i];
-                size_t n = match(needle, rest), begin = at, end = at + n;
+                bool sure = true;
+                size_t n = match(needle, rest, &sure), begin = at, end = at + n;
 
                 if (n == 0)
                         continue;
+                *ret_sure = *ret_sure || sure;
                 if (needle->before && at > 0 && is_base64(text.data[at - 1]))
                         begin--;
                 if (needle->after && end < text.size && is_base64(text.data[end]))
@@ -555,6 +561,7 @@ typedef struct Scan {
         size_t next;    /* where to go on */
         size_t cut;     /* strict: where the first match begins */
         uint64_t found;
+        bool sure;      /* one of those found is the secret and nothing else */
 } Scan;
 
 /* Looks at all beginnings from `at` on and before `end`. */
@@ -563,12 +570,14 @@ static Scan scan(const Scrub *scrub, uint8_t *data, size_t size, size_t at, size
         Scan done = { .next = at };
         Slice text = slice(data, size);
         size_t begin = 0, match_end = 0;
+        bool sure;
 
         while ((at = next_candidate(scrub, text, done.next, end)) != SIZE_MAX) {
                 done.next = at + 1;
-                if (!match_any(scrub, text, at, &begin, &match_end))
+                if (!match_any(scrub, text, at, &begin, &match_end, &sure))
                         continue;
                 done.found++;
+                done.sure = done.sure || sure;
                 done.cut = begin;
                 if (strict)
                         return done;
@@ -591,6 +600,18 @@ int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found)
         done = scan(scrub, out->data + at, text.size, 0, text.size, false);
         *ret_found = done.found > 0;
         return 0;
+}
+
+bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure)
+{
+        size_t at = 0, begin, end;
+
+        while ((at = next_candidate(scrub, text, at, text.size)) != SIZE_MAX) {
+                if (match_any(scrub, text, at, &begin, &end, ret_sure))
+                        return true;
+                at++;
+        }
+        return false;
 }
 
 static bool ends_in(Slice text, const char *suffix)
@@ -656,6 +677,11 @@ uint64_t scrub_stream_found(const ScrubStream *stream)
         return stream->found;
 }
 
+bool scrub_stream_is_sure(const ScrubStream *stream)
+{
+        return stream->sure;
+}
+
 /* Passes on the first `size` bytes of the window. */
 static int release(ScrubStream *stream, size_t size, Buf *out)
 {
@@ -701,6 +727,7 @@ static int advance(ScrubStream *stream, bool last, Buf *out)
                 stream->scanned = done.next;
         }
         stream->found += done.found;
+        stream->sure = stream->sure || done.sure;
         if (done.found > 0 && strict) {
                 r = release(stream, done.cut, out);
                 buf_clear(window);

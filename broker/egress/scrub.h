@@ -72,6 +72,10 @@ size_t scrub_hold(const Scrub *scrub) NONNULL(1);
  */
 int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found) NODISCARD NONNULL(1, 3, 4);
 
+/* Is there a match? `ret_sure`: it is the secret, and not only what cannot be told from it in reasonable time, which a
+ * secret with many of "%\&" in it can lead to. */
+bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure) NONNULL(1, 3);
+
 /* text/event-stream and all that is JSON, which some send line by line. Parameters are ignored. */
 bool scrub_is_line_stream(Slice content_type);
 
@@ -90,6 +94,8 @@ int scrub_stream_end(ScrubStream *stream, Buf *out) NODISCARD NONNULL(1, 2);
 size_t scrub_stream_held(const ScrubStream *stream) NONNULL(1);
 /* How many matches there were. */
 uint64_t scrub_stream_found(const ScrubStream *stream) NONNULL(1);
+/* One of them is sure, as scrub_finds() says. */
+bool scrub_stream_is_sure(const ScrubStream *stream) NONNULL(1);
 
 DEFINE_CLEANUP(Scrub *, scrub_unref);
 DEFINE_CLEANUP(ScrubStream *, scrub_stream_free);

@@ -164,33 +164,67 @@ static int append_form(Lane *lane, Slice data)
         return r;
 }
 
+static int append(Lane *lane, Slice data)
+{
+        if (lane->has_form)
+                return append_form(lane, data);
+        return lane->chunked ? append_chunk(lane, data) : buf_append(&lane->out, data.data, data.size);
+}
+
+/* What of a body may go on: all of it where it is there whole, and otherwise what the check does not hold. */
+static int check_body(Lane *lane, Slice data, Slice *ret)
+{
+        Buf *checked = &lane->process->checked;
+        int r;
+
+        *ret = data;
+        if (lane->download == DOWNLOAD_TUNNEL)
+                return 0;
+        if (lane->request.body == BODY_LENGTH && data.size == lane->request.length)
+                return leak_check_whole(&lane->leaks, data);
+        r = leak_check_piece(&lane->leaks, &lane->request, data, checked);
+        *ret = buf_slice(checked);
+        return r;
+}
+
+/* Nothing that was found goes out: the upstream never sees the end of the body. */
+static int pass(Lane *lane, int checked, Slice data)
+{
+        int r = checked ? checked : append(lane, data);
+
+        buf_clear(&lane->process->checked);
+        if (checked == LEAK_CHECK_E_FOUND)
+                return exchange_refuse_leak(lane);
+        return r > 0 ? exchange_refuse_injection(lane, r) : r;
+}
+
 int upload_data(Lane *lane, Slice data)
 {
+        Slice clean;
         int r;
 
         lane->body_sent = true;
-        if (lane->has_form)
-                r = append_form(lane, data);
-        else if (lane->chunked)
-                r = append_chunk(lane, data);
-        else
-                r = buf_append(&lane->out, data.data, data.size);
-        if (r > 0)
-                return exchange_refuse_injection(lane, r);
+        r = check_body(lane, data, &clean);
+        r = pass(lane, r, clean);
         return r < 0 ? r : upload_flush(lane);
 }
 
 int upload_end(Lane *lane)
 {
-        int r = 0;
+        Buf *checked = &lane->process->checked;
+        int r;
 
         lane->body_sent = true;
+        if (lane->download == DOWNLOAD_TUNNEL)
+                return exchange_finish(lane, false);
+        r = leak_check_end(&lane->leaks, checked);
+        r = pass(lane, r, buf_slice(checked));
+        if (r < 0 || !lane->busy || lane->download == DOWNLOAD_DONE)
+                return r; /* it was refused */
         if (lane->chunked)
                 r = buf_append_text(&lane->out, HTTP_LAST_CHUNK);
         if (r < 0)
                 return r;
-        if (lane->download == DOWNLOAD_TUNNEL)
-                return exchange_finish(lane, false);
         if (lane->download == DOWNLOAD_HEAD)
                 lane_set_deadline(lane, lane->process->timeouts.head_usec);
         return upload_flush(lane);

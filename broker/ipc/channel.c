@@ -54,6 +54,7 @@ typedef struct RequestBox {
         Pool pool;
         RequestSignalled signalled; /* may be NULL */
         void *userdata;
+        bool gone; /* the caller wants no more */
 } RequestBox;
 
 struct Call {
@@ -390,8 +391,10 @@ static int take_signal(Channel *channel, unsigned id, unsigned kind, uint32_t se
         LIST_FOREACH(node, &channel->requests) {
                 RequestBox *box = container_of(node, RequestBox, link);
 
-                if (box->serial == serial && box->request.id == id)
-                        return signal_box(box, kind == KIND_TAKEN ? REQUEST_TAKEN : REQUEST_GONE);
+                if (box->serial != serial || box->request.id != id)
+                        continue;
+                box->gone = box->gone || kind == KIND_GONE;
+                return signal_box(box, kind == KIND_TAKEN ? REQUEST_TAKEN : REQUEST_GONE);
         }
         return 0;
 }
@@ -695,5 +698,7 @@ void request_done(Request *request)
 
 bool request_is_live(const Request *request)
 {
-        return container_of((Request *)(uintptr_t)request, RequestBox, request)->channel != NULL;
+        const RequestBox *box = container_of((Request *)(uintptr_t)request, RequestBox, request);
+
+        return box->channel != NULL && !box->gone;
 }

@@ -30,7 +30,7 @@
 /* An old value that lives on for longer is none that was rotated. */
 #define CONFIG_GRACE_LIMIT          (UINT64_C(30) * 24 * 3600)
 #define CONFIG_AUDIT_MAX_SIZE_DEFAULT (UINT64_C(64) * 1024 * 1024)
-#define CONFIG_AUDIT_MAX_SIZE_MIN   (UINT64_C(64) * 1024)
+#define CONFIG_AUDIT_MAX_SIZE_MIN   (UINT64_C(32) * 1024)
 #define CONFIG_AUDIT_MAX_SIZE_LIMIT (UINT64_C(16) * 1024 * 1024 * 1024)
 #define CONFIG_AUDIT_KEEP_DEFAULT   UINT64_C(16)
 #define CONFIG_AUDIT_KEEP_LIMIT     UINT64_C(1000)

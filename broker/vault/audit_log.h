@@ -3,7 +3,7 @@
  * The file <state>/audit.log: whole lines at its end, and what a crash may have left behind them;
  * and how it becomes a former one. It knows nothing of the state but the outbox, whose lines it takes over.
  */
-#include "vault/audit_files.h"
+#include "wire/audit_files.h"
 #include "vault/db.h"
 #include "wire/audit_line.h"
 

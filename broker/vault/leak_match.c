@@ -23,7 +23,6 @@ static int find_secrets(Vault *vault, const uint8_t hash[SEAL_HASH_SIZE], LeakFo
                 r = rows_secret_get(vault->db, values[i].secret, &pool, &record);
                 ret[i] = (LeakFound){
                         .kind = "secret",
-                        .is_secret = true,
                         .state = known_values_state(&values[i], r == 0 ? &record : NULL),
                         .generation = values[i].generation,
                         .issued = values[i].noted,

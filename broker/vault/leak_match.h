@@ -10,7 +10,6 @@
 typedef struct LeakFound {
         const char *kind;  /* "secret", "credential", "handle", "canary" */
         const char *state; /* of the lease, or which value of the secret it is */
-        bool is_secret;    /* it is the value of `secret` itself */
         char secret[LIMIT_NAME + 1];
         char profile[LIMIT_NAME + 1];       /* "" of a secret */
         char session[IDENT_ID_SIZE + 1];    /* "" of a secret */

@@ -227,7 +227,17 @@ static const char *profile_problem(const ConfigProfile *profile, const ProviderI
         return "a stored key goes by deliver = proxy; expose_secret in mcpcred.conf(5) hands it out raw";
 }
 
-static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *row)
+static size_t list_actions(uint64_t bits, const char *out[_LEAK_ACTION_N])
+{
+        size_t n = 0;
+
+        for (unsigned action = 0; action < _LEAK_ACTION_N; action++)
+                if (bits & UINT64_C(1) << action)
+                        out[n++] = leak_action_names[action];
+        return n;
+}
+
+static int profile_row(Vault *vault, const ConfigProfile *profile, const char *actions[_LEAK_ACTION_N], ProfileRow *row)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
         const ProviderInfo *info = NULL;
@@ -260,6 +270,8 @@ static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *r
                 .variables = profile->variables,
                 .command = profile->command,
                 .caller_unit = profile->caller_unit,
+                .on_leak = { actions, list_actions(profile->on_leak, actions) },
+                .canary = profile->canary,
                 .source = profile->source,
                 .problem = problem,
         };
@@ -269,6 +281,7 @@ static int profile_row(Vault *vault, const ConfigProfile *profile, ProfileRow *r
 /* One row a reply: a profile may name hundreds of repositories. */
 int op_list_profiles(Vault *vault, Request *request)
 {
+        const char *actions[_LEAK_ACTION_N];
         ProfileRow row;
         ListProfilesReply reply = { .profiles = { .items = &row, .n = 1 } };
         int r = 0;
@@ -276,7 +289,7 @@ int op_list_profiles(Vault *vault, Request *request)
         if (is_starting(vault, request, &r))
                 return r;
         for (size_t i = 0; r == 0 && i < policy_count(vault->policy); i++) {
-                r = profile_row(vault, policy_at(vault->policy, i), &row);
+                r = profile_row(vault, policy_at(vault->policy, i), actions, &row);
                 if (r)
                         return list_failed(vault, request, r);
                 r = request_reply_more(request, &reply);

@@ -73,7 +73,7 @@ static LeakEvidence evidence_of(const ReportOp *op, const LeakFound *found)
                 .profile = or_null(found->profile),
                 .secret = found->secret,
                 .lease = or_null(found->lease),
-                .generation = found->is_secret ? found->generation : 0,
+                .generation = found->generation,
                 .source = body_of(op)->source,
         };
 }

@@ -195,6 +195,27 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
         pool_deinit(&pool);
 }
 
+/* What a section wants of its secret, and cannot have. */
+static void check_section(Doctor *doctor, Vault *vault, const ConfigSecret *section)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        const ConfigureRequest *settings = policy_settings(vault->policy);
+        SecretRecord secret;
+        char id[LIMIT_LABEL];
+        int r = rows_secret_get(vault->db, section->name, &pool, &secret);
+
+        (void)snprintf(id, sizeof(id), "secret.%s.section", section->name);
+        if (r == DB_E_NOT_FOUND)
+                say(doctor, DOCTOR_WARN, id, "Correct its name, or store it with `mcpcred add`.",
+                    "There is a section for secret %s, which is not stored (%s).", section->name, section->source);
+        if (section->on_leak & UINT64_C(1) << LEAK_NOTIFY && section->on_leak != LEAK_ACTIONS_DEFAULT &&
+            !settings->has_notify)
+                say(doctor, DOCTOR_WARN, id, "Set `notify` in [broker].",
+                    "Secret %s has notify in on_leak, and there is no command for it (%s).", section->name,
+                    section->source);
+        pool_deinit(&pool);
+}
+
 static void on_secret(void *userdata, DoctorStatus status, const char *id, const char *summary, const char *remedy)
 {
         say(userdata, status, id, remedy, "%s", summary);
@@ -231,6 +252,8 @@ int op_doctor(Vault *vault, Request *request)
         check_config(&doctor, vault);
         for (size_t i = 0; vault->policy && i < policy_count(vault->policy); i++)
                 check_profile(&doctor, vault, policy_at(vault->policy, i));
+        for (size_t i = 0; vault->policy && i < policy_secret_count(vault->policy); i++)
+                check_section(&doctor, vault, policy_secret_at(vault->policy, i));
         secret_check_all(vault, on_secret, &doctor);
         check_pending(&doctor, vault);
         return doctor.r < 0 ? doctor.r : request_reply(request, &last, NULL, 0);

@@ -69,6 +69,7 @@ static int read_event(Slice line, Pool *pool, WatchEvent *ret)
         *ret = (WatchEvent){
                 .sequence = fields.sequence,
                 .time = fields.time,
+                .request = fit(fields.request, pool),
                 .principal = fields.principal,
                 .session = fit(fields.session, pool),
                 .profile = fit(fields.profile, pool),

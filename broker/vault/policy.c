@@ -87,6 +87,16 @@ const ConfigSecret *policy_secret(const Policy *policy, const char *name)
         return &defaults;
 }
 
+size_t policy_secret_count(const Policy *policy)
+{
+        return policy->n_secrets;
+}
+
+const ConfigSecret *policy_secret_at(const Policy *policy, size_t index)
+{
+        return index < policy->n_secrets ? &policy->secrets[index] : NULL;
+}
+
 size_t policy_count(const Policy *policy)
 {
         return policy->n_profiles;

@@ -25,6 +25,9 @@ int policy_add(Policy *policy, const ConfigProfile *profile) NODISCARD NONNULL(1
 int policy_add_secret(Policy *policy, const ConfigSecret *secret) NODISCARD NONNULL(1, 2);
 /* Never NULL: a secret without a section has the defaults, and no name. Valid as long as the policy. */
 const ConfigSecret *policy_secret(const Policy *policy, const char *name) NONNULL(1, 2);
+/* Those that have a section. */
+size_t policy_secret_count(const Policy *policy) NONNULL(1);
+const ConfigSecret *policy_secret_at(const Policy *policy, size_t index) NONNULL(1);
 size_t policy_count(const Policy *policy) NONNULL(1);
 const ConfigProfile *policy_at(const Policy *policy, size_t index) NONNULL(1);
 /* NULL: no such profile. Valid as long as the policy. */

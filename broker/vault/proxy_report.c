@@ -50,8 +50,8 @@ static int on_leaked(Vault *vault, const char *session, const char *profile, con
         r = find_in_use(vault, session, profile, &lease);
         if (r == 0) {
                 evidence.secret = lease.secret;
-                evidence.lease = lease.id;
-                evidence.generation = lease.kind == LEASE_STORED ? lease.generation : 0;
+                evidence.lease = lease.kind == LEASE_STORED ? NULL : lease.id;
+                evidence.generation = lease.generation;
         } else if (r != DB_E_NOT_FOUND) {
                 (void)vault_db_failed(vault, r, &ignored);
         }

@@ -253,6 +253,7 @@ static int look_at_lease(Vault *vault, const IncidentRecord *record, ResponseFac
         int r = record->lease[0] ? rows_lease_get(vault->db, record->lease, &lease) : DB_E_NOT_FOUND;
 
         facts->lease_lives = r == 0 && lease.state == LEASE_LIVE;
+        facts->lease_is_real = r == 0 && lease.kind != LEASE_HANDLE && lease.kind != LEASE_CANARY;
         return r == DB_E_NOT_FOUND ? 0 : r;
 }
 
@@ -263,7 +264,8 @@ static int look_at_secret(Vault *vault, const IncidentRecord *record, Pool *pool
         static const ConfigSecret defaults = { .on_leak = LEAK_ACTIONS_DEFAULT };
         int r;
 
-        if (record->generation == 0)
+        if (record->generation == 0 ||
+            (record->signal != LEAK_SIGNAL_REPORT && record->signal != LEAK_SIGNAL_EGRESS))
                 return 0;
         facts->on_secret = vault->policy ? policy_secret(vault->policy, record->secret) : &defaults;
         r = rows_secret_get(vault->db, record->secret, pool, secret);

@@ -16,8 +16,8 @@ typedef struct LeakEvidence {
         const char *session; /* that is at fault, or that the value was issued to; NULL: none */
         const char *profile; /* NULL: not known */
         const char *secret;
-        const char *lease;   /* that was seen; NULL: none was */
-        uint64_t generation; /* of the secret's value that was matched; 0: none was */
+        const char *lease;   /* of what was seen; NULL: it was not issued */
+        uint64_t generation; /* of the secret's value that was matched, or that was used to issue it; 0: not known */
         const char *source;  /* where it was seen, for the log and for people; may be NULL */
 } LeakEvidence;
 

@@ -28,6 +28,12 @@ ResponseTarget response_target(const IncidentRecord *record)
         return record->lease[0] ? TARGET_LEASE : TARGET_SECRET;
 }
 
+bool response_is_of_secret(const IncidentRecord *record)
+{
+        return (record->signal == LEAK_SIGNAL_REPORT || record->signal == LEAK_SIGNAL_EGRESS) && !record->lease[0] &&
+               record->generation > 0;
+}
+
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...) PRINTF_LIKE(4, 5);
 
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...)
@@ -52,16 +58,16 @@ static void skip(IncidentRecord *record, LeakAction action, const char *reason)
                 set(record, action, ACTION_SKIPPED, "%s", reason);
 }
 
-/* What the configuration asks for: of what concerns a session its profile's, of what concerns the secret the secret's. */
+/* What the configuration asks for: the profile's part about what was given to a session, the secret's about its value. */
 static uint64_t asked(const IncidentRecord *record, const ResponseFacts *facts)
 {
         uint64_t of_secret = facts->on_secret ? facts->on_secret->on_leak : 0;
 
-        if (!facts->on_secret)
+        if (!response_is_of_secret(record))
                 return facts->on_profile;
         if (response_target(record) == TARGET_SECRET)
                 return of_secret;
-        return (facts->on_profile & (OF_SESSION | BIT(LEAK_NOTIFY))) | (of_secret & (OF_SECRET | BIT(LEAK_NOTIFY)));
+        return facts->on_profile | (of_secret & (OF_SECRET | BIT(LEAK_NOTIFY)));
 }
 
 /* ---- the secret's part ---- */
@@ -113,33 +119,34 @@ static void plan_secret(IncidentRecord *record, const ResponseFacts *facts)
         plan_upstream(record, facts);
 }
 
+/* ---- what was issued ---- */
+
+static void plan_issued(IncidentRecord *record, const ResponseFacts *facts)
+{
+        if (response_target(record) == TARGET_LEASE && is_todo(record, LEAK_REVOKE_UPSTREAM))
+                set(record, LEAK_REVOKE, ACTION_TODO, "%s", "");
+        skip(record, LEAK_REVOKE_UPSTREAM, "what was issued is revoked upstream with its lease");
+        if (!facts->on_secret || !facts->lease_is_real)
+                skip(record, LEAK_ROTATE, "a handle says nothing of the secret");
+        else if (is_replaced(record, facts))
+                skip(record, LEAK_ROTATE, facts->secret ? "it was replaced since" : "the secret was removed");
+        else
+                plan_rotation(record, facts);
+}
+
 /* ---- the session's part ---- */
 
 static void plan_session(IncidentRecord *record, const ResponseFacts *facts)
 {
         ResponseTarget target = response_target(record);
 
-        if (!facts->on_secret && target == TARGET_SESSION) {
-                const char *reason = record->signal == LEAK_SIGNAL_EGRESS
-                                             ? "what was seen was issued; the secret itself was not"
-                                             : "a session's misuse says nothing of the secret";
-
-                skip(record, LEAK_REVOKE_UPSTREAM, reason);
-                skip(record, LEAK_ROTATE, reason);
-        }
-        if (target == TARGET_LEASE) {
-                if (is_todo(record, LEAK_REVOKE_UPSTREAM))
-                        set(record, LEAK_REVOKE, ACTION_TODO, "%s", "");
-                skip(record, LEAK_REVOKE_UPSTREAM, "what was issued is revoked upstream with its lease");
-                skip(record, LEAK_ROTATE, "what was seen was issued; the secret itself was not");
-                if (!facts->lease_lives)
-                        skip(record, LEAK_REVOKE, "it was over already");
-        }
-        if (target != TARGET_SECRET && !facts->session_lives) {
-                skip(record, LEAK_END_SESSION, "the session has ended");
-                if (target == TARGET_SESSION)
-                        skip(record, LEAK_REVOKE, "the session has ended");
-        }
+        if (target == TARGET_LEASE && !facts->lease_lives)
+                skip(record, LEAK_REVOKE, "it was over already");
+        if (target == TARGET_SECRET || facts->session_lives)
+                return;
+        skip(record, LEAK_END_SESSION, "the session has ended");
+        if (target == TARGET_SESSION)
+                skip(record, LEAK_REVOKE, "the session has ended");
 }
 
 void response_plan(IncidentRecord *record, const ResponseFacts *facts)
@@ -149,9 +156,15 @@ void response_plan(IncidentRecord *record, const ResponseFacts *facts)
         for (LeakAction action = 0; action < _LEAK_ACTION_N; action++)
                 record->actions[action] =
                         (IncidentAction){ .state = wanted & BIT(action) ? ACTION_TODO : ACTION_NONE };
-        plan_session(record, facts);
-        if (facts->on_secret)
+        if (response_is_of_secret(record)) {
                 plan_secret(record, facts);
+        } else if (record->signal == LEAK_SIGNAL_REPORT || record->signal == LEAK_SIGNAL_EGRESS) {
+                plan_issued(record, facts);
+        } else {
+                skip(record, LEAK_REVOKE_UPSTREAM, "a session's misuse says nothing of the secret");
+                skip(record, LEAK_ROTATE, "a session's misuse says nothing of the secret");
+        }
+        plan_session(record, facts);
         if (!facts->has_notify)
                 skip(record, LEAK_NOTIFY, "no command is configured (notify)");
 }

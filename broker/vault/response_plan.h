@@ -7,7 +7,8 @@
  *   - a session's own misuse (another session's handle, its own in the wrong place, a canary) acts on that session
  *     alone, whatever the configuration asks for;
  *   - a credential or handle that was issued acts on its lease and its session;
- *   - the secret itself is rotated or revoked upstream where its value was seen: in a report, or by egress.
+ *   - a secret is rotated where a real value was seen, in a report or by egress: its own, or a credential that was
+ *     issued from it. It is revoked upstream where its own was.
  * A value that has been replaced since is dead weight: nothing that lives uses it.
  */
 #include "vault/rows_incident.h"
@@ -20,11 +21,12 @@
 typedef struct ResponseFacts {
         uint64_t now;             /* wall time */
         uint64_t on_profile;      /* `on_leak` of the profile; bits 1U << LeakAction */
-        const ConfigSecret *on_secret; /* the section of the secret, or the defaults; NULL: no secret's value was seen */
-        const SecretRecord *secret;    /* NULL: it is gone, or no secret's value was seen */
+        const ConfigSecret *on_secret; /* the section of the secret, or the defaults; NULL: no real value was seen */
+        const SecretRecord *secret;    /* NULL: it is gone, or no real value was seen */
         const ProviderInfo *info;      /* of that secret; NULL likewise */
         bool session_lives;
-        bool lease_lives; /* of a reported lease */
+        bool lease_lives;  /* of a reported lease */
+        bool lease_is_real; /* it is of a credential that its upstream accepts, and of no handle */
         bool has_notify;
         const IncidentRecord *last_rotation; /* that a leak of this secret caused; NULL: none did */
 } ResponseFacts;
@@ -37,6 +39,8 @@ typedef enum ResponseTarget {
 } ResponseTarget;
 
 ResponseTarget response_target(const IncidentRecord *record) NONNULL(1);
+/* Was it the value of the secret itself? */
+bool response_is_of_secret(const IncidentRecord *record) NONNULL(1);
 /* Fills record->actions from the rest of the record. */
 void response_plan(IncidentRecord *record, const ResponseFacts *facts) NONNULL(1, 2);
 /* Why the session ends; for listings, and for whoever has started it. */

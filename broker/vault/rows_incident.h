@@ -39,7 +39,7 @@ typedef struct IncidentRecord {
         char profile[LIMIT_NAME + 1];
         char secret[LIMIT_NAME + 1];
         char lease[IDENT_ID_SIZE + 1];
-        uint64_t generation; /* of the secret's value that was seen; 0: none was */
+        uint64_t generation; /* of the secret's value that was seen, or that is behind the lease; 0: not known */
         char source[LIMIT_LABEL + 1];
         uint64_t count;      /* how often it was reported */
         uint64_t closed;     /* wall time; 0: something is still to be done */

@@ -225,6 +225,11 @@ static void report_line(AuditReport *report, Slice line)
         uint64_t sequence;
         int r = audit_line_parse(line, &sequence, prev, hash);
 
+        if (r == 0 && report->unknown) {
+                report->unknown = false;
+                report->sequence = sequence - 1;
+                memcpy(report->head, prev, sizeof(prev));
+        }
         if (r == AUDIT_LINE_E_HASH)
                 report_bad(report, "it was edited");
         else if (r)

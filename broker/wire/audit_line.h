@@ -87,6 +87,7 @@ typedef struct AuditReport {
         uint64_t lines;                /* that are good, from the start of the file */
         uint64_t bad_line;             /* number of the first bad line in the file, from 1; 0: none */
         const char *reason;            /* of it; a literal */
+        bool unknown;                  /* what the file follows is not known: its first line says it */
         AuditSeen seen;                /* may be NULL */
         void *userdata;
 } AuditReport;

@@ -245,6 +245,8 @@ static const Field schema_profile_row_fields[] = {
         F(ProfileRow, variables, MAP, FIELD_OPTIONAL, LIMIT_VARIABLES, LIMIT_TEXT),
         F(ProfileRow, command, TEXTS, FIELD_OPTIONAL, LIMIT_ARGV, LIMIT_PATH),
         F(ProfileRow, caller_unit, TEXT, FIELD_OPTIONAL, 256, 0),
+        F(ProfileRow, on_leak, TEXTS, FIELD_OPTIONAL, LIMIT_ACTIONS, LIMIT_NAME),
+        F(ProfileRow, canary, TEXT, FIELD_OPTIONAL, 128, 0),
         F(ProfileRow, source, TEXT, 0, LIMIT_PATH + 16, 0),
         F(ProfileRow, problem, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
 };
@@ -365,6 +367,7 @@ static SCHEMA(watch_request, "WatchRequest", WatchRequest);
 static const Field schema_watch_event_fields[] = {
         F(WatchEvent, sequence, U64, 0, 0, 0),
         F(WatchEvent, time, TIME, 0, 0, 0),
+        F(WatchEvent, request, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
         F(WatchEvent, principal, TEXT, FIELD_OPTIONAL, 20, 0),
         F(WatchEvent, session, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),
         F(WatchEvent, profile, TEXT, FIELD_OPTIONAL, LIMIT_TEXT, 0),

@@ -275,6 +275,8 @@ typedef struct ProfileRow {
         TextMap variables;    /* further ones of the child */
         TextList command;
         const char *caller_unit;
+        TextList on_leak;     /* leak_action_names; none of them: nothing is done */
+        const char *canary;   /* variable */
         const char *source;   /* file:line of the section */
         const char *problem;  /* why it cannot be opened now */
 } ProfileRow;
@@ -409,6 +411,7 @@ typedef struct WatchRequest {
 typedef struct WatchEvent {
         uint64_t sequence;
         uint64_t time;
+        const char *request;   /* id */
         const char *principal; /* decimal uid */
         const char *session;
         const char *profile;

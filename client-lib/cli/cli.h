@@ -28,6 +28,7 @@ enum {
         EXIT_NO_SUCH = 6,
         EXIT_UNREACHABLE = 7,
         EXIT_PENDING = 8,
+        EXIT_TAMPERED = 9, /* of audit verify */
         EXIT_EXEC_SELF = 125,    /* exec itself failed */
         EXIT_EXEC_CANNOT = 126,  /* the program is there and cannot be run */
         EXIT_EXEC_MISSING = 127, /* there is no such program */
@@ -99,7 +100,7 @@ typedef struct Verb {
 extern const Verb *const verbs[];
 extern const Verb verb_add, verb_list, verb_remove, verb_exec, verb_open, verb_token, verb_rotate,
         verb_revoke, verb_status, verb_sessions, verb_leases, verb_profile, verb_audit, verb_doctor,
-        verb_unlock, verb_lock, verb_reload, verb_leak, verb_scan, verb_help, verb_version;
+        verb_unlock, verb_lock, verb_reload, verb_leak, verb_scan, verb_watch, verb_help, verb_version;
 const Verb *verb_find(const char *name);
 extern const Option global_options[];
 extern const size_t n_global_options;

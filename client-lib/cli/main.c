@@ -12,7 +12,7 @@
 const Verb *const verbs[] = {
         &verb_add,    &verb_list,    &verb_remove, &verb_exec,    &verb_open,
         &verb_token,  &verb_rotate,  &verb_revoke, &verb_status,  &verb_sessions,
-        &verb_leak,   &verb_scan,    &verb_leases, &verb_profile, &verb_audit,  &verb_doctor,  &verb_unlock,
+        &verb_leak,   &verb_scan,    &verb_leases, &verb_profile, &verb_audit,  &verb_watch,   &verb_doctor,  &verb_unlock,
         &verb_lock,   &verb_reload,  &verb_help,   &verb_version, NULL,
 };
 

@@ -80,7 +80,7 @@ static void unnest(Json *json, char bracket)
         (void)fputc(bracket, json->stream);
 }
 
-void json_begin(Json *json)
+void json_begin_bare(Json *json)
 {
         *json = (Json){ 0 };
         json->stream = open_memstream(&json->text, &json->size);
@@ -88,6 +88,11 @@ void json_begin(Json *json)
                 abort();
         (void)fputc('{', json->stream);
         json->depth = 1;
+}
+
+void json_begin(Json *json)
+{
+        json_begin_bare(json);
         json_number(json, "schema_version", SCHEMA_VERSION);
 }
 

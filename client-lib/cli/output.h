@@ -17,6 +17,8 @@ typedef struct Json {
 
 /* Begins the object with its schema_version. */
 void json_begin(Json *json);
+/* Without it, for a schema that is not ours. */
+void json_begin_bare(Json *json);
 /* Ends it, prints it as one line to `to`, frees everything. False: it could not be written. */
 bool json_end(Json *json, FILE *to);
 /* Frees without printing. */

@@ -40,6 +40,7 @@ static void print_exit_codes(void)
                 "6  there is no such thing\n"
                 "7  the broker cannot be reached\n"
                 "8  done here, and the upstream has yet to confirm\n"
+                "9  the audit log is not what was written\n"
                 "\n"
                 "exec passes the command's own status through, 128 and the signal's number if a\n"
                 "signal ended it, 126 and 127 if it cannot be run or is not there. 125 is a\n"

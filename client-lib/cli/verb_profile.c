@@ -118,6 +118,7 @@ static int print_one(const mcpcred_row *row, void *name)
 {
         const mcpcred_row *scope = mcpcred_row_record(row, "scope", 0);
         _cleanup_(free_memory) char *command = join_items(row, "command");
+        _cleanup_(free_memory) char *on_leak = join_items(row, "on_leak");
         char ttl[32];
 
         if (!is_named(row, name))
@@ -134,6 +135,8 @@ static int print_one(const mcpcred_row *row, void *name)
         print_map(row, "variables", "sets", "=");
         line("command", command);
         line("caller unit", mcpcred_row_text(row, "caller_unit"));
+        line("canary", mcpcred_row_text(row, "canary"));
+        line("on a leak", on_leak && *on_leak ? on_leak : "none");
         if (mcpcred_row_flag(row, "expose_secret"))
                 line("exposes", "the secret itself goes into the session");
         line("defined in", mcpcred_row_text(row, "source"));

@@ -660,12 +660,12 @@ def test_audit_verify():
         document = verify(lines, 0)
         equal((document["good"], document["lines"], document["head"], document["head_compared"]),
               (True, 20, head, True))
-        equal(verify(lines[:7] + [lines[7].replace("allow", "deny")] + lines[8:], 1)["bad_line"], 8)
-        equal(verify(lines[:7] + lines[8:], 1)["bad_line"], 8)
-        equal(verify([lines[1], lines[0]] + lines[2:], 1)["bad_line"], 1)
-        equal(verify(lines[:-1], 1)["good"], False)
+        equal(verify(lines[:7] + [lines[7].replace("allow", "deny")] + lines[8:], 9)["bad_line"], 8)
+        equal(verify(lines[:7] + lines[8:], 9)["bad_line"], 8)
+        equal(verify([lines[1], lines[0]] + lines[2:], 9)["bad_line"], 1)
+        equal(verify(lines[:-1], 9)["good"], False)
         equal(home.run("audit", "verify", "--file", path).returncode, 0)
-        equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 1)
+        equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 9)
         equal(home.run("audit", "verify", "--file", home.path / "absent").returncode, 6)
         path.write_text("".join(line + "\n" for line in lines))
         home.broker.stop()
@@ -680,12 +680,15 @@ def test_audit_tail():
         path.write_text("".join(line + "\n" for line in lines))
         equal(home.run("audit", "tail", "--file", path, "--lines", 3, "--json").stdout.decode().splitlines(), lines[-3:])
         text = home.run("audit", "tail", "--file", path).stdout.decode().splitlines()
-        equal((len(text), text[0]), (10, "2026-01-31T23:59:59Z  allow  token.mint  1000  -  -  -"))
+        equal((len(text), text[0]), (10, "2026-01-31T23:59:59Z  allow  token.mint       uid 1000"))
         equal(len(home.run("audit", "tail", "--file", path, "--lines", 50).stdout.splitlines()), 20)
-        path.write_text('{"time":"2026-01-31T23:59:59.000000Z","operation":"proxy.request","verdict":"deny",'
-                        '"reason":"denied","detail":"CONNECT example.com: No profile allows it."}\n')
+        path.write_text('{"sequence":1,"time":"2026-01-31T23:59:59.000000Z","operation":"proxy.request",'
+                        '"verdict":"deny","reason":"denied","detail":"CONNECT \\"a\\u001b[2J\\": No profile allows it."}\n')
         equal(home.run("audit", "tail", "--file", path).stdout.decode(),
-              "2026-01-31T23:59:59Z  deny  proxy.request  -  -  -  denied  CONNECT example.com: No profile allows it.\n")
+              '2026-01-31T23:59:59Z  deny   proxy.request    denied  CONNECT "a?[2J": No profile allows it.\n')
+        equal(home.run("audit", "show", "--file", path, "--verdict", "allow").stdout, b"")
+        equal(len(home.run("audit", "show", "--file", path, "--operation", "proxy").stdout.splitlines()), 1)
+        equal(home.run("audit", "tail", "--file", path, "--follow").returncode, 2)
 
 
 def test_output_that_cannot_be_written_is_a_failure():

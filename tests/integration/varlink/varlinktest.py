@@ -69,9 +69,10 @@ class Client:
     def __init__(self, path=None, sock=None, interface="io.mcpcred.Broker"):
         self.interface = interface
         self.sock = sock or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(WAIT)
+        # With a time limit the socket does not block, and a full backlog would be an error instead of a wait.
         if path:
             self.sock.connect(path)
+        self.sock.settimeout(WAIT)
         self.buffer = b""
         self.fds = []
 

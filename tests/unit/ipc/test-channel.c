@@ -933,6 +933,23 @@ START_TEST(stream_hears_that_its_channel_is_gone)
 }
 END_TEST
 
+/* Whoever has not asked to hear of it yet finds out by looking. */
+START_TEST(hang_up_before_anybody_listens)
+{
+        Call *stream = NULL;
+
+        right.keep = true;
+        ck_assert_int_eq(channel_call(left.channel, STREAM, &(Word){ .text = "x" }, NULL, 0, UINT64_MAX, on_done, &left,
+                                      &stream), 0);
+        run();
+        ck_assert(request_is_live(right.kept));
+        ck_assert_int_eq(call_hang_up(stream), 0);
+        run();
+        ck_assert(!request_is_live(right.kept));
+        ck_assert_int_eq(request_fail(right.kept, FAULT_UNAVAILABLE, NULL), 0);
+}
+END_TEST
+
 /* Behind the last answer it is no news; of a method that has one answer, or with a body, it is an attack. */
 START_TEST(signal_that_cannot_be_closes)
 {
@@ -972,6 +989,7 @@ static Suite *suite(void)
         tcase_add_test(both, close_keeps_the_object);
         tcase_add_test(both, caller_says_that_it_took_what_came);
         tcase_add_loop_test(both, caller_hangs_up, 0, 2);
+        tcase_add_test(both, hang_up_before_anybody_listens);
         tcase_add_loop_test(both, stream_hears_that_its_channel_is_gone, 0, 2);
         suite_add_tcase(suite, both);
 

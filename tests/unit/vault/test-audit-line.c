@@ -97,6 +97,57 @@ START_TEST(strange_text_stays_one_line)
 }
 END_TEST
 
+static int read_line(Slice line, AuditFields *ret, Pool *pool)
+{
+        uint8_t *exact = malloc(line.size > 0 ? line.size : 1); /* so that a byte too far is noticed */
+        int r;
+
+        ck_assert_ptr_nonnull(exact);
+        if (line.size > 0)
+                memcpy(exact, line.data, line.size);
+        r = audit_line_read(slice(exact, line.size), pool, ret);
+        ck_assert(r == 0 || r == AUDIT_LINE_E_INVALID);
+        free(exact);
+        return r;
+}
+
+START_TEST(what_was_written_is_read)
+{
+        AuditEvent event = { .sequence = 7, .time = 1700000000 * USEC_PER_SEC + 5, .request = "r-1", .has_principal = true,
+                             .principal = 0, .session = "s-1", .operation = "token.mint", .verdict = AUDIT_DENY,
+                             .reason = "a\"b\\c\nd", .token = "blake2b:0", .detail = "\x1b[31m\x7f\xc2\x9b\xff\xc3\xa9" };
+        _cleanup_(buf_deinit) Buf log = BUF_NULL(AUDIT_LINE_MAX);
+        _cleanup_(pool_deinit) Pool pool = POOL_NULL(1U << 20);
+        uint8_t head[AUDIT_HASH_SIZE] = { 0 };
+        AuditFields fields;
+
+        ck_assert_int_eq(audit_line_format(&event, head, head, &log), 0);
+        ck_assert_int_eq(read_line(slice(log.data, log.size - 1), &fields, &pool), 0);
+        ck_assert_uint_eq(fields.sequence, 7);
+        ck_assert_uint_eq(fields.time, event.time);
+        ck_assert_str_eq(fields.request, "r-1");
+        ck_assert_str_eq(fields.principal, "0");
+        ck_assert_str_eq(fields.session, "s-1");
+        ck_assert_ptr_null(fields.profile);
+        ck_assert_str_eq(fields.operation, "token.mint");
+        ck_assert_str_eq(fields.verdict, "deny");
+        ck_assert_str_eq(fields.reason, event.reason);
+        ck_assert_str_eq(fields.token, "blake2b:0");
+        ck_assert_str_eq(fields.detail, "\x1b[31m\x7f\xc2\x9b\xef\xbf\xbd\xc3\xa9");
+        /* Cut at every byte it is no line; with any bit turned it is one or none, and nothing worse. */
+        for (size_t i = 0; i + 1 < log.size; i++)
+                ck_assert_int_eq(read_line(slice(log.data, i), &fields, &pool), AUDIT_LINE_E_INVALID);
+        for (size_t bit = 0; bit < 8 * (log.size - 1); bit++) {
+                Pool own = POOL_NULL(1U << 16);
+
+                log.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+                (void)read_line(slice(log.data, log.size - 1), &fields, &own);
+                log.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+                pool_deinit(&own);
+        }
+}
+END_TEST
+
 START_TEST(longest_event_fits)
 {
         char text[AUDIT_TEXT_MAX + 1];
@@ -244,6 +295,7 @@ int main(void)
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, line_has_its_form);
         tcase_add_test(tests, strange_text_stays_one_line);
+        tcase_add_test(tests, what_was_written_is_read);
         tcase_add_test(tests, longest_event_fits);
         tcase_add_test(tests, good_log_is_good);
         tcase_add_test(tests, edit_is_found_in_its_line);

@@ -1,4 +1,4 @@
-#include "vault/audit_files.h"
+#include "wire/audit_files.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include <dirent.h>

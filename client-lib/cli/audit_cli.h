@@ -1,0 +1,45 @@
+#pragma once
+/* The parts of `mcpcred audit` and `mcpcred watch`. */
+#include "cli.h"
+
+/* Which events are wanted; NULL: any. */
+typedef struct EventFilter {
+        const char *session, *profile, *secret, *operation, *verdict;
+} EventFilter;
+
+#define EVENT_FILTER_OPTIONS(type)                                                                                  \
+        OPTION(type, filter.session, "session", TEXT, "ID", "events of this session"),                              \
+                OPTION(type, filter.profile, "profile", TEXT, "NAME", "of this profile"),                           \
+                OPTION(type, filter.secret, "secret", TEXT, "NAME", "of this secret"),                              \
+                OPTION(type, filter.operation, "operation", TEXT, "NAME",                                           \
+                       "of this operation, \"token.mint\", or all of a kind, \"token\""),                            \
+                OPTION(type, filter.verdict, "verdict", TEXT, "WORD", "allow, deny or error")
+
+bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event);
+/* One line, for people. */
+void event_print(const mcpcred_row *event);
+
+typedef struct AuditOptions {
+        const char *file, *head, *format;
+        uint64_t lines, since;
+        bool follow, journal, from_stdin;
+        EventFilter filter;
+} AuditOptions;
+
+/* Where the log is, what it should end with, and what it begins behind. */
+typedef struct AuditPlace {
+        char path[4097];
+        uint64_t sequence, base;
+        char head[65], base_head[65];
+        bool has_head, has_base;
+} AuditPlace;
+
+/* From the broker, unless the options say it. 0 or an exit status. */
+int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret);
+int audit_run_verify(Cli *cli, const AuditOptions *asked);
+int audit_run_show(Cli *cli, const AuditOptions *asked);
+int audit_run_tail(Cli *cli, const AuditOptions *asked);
+int audit_run_export(Cli *cli, const AuditOptions *asked);
+
+/* Prints events as they come, from line `since` on, over restarts of the broker; 0: from now on. */
+int watch_events(Cli *cli, uint64_t since, const EventFilter *filter);
