@@ -57,6 +57,10 @@ class Run:
         self._clients.append(client)
         return client
 
+    def patience(self):
+        """Of a client with a session's descriptor, who alone sees nothing of the death of the process behind it."""
+        return 3 if self.fault.kills("session") else 2 * PATIENCE
+
     def hangs_up(self):
         """Whether the connection that is the lifeline comes to its end."""
         try:
@@ -162,7 +166,7 @@ class Run:
         except (Closed, ConnectionError, FileNotFoundError) as error:
             self.error, self.message = "closed", str(error)
         except TimeoutError as error:
-            if not self.operation.survives_start:
+            if not self.operation.survives_start and not self.fault.kills("session"):
                 raise Wrong(f"the client waits for ever: {error}") from error
             self.error, self.message = "closed", str(error)
         # The log's file follows a little later, unless it is asked for: that is a step too.
