@@ -309,12 +309,12 @@ int mcpcred_audit_hash(mcpcred *client, const mcpcred_value *value, char ret[64]
         return call_run(client, &call);
 }
 
-int mcpcred_watch(mcpcred *client, uint64_t since, mcpcred_row_fn row, void *userdata)
+int mcpcred_watch(mcpcred *client, uint64_t since, int reader_fd, mcpcred_row_fn row, void *userdata)
 {
         const WatchRequest request = { .since = since };
         RowTarget target = { .schema = interface_broker.methods[BROKER_WATCH].reply, .row = row, .userdata = userdata };
-        const Call call = { CALL(BROKER_WATCH), .request = &request, .endless = true, .reply = row_target_whole,
-                            .userdata = &target };
+        const Call call = { CALL(BROKER_WATCH), .request = &request, .endless = true, .has_reader = reader_fd >= 0,
+                            .reader = reader_fd, .reply = row_target_whole, .userdata = &target };
         int r = call_run(client, &call);
 
         /* More was to come on it. */

@@ -152,6 +152,26 @@ static int receive_reply(mcpcred *client, Link *link, const Call *call, uint64_t
         return deliver(client, call, &reply, call->pool ? call->pool : &own);
 }
 
+/* Until there is something to receive, if nothing of it is here already. An `endless` call has no other end than a
+ * reader that is gone. */
+static int wait_beside_reader(mcpcred *client, const Link *link, const Call *call, uint64_t until)
+{
+        struct pollfd polled[] = { { .fd = link->fd, .events = POLLIN }, { .fd = call->reader } };
+
+        while (link->in.size == link->consumed) {
+                uint64_t now = clock_boot(&clock_system), left = now < until ? (until - now) / USEC_PER_MSEC + 1 : 0;
+                int n = poll(polled, ARRAY_SIZE(polled), (int)MIN(left, UINT64_C(60000)));
+
+                if (n < 0 && errno != EINTR)
+                        return client_fail_errno(client, error_errno(), "wait for the broker's answer");
+                if (n > 0 && polled[1].revents & (POLLERR | POLLHUP))
+                        return client_fail(client, MCPCRED_E_STOPPED, "Nobody reads any more what is written.");
+                if (n > 0 || (n == 0 && left == 0))
+                        break; /* link_receive() tells what it is */
+        }
+        return 0;
+}
+
 /* `ret_answered`: something came back, so asking again would repeat it. */
 static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_answered)
 {
@@ -162,7 +182,9 @@ static int exchange(mcpcred *client, Link *link, const Call *call, bool *ret_ans
         if (r == 0 && call->body.data)
                 r = send_body(client, link, call, until);
         while (r == 0 && more) {
-                r = receive_reply(client, link, call, until, &more);
+                r = call->has_reader ? wait_beside_reader(client, link, call, until) : 0;
+                if (r == 0)
+                        r = receive_reply(client, link, call, until, &more);
                 if (r < 1000)
                         *ret_answered = true;
                 /* A long operation that shows progress is not a silent broker. */

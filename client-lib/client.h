@@ -60,6 +60,8 @@ typedef struct Call {
         Slice body;      /* for what is too large to be there before; no data: none */
         bool reads_only; /* may be asked twice */
         bool endless;    /* behind its first reply the next may take any time */
+        bool has_reader; /* `reader` is there */
+        int reader;      /* whom the replies are for reads the other end of this: without him the call stops. Borrowed */
         Arena *arena;    /* for secrets of the reply; NULL: it has none */
         Pool *pool; /* what the reply points at, kept for the caller; NULL: freed after `reply` */
         CallReply reply;

@@ -211,6 +211,17 @@ int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run, 
         return r;
 }
 
+/* ---- incidents ---- */
+
+int mcpcred_leak_close(mcpcred *client, const char *incident)
+{
+        const CloseIncidentRequest request = { .incident = incident };
+        const Call call = { CALL(BROKER_CLOSE_INCIDENT), .request = &request };
+
+        client_clear_error(client);
+        return call_run(client, &call);
+}
+
 /* ---- webhooks ---- */
 
 static int keep_valid(mcpcred *client UNUSED, void *body, Pool *pool UNUSED, bool more UNUSED, void *userdata)

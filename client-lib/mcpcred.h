@@ -503,6 +503,9 @@ typedef struct mcpcred_leaked {
 MCPCRED_API int mcpcred_leak_report(mcpcred *client, const mcpcred_leak *leak, int dry_run,
                                     mcpcred_row_fn row, void *userdata, mcpcred_leaked *ret);
 
+/* A person has dealt with what is left of an incident (MCPCRED_LIST_INCIDENTS). */
+MCPCRED_API int mcpcred_leak_close(mcpcred *client, const char *incident);
+
 typedef enum mcpcred_webhook_scheme {
         MCPCRED_WEBHOOK_GITHUB,     /* X-Hub-Signature-256 */
         MCPCRED_WEBHOOK_GITGUARDIAN /* Gitguardian-Signature, with the header Timestamp */
@@ -540,7 +543,9 @@ typedef enum mcpcred_list {
                                   expires attempts reason */
         MCPCRED_LIST_PROFILES, /* name secret provider deliver ttl env scope expose_secret command
                                   caller_unit on_leak canary source problem */
-        MCPCRED_LIST_CHECKS    /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_CHECKS,   /* the broker's own examination: id status summary remedy */
+        MCPCRED_LIST_INCIDENTS /* incident time signal evidence secret profile session lease generation
+                                  count state closed actions */
 } mcpcred_list;
 
 /* One call of `row` for each. `all`: what is over too. */
@@ -550,7 +555,7 @@ MCPCRED_API int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, m
 MCPCRED_API int mcpcred_list_leases(mcpcred *client, const mcpcred_selector *selector, int all,
                                     mcpcred_row_fn row, void *userdata);
 /* One row: version started store store_state secrets profiles sessions leases pending
- * audit_sequence audit_head audit_path audit_state roles. */
+ * incidents audit_sequence audit_head audit_path audit_state roles. */
 MCPCRED_API int mcpcred_status(mcpcred *client, mcpcred_row_fn row, void *userdata);
 /* Rows with text: whole lines of Prometheus' text format, one part behind the other. */
 MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userdata);
@@ -560,9 +565,10 @@ MCPCRED_API int mcpcred_metrics(mcpcred *client, mcpcred_row_fn row, void *userd
  * then what comes. Rows with lost (lines in front of these that are not there any more) and events (records: sequence
  * time request principal session profile secret lease operation verdict reason token detail); the first comes at once.
  * Ends when `row` wants it to (MCPCRED_E_STOPPED), or with an error, after which it can be called again with the line
- * behind the last one seen.
+ * behind the last one seen. `reader_fd` is where `row` writes, if that is a pipe or socket whose reader can go away
+ * while nothing happens: that ends it too (MCPCRED_E_STOPPED); -1: nothing of that kind.
  */
-MCPCRED_API int mcpcred_watch(mcpcred *client, uint64_t since, mcpcred_row_fn row, void *userdata);
+MCPCRED_API int mcpcred_watch(mcpcred *client, uint64_t since, int reader_fd, mcpcred_row_fn row, void *userdata);
 
 /* ---- the broker itself ---- */
 

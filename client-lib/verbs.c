@@ -208,6 +208,7 @@ int mcpcred_list_rows(mcpcred *client, mcpcred_list what, int all, mcpcred_row_f
                 [MCPCRED_LIST_LEASES] = { BROKER_LIST_LEASES, &schema_lease_row },
                 [MCPCRED_LIST_PROFILES] = { BROKER_LIST_PROFILES, &schema_profile_row },
                 [MCPCRED_LIST_CHECKS] = { BROKER_DOCTOR, &schema_doctor_row },
+                [MCPCRED_LIST_INCIDENTS] = { BROKER_LIST_INCIDENTS, &schema_incident_row },
         };
         const ListRequest list_request = { .all = all != 0 };
         const ListLeasesRequest leases_request = { .all = all != 0 };

@@ -2,7 +2,7 @@
 # The long form of the tests: valgrind, the static checkers, the other TLS library, and fuzzing.
 #
 #   tests/long.sh BUILD                 all of it, with the build in BUILD
-#   tests/long.sh BUILD PART...         of valgrind, clang-tidy, cppcheck, openssl, fuzz, analyzer
+#   tests/long.sh BUILD PART...         of valgrind, clang-tidy, cppcheck, openssl, fuzz, faults, analyzer
 #
 # The analyzer of gcc is not among "all": of C with cleanup attributes it reports mostly itself.
 # $FUZZ_SECONDS (60) is the time of each target. Further builds go beside BUILD.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 build=$1
 shift
-[ $# -gt 0 ] || set -- valgrind clang-tidy cppcheck openssl fuzz
+[ $# -gt 0 ] || set -- valgrind clang-tidy cppcheck openssl fuzz faults
 jobs=$(nproc)
 mkdir -p "$build/long"
 
@@ -115,6 +115,15 @@ fuzz() {
         return $bad
 }
 
+# Every step of every operation in every way; an hour or so.
+faults() {
+        MCPCRED_BUILD="$build" /usr/bin/python3 tests/integration/faults/faults.py --long --jobs "$jobs" \
+                --table "$build/long/faults.table" >"$build/long/faults.log" 2>&1 || {
+                cat "$build/long/faults.table" >&2
+                return 1
+        }
+}
+
 analyzer() {
         CC=gcc setup "$build-analyzer" -Dc_args=-fanalyzer -Dtests=false || return 1
         ninja -C "$build-analyzer" >"$build/long/analyzer.log" 2>&1 || return 1
@@ -130,6 +139,7 @@ for part in "$@"; do
         cppcheck) cpp_check ;;
         openssl) openssl_tests ;;
         fuzz) fuzz ;;
+        faults) faults ;;
         analyzer) analyzer ;;
         *) echo "unknown part: $part" >&2; exit 2 ;;
         esac || { failed=1; echo "== long: $part FAILED"; }

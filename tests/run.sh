@@ -69,6 +69,7 @@ meson_suites() { # DIR SUITE...
 
 if [ -n "$suite" ]; then
         run "$suite" meson_suites "$build" "$suite"
+        [ "$suite" != faults ] || cat "$build"/tests/integration/faults/*.table
         exit $failed
 fi
 

@@ -50,6 +50,7 @@ struct Scrub {
         Needle needles[SCRUB_SECRETS_MAX * _FORM_N];
         size_t n_needles;
         size_t span;   /* the longest match */
+        size_t shortest; /* secret */
         uint8_t mask;
         uint8_t first[256];              /* 1: a match can begin with this byte */
         uint8_t pairs[256 * 256 / 8];    /* bits: and with these two */
@@ -508,6 +509,7 @@ int scrub_new(Scrub **ret, Arena *arena, const Slice *secrets, size_t n_secrets)
                 for (Form form = FORM_PLAIN; form < _FORM_N; form++)
                         add_needle(scrub, secret_slice(scrub->secrets[i]), form);
                 /* Each byte escaped, and that much of Base64 with its line breaks. */
+                scrub->shortest = i == 0 ? size : MIN(scrub->shortest, size);
                 scrub->span = MAX(scrub->span, ESCAPE_MAX * size + size / 2 + 32);
         }
         *ret = take_ptr(scrub);
@@ -604,9 +606,13 @@ int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found)
 
 bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure)
 {
-        size_t at = 0, begin, end;
+        size_t at = 0, begin, end, last;
 
-        while ((at = next_candidate(scrub, text, at, text.size)) != SIZE_MAX) {
+        /* No form is shorter than the secret itself, so most headers are done with here. */
+        if (text.size < scrub->shortest)
+                return false;
+        last = text.size - scrub->shortest + 1;
+        while ((at = next_candidate(scrub, text, at, last)) != SIZE_MAX) {
                 if (match_any(scrub, text, at, &begin, &end, ret_sure))
                         return true;
                 at++;

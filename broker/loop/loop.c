@@ -231,11 +231,24 @@ void timer_arm(Timer *timer, uint64_t boot_usec)
         list_append(after->next, &timer->link);
 }
 
-void timer_arm_after(Timer *timer, uint64_t usec)
+static uint64_t moment_after(const Timer *timer, uint64_t usec)
 {
         uint64_t now = clock_boot(timer->loop->clock);
 
-        timer_arm(timer, usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec);
+        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
+}
+
+void timer_arm_after(Timer *timer, uint64_t usec)
+{
+        timer_arm(timer, moment_after(timer, usec));
+}
+
+void timer_arm_within(Timer *timer, uint64_t usec)
+{
+        uint64_t at = moment_after(timer, usec);
+
+        if (list_empty(&timer->link) || at < timer->at)
+                timer_arm(timer, at);
 }
 
 void timer_disarm(Timer *timer)

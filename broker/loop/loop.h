@@ -45,6 +45,8 @@ Timer *timer_free(Timer *timer);
 /* At that moment of the boot clock, in microseconds; a moment that has passed fires next round. */
 void timer_arm(Timer *timer, uint64_t boot_usec) NONNULL(1);
 void timer_arm_after(Timer *timer, uint64_t usec) NONNULL(1);
+/* The same, unless it is armed for a sooner moment: what is asked for again and again still happens. */
+void timer_arm_within(Timer *timer, uint64_t usec) NONNULL(1);
 void timer_disarm(Timer *timer) NONNULL(1);
 
 /* Blocks the signals of the set for the process and delivers them here. */

@@ -70,7 +70,7 @@ static Step refuse_handle(Client *client, int code, Slice token, const char *pla
         int r = 0;
 
         if (token.size > 0)
-                r = report_misuse(client->session, token, exchange->route.authority.host, place);
+                r = report_misuse(client->session, token, code != REFUSAL_FOREIGN_HANDLE, exchange->route.authority.host, place);
         return r < 0 ? client_fail(client, r) : exchange_refuse(client, code);
 }
 

@@ -130,7 +130,7 @@ static Step refuse_connect(Client *client, int code, Slice foreign, const HttpHe
         int r = 0;
 
         if (code == REFUSAL_FOREIGN_HANDLE)
-                r = report_misuse(client->session, foreign, request.host, "proxy");
+                r = report_misuse(client->session, foreign, false, request.host, "proxy");
         return r < 0 ? client_fail(client, r) : client_refuse(client, &refusal, &request, keeps, false);
 }
 

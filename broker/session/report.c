@@ -41,16 +41,24 @@ void reporter_deinit(SessionProcess *session)
         session->reporter.timer = timer_free(session->reporter.timer);
 }
 
-/* Whether one more of the kind may be sent in this second; if not, it is counted. */
-static bool may_send(SessionProcess *session, uint32_t kind)
+static void begin_second(SessionProcess *session)
 {
         Reporter *reporter = &session->reporter;
         uint64_t now = clock_boot(loop_clock(session->role.loop));
 
-        if (now >= reporter->second) {
-                reporter->second = now + USEC_PER_SEC;
-                memset(reporter->n, 0, sizeof(reporter->n));
-        }
+        if (now < reporter->second)
+                return;
+        reporter->second = now + USEC_PER_SEC;
+        reporter->n_own = 0;
+        memset(reporter->n, 0, sizeof(reporter->n));
+}
+
+/* Whether one more of the kind may be sent in this second; if not, it is counted. */
+static bool may_send(SessionProcess *session, uint32_t kind)
+{
+        Reporter *reporter = &session->reporter;
+
+        begin_second(session);
         if (session->vault && reporter->n[kind] < REPORTS_PER_SECOND) {
                 reporter->n[kind]++;
                 return true;
@@ -109,13 +117,20 @@ void report_note(SessionProcess *session, const char *format, ...)
                  reporter->n_notes == NOTES_PER_MINUTE ? " (what follows goes unlogged for a minute)" : "");
 }
 
-int report_misuse(SessionProcess *session, Slice token, const char *host, const char *place)
+/* The refusal that goes with it is reported and counted by itself; of these one is evidence enough. */
+static bool may_send_own(SessionProcess *session)
+{
+        begin_second(session);
+        return session->vault && session->reporter.n_own++ < REPORTS_PER_SECOND;
+}
+
+int report_misuse(SessionProcess *session, Slice token, bool own, const char *host, const char *place)
 {
         SessionMisuseNotice notice = { .host = host, .place = place };
         int r;
 
         report_note(session, "a handle was used where it may not be");
-        if (!may_send(session, REPORT_MISUSE))
+        if (own ? !may_send_own(session) : !may_send(session, REPORT_MISUSE))
                 return 0; /* one is evidence enough */
         r = secret_from_bytes(&notice.handle, session->role.arena, token);
         if (r > 0) { /* no room: that it was so is told at least */

@@ -18,6 +18,7 @@ typedef struct Reporter {
         Timer *timer;    /* tells what is untold when a new second begins */
         uint64_t second; /* boot clock: when that is */
         unsigned n[_REPORT_KIND_N];      /* reports in this one */
+        unsigned n_own;                  /* in this one: of its own handle where it may not be; the refusals are reports too */
         uint64_t untold[_REPORT_KIND_N]; /* beyond the limit, since the last one of the kind */
 } Reporter;
 
@@ -30,4 +31,5 @@ int report_refusal(SessionProcess *session, const Refusal *refusal, const Egress
 /* A line for the broker's log about what a client did, of which clients can only cause a number a minute. */
 void report_note(SessionProcess *session, const char *format, ...) NONNULL(1, 2) PRINTF_LIKE(2, 3);
 /* A handle that is not the session's, or its own where it may not be. `host` may be NULL. */
-int report_misuse(SessionProcess *session, Slice token, const char *host, const char *place) NODISCARD NONNULL(1, 4);
+int report_misuse(SessionProcess *session, Slice token, bool own, const char *host, const char *place) NODISCARD
+        NONNULL(1, 5);

@@ -144,8 +144,10 @@ static int adopt(void *userdata, Session *session)
         Adoption *adoption = userdata;
         const LifelineWatch *lifeline = session_lifeline(session);
 
-        if (!lifeline || !session_is_held(session) || !session_holds_connection(session) ||
-            lifeline_socket(lifeline) < 0)
+        /* The vault may have had one made for a gate that was dead by then: it is about to be ended, and its client
+         * waits for an answer that nobody has, until the connection ends. */
+        if (!lifeline || !session_is_held(session) || !session_is_delivered(session) ||
+            !session_holds_connection(session) || lifeline_socket(lifeline) < 0)
                 return 0;
         for (size_t i = 0; i < adoption->n; i++)
                 if (lifeline_same(adoption->adopted[i], lifeline))

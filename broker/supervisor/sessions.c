@@ -69,6 +69,11 @@ void session_set_delivered(Session *session)
         session->delivered = true;
 }
 
+bool session_is_delivered(const Session *session)
+{
+        return session->delivered;
+}
+
 static int on_gate_gone(UNUSED void *userdata, Session *session)
 {
         return session->delivered || session->gone ? 0 : on_lifeline_gone(session);

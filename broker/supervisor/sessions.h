@@ -70,6 +70,7 @@ int sessions_write_certificate(Sessions *sessions, const char *id, const char *n
                                Slice content, char **ret_path) NODISCARD NONNULL(1, 2, 3, 6);
 /* Whoever opened it knows of it. */
 void session_set_delivered(Session *session) NONNULL(1);
+bool session_is_delivered(const Session *session) NONNULL(1);
 /* The gate has died: of what it had not delivered nobody will ever know, so it is as if the lifelines were gone. */
 int sessions_gate_gone(Sessions *sessions) NODISCARD NONNULL(1);
 Session *sessions_find(Sessions *sessions, const char *id) NONNULL(1, 2);

@@ -163,6 +163,7 @@ int op_session_token(Vault *vault, const char *session, Request *request)
         const SessionTokenRequest *body = request->body;
         TokenOp *op = op_new(vault, request, session, vault_event(NULL, "token.get"));
         Failure failure = { 0 };
+        int r = 0;
 
         if (!op)
                 return -ENOMEM;
@@ -172,8 +173,12 @@ int op_session_token(Vault *vault, const char *session, Request *request)
                 Failure identity = { 0 };
 
                 check_secret(op, body, &identity);
-                if (failed(&identity))
+                if (failed(&identity)) {
                         failure = identity; /* tells nothing else to whoever lacks it */
+                        r = proxy_presented(vault, body->session);
+                }
+                if (r < 0)
+                        return r;
         }
         return failed(&failure) ? finish(op, NULL, 0, &failure) : answer(op);
 }

@@ -2,6 +2,7 @@
  * Counts and ages in Prometheus' text format. Labels are names from the configuration and words of ours: there is no
  * id among them, so that their number is bounded and nothing that is secret shows.
  */
+#include "vault/rows_incident.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
 #include "vault/vault.h"
@@ -126,6 +127,16 @@ static void leases(Metrics *metrics)
             counts[LEASE_REVOKING]);
 }
 
+static void incidents(Metrics *metrics)
+{
+        uint64_t open = 0, person = 0;
+        Failure ignored;
+
+        (void)vault_db_failed(metrics->vault, rows_incident_count(metrics->vault->db, &open, &person), &ignored);
+        one(metrics, "mcpcred_incidents_open", "gauge", "Leaks that are not dealt with to the end.", open);
+        one(metrics, "mcpcred_incidents_need_person", "gauge", "Of these, those that wait for a person.", person);
+}
+
 /* ---- each secret ---- */
 
 typedef void (*SecretLine)(Metrics *metrics, const SecretRecord *record);
@@ -210,6 +221,7 @@ int op_metrics(Vault *vault, Request *request)
         broker(&metrics);
         roles(&metrics);
         leases(&metrics);
+        incidents(&metrics);
         secrets(&metrics);
         return metrics.r < 0 ? metrics.r : request_reply(request, &last, NULL, 0);
 }

@@ -16,8 +16,10 @@
 
 static void op_free(OpenOp *op)
 {
-        for (size_t i = 0; i < op->n_grants; i++)
+        for (size_t i = 0; i < op->n_grants; i++) {
                 secret_free(op->grants[i].token);
+                secret_free(op->grants[i].canary);
+        }
         secret_free(op->session_secret);
         environment_clear(&op->environment);
         open_proxy_deinit(op);
@@ -175,7 +177,12 @@ static int compose(OpenOp *op)
         int r;
 
         for (size_t i = 0; i < op->n_grants; i++)
-                grants[i] = (EnvironmentGrant){ op->grants[i].record, op->grants[i].token };
+                grants[i] = (EnvironmentGrant){
+                        .record = op->grants[i].record,
+                        .value = op->grants[i].token,
+                        .canary_name = open_grant_canary(&op->grants[i]),
+                        .canary = op->grants[i].canary,
+                };
         r = environment_compose(&ask, op->vault->role.arena, &op->environment);
         if (r < 0)
                 return r;

@@ -203,7 +203,7 @@ static void write_report(ReportOp *op)
         (void)snprintf(detail, sizeof(detail), "%zu candidates, %zu matches%s", body_of(op)->hashes.n, op->n,
                        body_of(op)->dry_run ? ", dry run" : "");
         (void)vault_db_failed(op->vault, vault_audit_revocation(op->vault, &event), &ignored);
-        timer_arm_after(op->vault->audit_flush, AUDIT_SOON_USEC);
+        timer_arm_within(op->vault->audit_flush, AUDIT_SOON_USEC);
 }
 
 /* ---- looking them up ---- */

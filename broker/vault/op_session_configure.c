@@ -251,5 +251,6 @@ int op_session_prove(Vault *vault, const char *session, Request *request)
         if (!failed(&failure))
                 return request_reply(request, &reply, NULL, 0);
         event.session = record.id[0] ? record.id : NULL;
-        return vault_refuse(vault, request, event, &failure);
+        r = proxy_presented(vault, body->session);
+        return r < 0 ? r : vault_refuse(vault, request, event, &failure);
 }

@@ -2,6 +2,7 @@
 #include "vault/egress_hosts.h"
 #include "vault/grant_check.h"
 #include "vault/policy_advice.h"
+#include "vault/response.h"
 #include "vault/rows_lease.h"
 #include "vault/rows_secret.h"
 #include "vault/secret_check.h"
@@ -19,6 +20,7 @@ static void count(Vault *vault, StatusReply *reply)
                 reply->leases = counts[LEASE_LIVE] + counts[LEASE_INTENT];
                 reply->pending = counts[LEASE_REVOKING] + counts[LEASE_UNRECOVERABLE];
         }
+        (void)vault_db_failed(vault, rows_incident_count(vault->db, &reply->incidents, &(uint64_t){ 0 }), &ignored);
         (void)vault_db_failed(vault, rows_session_count(vault->db, UINT64_MAX, &reply->sessions), &ignored);
         (void)vault_db_failed(vault, rows_secret_count(vault->db, &reply->secrets, NULL), &ignored);
 }
@@ -41,7 +43,7 @@ int op_status(Vault *vault, Request *request)
 
         if (!vault->db)
                 return request_fail(request, FAULT_UNAVAILABLE, "The broker is still starting.");
-        if (vault_flush_audit(vault) < 0)
+        if (vault_flush_audit(vault) < 0 || response_look(vault) < 0)
                 return request_fail(request, FAULT_INTERNAL, NULL);
         count(vault, &reply);
         (void)vault_db_failed(vault, audit_head(vault->audit, &reply.audit_sequence, head), &ignored);
@@ -238,6 +240,34 @@ static void check_pending(Doctor *doctor, Vault *vault)
                     (unsigned long long)counts[LEASE_UNRECOVERABLE]);
 }
 
+/* What leaks have led to and is not over. */
+static void check_leaks(Doctor *doctor, Vault *vault)
+{
+        Pool pool = POOL_NULL(LIMIT_PAGE * sizeof(IncidentRecord) + 4096U);
+        IncidentRecord *records;
+        Failure ignored;
+        size_t n = 0;
+
+        if (vault_db_failed(vault, rows_incident_list(vault->db, true, 0, LIMIT_PAGE, &pool, &records, &n), &ignored))
+                n = 0;
+        for (size_t i = 0; i < n; i++) {
+                bool person = incident_needs_person(&records[i]);
+                char id[LIMIT_LABEL], remedy[LIMIT_TEXT];
+
+                (void)snprintf(id, sizeof(id), "leak.%s", records[i].id);
+                if (records[i].actions[LEAK_ROTATE].state == ACTION_PERSON)
+                        (void)snprintf(remedy, sizeof(remedy), "`mcpcred rotate %s`; the incident closes by itself then.",
+                                       records[i].secret);
+                else
+                        (void)snprintf(remedy, sizeof(remedy), "`mcpcred leak list` says what is left; `mcpcred leak close %s` "
+                                       "when that is done.", records[i].id);
+                say(doctor, person ? DOCTOR_FAIL : DOCTOR_WARN, id, person ? remedy : NULL, "A leak%s%s %s: %s.",
+                    records[i].secret[0] ? " of secret " : "", records[i].secret,
+                    person ? "needs a person" : "is being dealt with", leak_signal_names[records[i].signal]);
+        }
+        pool_deinit(&pool);
+}
+
 int op_doctor(Vault *vault, Request *request)
 {
         Doctor doctor = { .request = request };
@@ -256,6 +286,9 @@ int op_doctor(Vault *vault, Request *request)
                 check_section(&doctor, vault, policy_secret_at(vault->policy, i));
         secret_check_all(vault, on_secret, &doctor);
         check_pending(&doctor, vault);
+        if (doctor.r == 0)
+                doctor.r = response_look(vault); /* a rotation may just have ended some */
+        check_leaks(&doctor, vault);
         return doctor.r < 0 ? doctor.r : request_reply(request, &last, NULL, 0);
 }
 

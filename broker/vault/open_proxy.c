@@ -60,9 +60,26 @@ static int make_certificate(OpenOp *op)
         return r < 0 ? r : 0;
 }
 
+const char *open_grant_canary(const OpenGrant *grant)
+{
+        const ConfigProfile *profile = policy_find(grant->op->policy, grant->record->profile);
+
+        return profile ? profile->canary : NULL;
+}
+
+/* Handles like the others, but no session's process is told of them. */
+static void make_canaries(OpenOp *op)
+{
+        for (size_t i = 0; i < op->n_grants && !failed(&op->failure); i++)
+                if (open_grant_canary(&op->grants[i]) &&
+                    ident_token_new(&op->grants[i].canary, op->vault->role.arena, IDENT_HANDLE_PREFIX))
+                        failure_set(&op->failure, FAULT_BUSY, "The broker's memory for secrets is full.");
+}
+
 int open_proxy_make(OpenOp *op)
 {
-        if (!op->by_proxy)
+        make_canaries(op);
+        if (!op->by_proxy || failed(&op->failure))
                 return 0;
         collect_hosts(op);
         if (!failed(&op->failure))
@@ -71,20 +88,20 @@ int open_proxy_make(OpenOp *op)
 }
 
 /* As long as this row lives, the handle stands for something. */
-static int insert_lease(OpenOp *op, const OpenGrant *grant)
+static int insert_lease(OpenOp *op, const OpenGrant *grant, LeaseKind kind, const Secret *value)
 {
         uint8_t hash[SEAL_HASH_SIZE];
         LeaseToken token = { .hash = slice(hash, sizeof(hash)), .expires = op->session.expires };
         LeaseUpstream nowhere = { 0 };
         LeaseRecord lease = {
-                .kind = LEASE_HANDLE,
+                .kind = kind,
                 .generation = grant->generation,
                 .state = LEASE_LIVE,
                 .on_end = OUTCOME_NONE,
                 .created = op->session.opened,
         };
 
-        seal_token_hash(op->vault->seal, secret_slice(grant->token), hash);
+        seal_token_hash(op->vault->seal, secret_slice(value), hash);
         (void)snprintf(lease.id, sizeof(lease.id), "%s", ident_new('l').text);
         (void)snprintf(lease.session, sizeof(lease.session), "%s", op->session.id);
         (void)snprintf(lease.profile, sizeof(lease.profile), "%s", grant->record->profile);
@@ -109,9 +126,14 @@ int open_proxy_insert(OpenOp *op)
                                 .handle = op->grants[i].token,
                         };
         r = rows_session_insert(op->vault->db, &op->session, op->by_proxy ? &proxy : NULL);
-        for (size_t i = 0; r == 0 && i < op->n_grants; i++)
-                if (open_grant_is_by_proxy(&op->grants[i]))
-                        r = insert_lease(op, &op->grants[i]);
+        for (size_t i = 0; r == 0 && i < op->n_grants; i++) {
+                const OpenGrant *grant = &op->grants[i];
+
+                if (open_grant_is_by_proxy(grant))
+                        r = insert_lease(op, grant, LEASE_HANDLE, grant->token);
+                if (r == 0 && grant->canary)
+                        r = insert_lease(op, grant, LEASE_CANARY, grant->canary);
+        }
         return r;
 }
 

@@ -17,6 +17,7 @@ typedef struct OpenGrant {
         char provider[LIMIT_NAME + 1]; /* of its secret */
         uint64_t generation;           /* of its secret */
         Secret *token;                 /* of env and file the credential, of proxy and endpoint the handle */
+        Secret *canary;                /* NULL: the profile has none */
         uint64_t expires;
         char path[LIMIT_PATH + 1];
 } OpenGrant;
@@ -51,11 +52,14 @@ typedef struct OpenOp {
 
 /* Decides; a refusal is op->failure. Fills session, grants and policy. */
 int open_decide(OpenOp *op) NODISCARD NONNULL(1);
-/* Handles, and a certificate for all hosts; what is wrong is op->failure. Nothing without a grant by proxy. */
+/* Canaries; and, with a grant by proxy, handles, and a certificate for all hosts. What is wrong is op->failure. */
 int open_proxy_make(OpenOp *op) NODISCARD NONNULL(1);
-/* Inserts the session, and a lease for each handle, into the caller's transaction. DB_E_*. */
+/* Inserts the session, and a lease for each handle and canary, into the caller's transaction. DB_E_*. */
 int open_proxy_insert(OpenOp *op) NODISCARD NONNULL(1);
 void open_proxy_deinit(OpenOp *op) NONNULL(1);
+
+/* The variable of its canary; NULL: it has none. */
+const char *open_grant_canary(const OpenGrant *grant) NONNULL(1);
 
 static inline bool open_grant_is_by_proxy(const OpenGrant *grant)
 {

@@ -150,3 +150,30 @@ int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *n
                     : vault_audit_refusal(vault, &event);
         return r < 0 || !known ? r : on_misused(vault, session, &lease, detail);
 }
+
+/* Which session has asked is not known, so that the canary's own is acted on: nobody else ever had it. */
+int proxy_presented(Vault *vault, const Secret *value)
+{
+        uint8_t hash[SEAL_HASH_SIZE];
+        LeaseRecord lease;
+        LeakEvidence evidence = {
+                .signal = LEAK_SIGNAL_CANARY,
+                .source = "a canary in the place of a session's own secret",
+        };
+        Failure ignored;
+        int r;
+
+        if (!value || !vault->seal || !vault->db)
+                return 0;
+        seal_token_hash(vault->seal, secret_slice(value), hash);
+        r = rows_lease_get_by_token(vault->db, hash, &lease);
+        if (r && r != DB_E_NOT_FOUND)
+                (void)vault_db_failed(vault, r, &ignored);
+        if (r || lease.kind != LEASE_CANARY)
+                return 0;
+        evidence.session = lease.session;
+        evidence.profile = lease.profile;
+        evidence.secret = lease.secret;
+        evidence.lease = lease.id;
+        return respond(vault, &evidence);
+}

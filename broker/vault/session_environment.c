@@ -240,6 +240,10 @@ int environment_compose(const EnvironmentAsk *ask, Arena *arena, Environment *re
         set_value(&composer, "MCPCRED_SESSION", ask->session);
         for (size_t i = 0; i < ask->n_grants; i++)
                 set_grant(&composer, &ask->grants[i]);
+        /* What another grant sets is of use to somebody. */
+        for (size_t i = 0; i < ask->n_grants; i++)
+                if (ask->grants[i].canary)
+                        set_value(&composer, ask->grants[i].canary_name, ask->grants[i].canary);
         if (handle && ask->proxy)
                 set_proxy(&composer, handle);
         if (handle && ask->ca && (ask->sandboxed || ask->ca_bundle))

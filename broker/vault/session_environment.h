@@ -11,6 +11,8 @@
 typedef struct EnvironmentGrant {
         const GrantRecord *record;
         const Secret *value; /* of env the credential, of proxy and endpoint the handle; NULL with the others */
+        const char *canary_name; /* a variable that nobody has a use for; NULL: none */
+        const Secret *canary;    /* what it gets */
 } EnvironmentGrant;
 
 typedef struct EnvironmentAsk {

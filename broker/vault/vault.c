@@ -180,6 +180,8 @@ static const Operation operations[] = {
         [BROKER_WATCH] = { op_watch, false, false },
         [BROKER_METRICS] = { op_metrics, false, false },
         [BROKER_HASH_TOKEN] = { op_hash_token, false, true },
+        [BROKER_LIST_INCIDENTS] = { op_list_incidents, false, false },
+        [BROKER_CLOSE_INCIDENT] = { op_close_incident, false, false },
 };
 _Static_assert(ARRAY_SIZE(operations) == _BROKER_N, "each method has its operation");
 

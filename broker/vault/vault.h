@@ -190,6 +190,8 @@ void session_edges_free(Vault *vault) NONNULL(1);
 int proxy_report(Vault *vault, const char *session, const char *profile, const EgressReport *report) NODISCARD
         NONNULL(1, 2, 4);
 int proxy_misuse(Vault *vault, const char *session, const SessionMisuseNotice *notice) NODISCARD NONNULL(1, 2, 3);
+/* Somebody who has not proved who he is brought this in the place of a session's own secret. `value` may be NULL. */
+int proxy_presented(Vault *vault, const Secret *value) NODISCARD NONNULL(1);
 
 /* ---- op_watch.c, audit_journal.c: who follows the log ---- */
 
@@ -226,6 +228,8 @@ int op_reload(Vault *vault, Request *request) NODISCARD;
 int op_lock(Vault *vault, Request *request) NODISCARD;
 int op_unlock(Vault *vault, Request *request) NODISCARD;
 int op_report_leak(Vault *vault, Request *request) NODISCARD;
+int op_list_incidents(Vault *vault, Request *request) NODISCARD;
+int op_close_incident(Vault *vault, Request *request) NODISCARD;
 int op_scan_patterns(Vault *vault, Request *request) NODISCARD;
 int op_verify_webhook(Vault *vault, Request *request) NODISCARD;
 int op_watch(Vault *vault, Request *request) NODISCARD;

@@ -2,7 +2,7 @@
 #include "vault/vault.h"
 #include <stdio.h>
 
-/* The audit file follows its transaction after this long, so that one sync serves several. */
+/* The audit file follows its transaction within this long, however many come, so that one sync serves several. */
 #define AUDIT_FLUSH_USEC (20 * USEC_PER_MSEC)
 
 uint64_t vault_now(const Vault *vault)
@@ -43,7 +43,7 @@ int vault_commit(Vault *vault)
         int r = db_commit(vault->db);
 
         if (r == 0)
-                timer_arm_after(vault->audit_flush, AUDIT_FLUSH_USEC);
+                timer_arm_within(vault->audit_flush, AUDIT_FLUSH_USEC);
         return r;
 }
 
@@ -125,7 +125,7 @@ int vault_audit_refusal(Vault *vault, AuditEvent *event)
         r = audit_append(vault->audit, event);
         if (r < 0)
                 return r;
-        timer_arm_after(vault->audit_flush, AUDIT_FLUSH_USEC);
+        timer_arm_within(vault->audit_flush, AUDIT_FLUSH_USEC);
         return 0;
 }
 

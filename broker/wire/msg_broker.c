@@ -8,6 +8,7 @@ const char *const session_state_names[] = { "opening", "live", "ended", NULL };
 const char *const lease_state_names[] = { "intent", "live", "revoking", "revoked", "expired", "failed", "unrecoverable", NULL };
 const char *const lease_kind_names[] = { "credential", "handle", "stored", "secret", "canary", NULL };
 const char *const leak_signal_names[] = { "report", "egress", "foreign_handle", "wrong_place", "canary", NULL };
+const char *const incident_state_names[] = { "running", "needs_person", "closed", NULL };
 const char *const webhook_scheme_names[] = { "github", "gitguardian", NULL };
 const char *const doctor_status_names[] = { "ok", "warn", "fail", NULL };
 
@@ -320,6 +321,34 @@ static const Field report_leak_reply_fields[] = {
 };
 static SCHEMA(report_leak_reply, "ReportLeakReply", ReportLeakReply);
 
+static const Field schema_incident_row_fields[] = {
+        F(IncidentRow, incident, TEXT, 0, LIMIT_ID, 0),
+        F(IncidentRow, time, TIME, 0, 0, 0),
+        F_ENUM(IncidentRow, signal, 0, leak_signal_names),
+        F(IncidentRow, evidence, TEXT, FIELD_OPTIONAL, LIMIT_LABEL, 0),
+        F(IncidentRow, secret, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(IncidentRow, profile, TEXT, FIELD_OPTIONAL, LIMIT_NAME, 0),
+        F(IncidentRow, session, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(IncidentRow, lease, TEXT, FIELD_OPTIONAL, LIMIT_ID, 0),
+        F(IncidentRow, generation, U64, FIELD_OPTIONAL, 0, 0),
+        F(IncidentRow, count, U64, 0, 0, 0),
+        F_ENUM(IncidentRow, state, 0, incident_state_names),
+        F(IncidentRow, closed, TIME, FIELD_OPTIONAL, 0, 0),
+        F(IncidentRow, actions, TEXTS, 0, LIMIT_ACTIONS, LIMIT_LABEL),
+};
+SCHEMA(schema_incident_row, "Incident", IncidentRow);
+
+static const Field list_incidents_reply_fields[] = {
+        F_RECORDS(ListIncidentsReply, incidents, 0, LIMIT_PAGE, schema_incident_row),
+};
+static SCHEMA(list_incidents_reply, "ListIncidentsReply", ListIncidentsReply);
+
+static const Field close_incident_request_fields[] = {
+        CALLER(CloseIncidentRequest),
+        F(CloseIncidentRequest, incident, TEXT, 0, LIMIT_ID, 0),
+};
+static SCHEMA(close_incident_request, "CloseIncidentRequest", CloseIncidentRequest);
+
 static const Field schema_scan_pattern_fields[] = {
         F(ScanPattern, secret, TEXT, 0, LIMIT_NAME, 0),
         F(ScanPattern, state, TEXT, 0, LIMIT_NAME, 0),
@@ -421,6 +450,7 @@ static const Field status_reply_fields[] = {
         F(StatusReply, sessions, U64, 0, 0, 0),
         F(StatusReply, leases, U64, 0, 0, 0),
         F(StatusReply, pending, U64, 0, 0, 0),
+        F(StatusReply, incidents, U64, 0, 0, 0),
         F(StatusReply, audit_sequence, U64, 0, 0, 0),
         F(StatusReply, audit_head, TEXT, 0, 64, 0),
         F(StatusReply, audit_path, TEXT, 0, LIMIT_PATH, 0),
@@ -490,6 +520,8 @@ static const Method interface_broker_methods[] = {
         [BROKER_WATCH] = { "Watch", &watch_request, &watch_reply, 0, 0, true },
         [BROKER_METRICS] = { "Metrics", &status_request, &metrics_reply, 0, 0, true },
         [BROKER_HASH_TOKEN] = { "HashToken", &hash_token_request, &hash_token_reply, 0, 0, false },
+        [BROKER_LIST_INCIDENTS] = { "ListIncidents", &list_request, &list_incidents_reply, 0, 0, true },
+        [BROKER_CLOSE_INCIDENT] = { "CloseIncident", &close_incident_request, &schema_empty, 0, 0, false },
 };
 _Static_assert(ARRAY_SIZE(interface_broker_methods) == _BROKER_N, "each method has its line");
 INTERFACE(interface_broker, "io.mcpcred.Broker");

@@ -382,6 +382,37 @@ typedef struct ScanPatternsReply {
         RecordList skipped; /* ScanSkip */
 } ScanPatternsReply;
 
+/* What a leak signal was evidence of, and what has become of the answer to it. */
+typedef struct IncidentRow {
+        const char *incident;
+        uint64_t time;
+        uint32_t signal;      /* LeakSignal */
+        const char *evidence; /* where it was seen */
+        const char *secret, *profile, *session, *lease;
+        uint64_t generation;
+        uint64_t count;    /* how often it was reported */
+        uint32_t state;    /* IncidentState */
+        uint64_t closed;   /* wall time; 0: it is not */
+        TextList actions;  /* as in LeakMatch */
+} IncidentRow;
+
+typedef enum IncidentState {
+        INCIDENT_RUNNING,      /* the broker is at it, or waits for a rotation */
+        INCIDENT_NEEDS_PERSON,
+        INCIDENT_CLOSED,
+        _INCIDENT_STATE_N,
+} IncidentState;
+extern const char *const incident_state_names[];
+
+typedef struct ListIncidentsReply {
+        RecordList incidents; /* IncidentRow */
+} ListIncidentsReply;
+
+typedef struct CloseIncidentRequest {
+        Caller *caller;
+        const char *incident;
+} CloseIncidentRequest;
+
 typedef enum WebhookScheme {
         WEBHOOK_GITHUB,      /* X-Hub-Signature-256 */
         WEBHOOK_GITGUARDIAN, /* Gitguardian-Signature, keyed with the timestamp too */
@@ -460,6 +491,7 @@ typedef struct StatusReply {
         uint64_t sessions;
         uint64_t leases;
         uint64_t pending; /* revocations that the upstream has yet to confirm */
+        uint64_t incidents; /* leaks that are not dealt with to the end */
         uint64_t audit_sequence;
         const char *audit_head; /* hex: the chain's hash after audit_sequence */
         const char *audit_path;
@@ -530,6 +562,8 @@ typedef enum BrokerMethod {
         BROKER_WATCH,
         BROKER_METRICS,
         BROKER_HASH_TOKEN,
+        BROKER_LIST_INCIDENTS,
+        BROKER_CLOSE_INCIDENT,
         _BROKER_N,
 } BrokerMethod;
 
@@ -538,4 +572,4 @@ extern const Interface interface_broker;
 extern const Schema schema_grant_request, schema_environment_entry, schema_grant_reply,
         schema_credential_outcome, schema_secret_row, schema_session_row, schema_lease_row,
         schema_profile_row, schema_role_row, schema_doctor_row, schema_token_reply,
-        schema_leak_match, schema_scan_pattern, schema_scan_skip, schema_watch_event, schema_revoke_totals;
+        schema_leak_match, schema_incident_row, schema_scan_pattern, schema_scan_skip, schema_watch_event, schema_revoke_totals;

@@ -150,6 +150,26 @@ static void wipe(void *userdata)
         mcpcred_disconnect(exec->cli->client);
 }
 
+static int find_reason(const mcpcred_row *row, void *userdata)
+{
+        const Exec *exec = userdata;
+        const char *reason = mcpcred_row_text(row, "end_reason");
+
+        if (strcmp(mcpcred_row_text(row, "session"), exec->id) != 0)
+                return 0;
+        if (reason && strncmp(reason, "leak:", 5) == 0)
+                cli_note("the broker has ended this session: %s. `mcpcred leak list --all` says what was done.",
+                         reason + 5 + strspn(reason + 5, " "));
+        return 1;
+}
+
+/* It had ended before its command did: whoever started it should hear why, if it was for cause. Others of the reasons
+ * say themselves (its time was over, it was revoked), and whoever may not list hears nothing. */
+static void explain_end(Exec *exec)
+{
+        (void)mcpcred_list_rows(exec->cli->client, MCPCRED_LIST_SESSIONS, 1, find_reason, exec);
+}
+
 /*
  * Ends the session. If the broker is gone, so is what it was to revoke at the session's end: it is
  * started once more, and revokes at its start what was left.
@@ -157,12 +177,15 @@ static void wipe(void *userdata)
 static void end_session(Exec *exec)
 {
         Cli *cli = exec->cli;
+        mcpcred_ended ended = { .sessions = 1 };
         int r;
 
         (void)mcpcred_set_deadline(cli->client, CLOSE_MS);
-        r = exec->id ? mcpcred_close_session(cli->client, exec->id, NULL, NULL, NULL) : 0;
+        r = exec->id ? mcpcred_close_session(cli->client, exec->id, NULL, NULL, &ended) : 0;
         if (r == MCPCRED_E_DROPPED) /* its gate may just have been restarted */
-                r = mcpcred_close_session(cli->client, exec->id, NULL, NULL, NULL);
+                r = mcpcred_close_session(cli->client, exec->id, NULL, NULL, &ended);
+        if (r == 0 && ended.sessions == 0)
+                explain_end(exec);
         if (r == MCPCRED_E_UNREACHABLE && broker_ensure(cli) == 0)
                 r = 0;
         if (r && r != MCPCRED_E_NOT_FOUND && r != MCPCRED_E_EXPIRED && r != MCPCRED_E_REVOKED &&

@@ -1,6 +1,7 @@
 #include "leak_candidates.h"
 #include "leak_findings.h"
 #include "leak_headers.h"
+#include "leak_incidents.h"
 #include "leak_input.h"
 #include "leak_print.h"
 #include "leak_signature.h"
@@ -15,7 +16,7 @@
 
 typedef struct LeakOptions {
         const char *format, *source;
-        bool dry_run;
+        bool dry_run, all;
         const char *signature, *webhook_secret, *public_keys, *key_id, *timestamp, *headers;
         uint64_t max_age;
 } LeakOptions;
@@ -23,6 +24,7 @@ typedef struct LeakOptions {
 static const Option options[] = {
         OPTION(LeakOptions, format, "format", TEXT, "NAME", "what it is, where that is not told by itself"),
         OPTION(LeakOptions, dry_run, "dry-run", FLAG, NULL, "say what is ours and what would be done, and do nothing"),
+        OPTION(LeakOptions, all, "all", FLAG, NULL, "list what is over too"),
         OPTION(LeakOptions, source, "source", TEXT, "TEXT", "where it was found, for the log"),
         OPTION(LeakOptions, headers, "headers", TEXT, "FILE", "the headers that a webhook came with"),
         OPTION(LeakOptions, webhook_secret, "webhook-secret", TEXT, "NAME",
@@ -290,8 +292,13 @@ static int run(Cli *cli, const void *asked, const Arguments *arguments)
         _cleanup_(findings_deinit) Findings findings = { 0 };
         int r;
 
+        if (strcmp(arguments->items[0], "list") == 0 && arguments->n == 1)
+                return leak_incidents_list(cli, ((const LeakOptions *)asked)->all);
+        if (strcmp(arguments->items[0], "close") == 0 && arguments->n == 2)
+                return leak_incidents_close(cli, arguments->items[1]);
         if (strcmp(arguments->items[0], "report") != 0)
-                return cli_usage(cli, &verb_leak, "what about the leak? `mcpcred leak report` reports one");
+                return cli_usage(cli, &verb_leak, "what about the leak? `mcpcred leak report` reports one, `list` lists what "
+                                                  "was done, `close INCIDENT` ends one");
         r = read_report(cli, arguments, &input);
         if (r)
                 return r;
@@ -302,7 +309,7 @@ static int run(Cli *cli, const void *asked, const Arguments *arguments)
 
 const Verb verb_leak = {
         .name = "leak",
-        .arguments = "report [FILE|-]",
+        .arguments = "report [FILE|-] | list | close INCIDENT",
         .summary = "report what leaked, and have it dealt with",
         .details = "Reads tokens, one a line, or the report of a tool, and tells which of them were issued\n"
                    "or are stored here; the broker then does about each what `on_leak` says. Values are\n"
@@ -313,6 +320,8 @@ const Verb verb_leak = {
                    "Status 0: all that is ours was dealt with, or nothing is; 8: done here, and something\n"
                    "goes on upstream; 5: a signature does not fit, and nothing was done; 1: there were\n"
                    "values that could not be looked at, or something failed.\n\n"
+                   "`leak list` shows what leaks have led to and what still needs a person; an incident that\n"
+                   "waits for a rotation closes by itself, any other by `leak close`.\n\n"
                    "  mcpcred leak report - < leaked.txt\n"
                    "  gitleaks git --report-format json --report-path - | mcpcred leak report -\n"
                    "  mcpcred leak report --headers headers.txt --webhook-secret hook body.json",

@@ -1,5 +1,15 @@
+#include "profile_canary.h"
 #include "rows.h"
 #include <string.h>
+
+typedef struct ProfileOptions {
+        const char *canary;
+} ProfileOptions;
+
+static const Option options[] = {
+        OPTION(ProfileOptions, canary, "canary", TEXT, "VARIABLE",
+               "write a canary into the configuration, and read that again"),
+};
 
 static const char *const headers[] = { "PROFILE", "SECRET", "DELIVER", "TTL", "PROBLEM", NULL };
 
@@ -155,8 +165,9 @@ static int show_one(Cli *cli, char *name)
                                   "There is no profile %s.", name);
 }
 
-static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
+static int run(Cli *cli, const void *given, const Arguments *arguments)
 {
+        const ProfileOptions *asked = given;
         const char *name = arguments->n ? arguments->items[0] : NULL;
         const Listing listing = { .array = "profiles",
                                   .headers = headers,
@@ -168,6 +179,10 @@ static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
         size_t n;
         int r;
 
+        if (asked->canary && !name)
+                return cli_usage(cli, &verb_profile, "--canary needs a profile");
+        if (asked->canary)
+                return profile_canary_plant(cli, name, asked->canary);
         if (copy && !cli->json)
                 return show_one(cli, copy);
         r = listing_run(cli, &listing, MCPCRED_LIST_PROFILES, true, &n);
@@ -176,8 +191,13 @@ static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments)
 
 const Verb verb_profile = {
         .name = "profile",
-        .arguments = "[NAME]",
+        .arguments = "[NAME [--canary VARIABLE]]",
         .summary = "show what a profile gives, and why it cannot be opened now",
+        .details = "A canary is a variable beside the real one, with a handle that nobody has a use for: whoever\n"
+                   "uses it has collected what he found, and that is dealt with as a leak. --canary writes it\n"
+                   "into the profile's section of the configuration, and leaves all else as it is.\n\n"
+                   "  mcpcred profile github-triage --canary AWS_SECRET_ACCESS_KEY",
+        OPTIONS(options, ProfileOptions),
         .max_arguments = 1,
         .run = run,
 };

@@ -76,6 +76,11 @@ static int print_text(const mcpcred_row *row, void *userdata UNUSED)
         (void)snprintf(text, sizeof(text), "%llu profiles, %llu sessions, %llu leases",
                        number(row, "profiles"), number(row, "sessions"), number(row, "leases"));
         line("in use", text);
+        if (number(row, "incidents")) {
+                (void)snprintf(text, sizeof(text), "%llu; `mcpcred leak list` says what is left to do",
+                               number(row, "incidents"));
+                line("leaks", text);
+        }
         if (number(row, "pending")) {
                 (void)snprintf(text, sizeof(text),
                                "%llu revocations that the upstream has yet to confirm",

@@ -24,6 +24,7 @@ typedef struct Watching {
         const EventFilter *filter;
         uint64_t next;  /* line that comes next */
         bool connected; /* it was, since the last time that it was not */
+        bool begun;     /* it was, ever */
 } Watching;
 
 static void print_json(const mcpcred_row *event, uint64_t lost)
@@ -43,7 +44,9 @@ static int on_reply(const mcpcred_row *row, void *userdata)
         Watching *watching = userdata;
         uint64_t lost = mcpcred_row_number(row, "lost");
 
-        watching->connected = true;
+        if (watching->begun && !watching->connected)
+                cli_note("the broker is back");
+        watching->begun = watching->connected = true;
         if (lost > 0 && watching->cli->json)
                 print_json(NULL, lost);
         else if (lost > 0)
@@ -74,11 +77,10 @@ static int take_sequence(const mcpcred_row *row, void *userdata)
 }
 
 /* What another attempt may mend. */
-static bool is_restart(const Cli *cli)
+static bool is_restart(int code)
 {
-        int code = mcpcred_error_code(cli->client);
-
-        return code == MCPCRED_E_UNAVAILABLE || code == MCPCRED_E_DROPPED || code == MCPCRED_E_UNREACHABLE;
+        return code == MCPCRED_E_UNAVAILABLE || code == MCPCRED_E_DROPPED || code == MCPCRED_E_UNREACHABLE ||
+               code == MCPCRED_E_DEADLINE || code == MCPCRED_E_TIMEOUT;
 }
 
 static void sleep_ms(unsigned ms)
@@ -86,6 +88,17 @@ static void sleep_ms(unsigned ms)
         const struct timespec span = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
         (void)nanosleep(&span, NULL);
+}
+
+static int give_up(Cli *cli, const Watching *watching)
+{
+        char message[512];
+
+        (void)snprintf(message, sizeof(message), "%s", mcpcred_error_message(cli->client));
+        return cli_fail_local(cli, EXIT_UNREACHABLE, mcpcred_error_name(cli->client),
+                              "Go on with --since and that line, once it runs.",
+                              "The broker has not come back for a minute, and line %llu is the next one. %s",
+                              (unsigned long long)watching->next, message);
 }
 
 int watch_events(Cli *cli, uint64_t since, const EventFilter *filter)
@@ -97,17 +110,20 @@ int watch_events(Cli *cli, uint64_t since, const EventFilter *filter)
         if (since == 0 && mcpcred_status(cli->client, take_sequence, &watching.next))
                 return cli_fail(cli);
         for (;;) {
-                int code = mcpcred_watch(cli->client, watching.next, on_reply, &watching);
+                int code = mcpcred_watch(cli->client, watching.next, STDOUT_FILENO, on_reply, &watching);
 
                 if (code == MCPCRED_E_STOPPED)
                         return ferror(stdout) ? EXIT_FAILED : EXIT_DONE;
+                /* Only a broker that was there is waited for. */
+                if (!watching.begun || !is_restart(code))
+                        return cli_fail(cli);
                 if (watching.connected) {
                         cli_note("the broker is gone, or a part of it; waiting for it to come back");
                         pause = RETRY_MIN_MS;
                         waited = 0;
                 }
-                if (!is_restart(cli) || waited > RETRY_FOR_MS || watching.next == 0)
-                        return cli_fail(cli);
+                if (waited > RETRY_FOR_MS)
+                        return give_up(cli, &watching);
                 watching.connected = false;
                 sleep_ms(pause);
                 waited += pause;

@@ -222,8 +222,8 @@ class Standin:
         answer = self.admin("add_issued", vendor=vendor, **options)
         return answer["value"], answer["id"]
 
-    def only_issued(self, vendor, identifier):
-        self.admin("only_issued", vendor=vendor, id=identifier)
+    def only_issued(self, vendor, identifiers):
+        self.admin("only_issued", vendor=vendor, ids=identifiers)
 
     def kill_token(self, number):
         self.admin("kill_token", id=number)

@@ -314,4 +314,24 @@ def test_places_are_shown_and_values_in_them_are_not():
         shows_nothing_of(home.run("leak", "report", "-", "--json", stdin=report), TOKEN)
 
 
+def test_incidents_are_listed_and_closed():
+    row = {"incident": "i-0123456789abcdef", "time": times(-120), "signal": "foreign_handle", "evidence": "a handle\u001b[31m",
+           "session": "s-0123456789abcdef", "count": 2, "state": "needs_person",
+           "actions": ["revoke: done", "rotate: needs-person (run: mcpcred rotate api)"]}
+    with Home({"ListIncidents": lambda p: {"incidents": [row]}, "CloseIncident": lambda p: {}}) as home:
+        done = home.run("leak", "list")
+        for text in (b"i-0123456789abcdef", b"another session's handle", b"2 times", b"needs a person", b"run: mcpcred rotate api"):
+            holds(text in done.stdout, done)
+        holds(b"\x1b" not in done.stdout, done)
+        equal(home.json("leak", "list", "--all")["incidents"][0]["incident"], row["incident"])
+        equal([call[1].get("all", False) for call in home.broker.asked("ListIncidents")], [False, True])
+        equal(home.json("leak", "close", row["incident"])["state"], "closed")
+        equal(home.broker.asked("CloseIncident")[0][1], {"incident": row["incident"]})
+        equal(home.run("leak", "close").returncode, 2)
+    with Home({"ListIncidents": lambda p: {"incidents": []}}) as home:
+        done = home.run("leak", "list")
+        equal((done.returncode, done.stdout), (0, b""))
+        holds(b"no incident is open" in done.stderr, done)
+
+
 support.main(globals())

@@ -30,7 +30,7 @@ def secret_row(name, **other):
 
 def status_reply():
     return {"version": "0.1.0", "started": times(-60), "store": "memory", "store_state": "ready", "secrets": 1,
-            "profiles": 2, "sessions": 3, "leases": 4, "pending": 0, "audit_sequence": 5, "audit_head": "0" * 64,
+            "profiles": 2, "sessions": 3, "leases": 4, "pending": 0, "incidents": 1, "audit_sequence": 5, "audit_head": "0" * 64,
             "audit_base": 0, "audit_base_head": "0" * 64,
             "audit_path": "/nowhere/audit.log", "audit_state": "ready",
             "roles": [{"role": "gate", "pid": 7, "restarts": 0, "started": times(-60)}]}

@@ -3,6 +3,7 @@
 
     faults.py                                    what every run of the tests does
     faults.py --operations mint,rotate-guided    some of that
+    faults.py --brief                            of that the deaths at each step, and the upstream's failures
     faults.py --every --operations replace       each of its steps in each way
     faults.py --long                             that of all operations, and more ways
     faults.py --only rotate-guided/vault/sync/7/EIO   one point, and what was seen
@@ -97,10 +98,9 @@ class Worker:
         found = []
         for name, drains in self._drains.items():
             broker, _ = self._brokers[name]
-            self.upstream.reset()
             for drain in drains:
                 try:
-                    drain.finish(broker, self.upstream.github)
+                    drain.finish(broker, self.upstream)
                 except Exception as error:
                     found.append((name, drain.name, f"a start later: {error}"))
                 finally:
@@ -157,6 +157,14 @@ def plan(name, clean, options, root):
         for when in ("before", "after"):
             found.append((f"held/{{}}/{when}/{role}", clean["requests"], 1, False))
     return found
+
+
+def is_brief(name, series):
+    """What needs no waiting, and finds most."""
+    pattern, _, _, slow = series
+    deaths = "/act/" in pattern and pattern.endswith("/KILL")
+    upstream = pattern.startswith("upstream/") or "/connect/" in pattern
+    return OPERATIONS[name].level == FULL and not slow and (deaths or upstream)
 
 
 def class_of(text):
@@ -281,6 +289,8 @@ def suite(options):
         elif result[0] == "broken":
             broken.append(result[1])
     everything = [(name, series) for name in clean for series in plan(name, clean[name], options, root)]
+    if options.brief:
+        everything = [(name, series) for name, series in everything if is_brief(name, series)]
     everything = [(name, series) for name, series in everything if options.match in f"{name}/{series[0]}"]
     everything.sort(key=lambda item: -item[1][1])
     fast = [("series", *item) for item in everything if not item[1][3]]
@@ -336,6 +346,7 @@ def main():
     parser.add_argument("--every", action="store_true", help="each step in each way, of those that are named")
     parser.add_argument("--match", default="", help="only series whose name contains this")
     parser.add_argument("--only", help="one point, OPERATION/FAULT")
+    parser.add_argument("--brief", action="store_true")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--waiting", type=int, default=4, help="workers for points that wait for a deadline")

@@ -57,6 +57,10 @@ class FaultBroker(Broker):
         self.wait_ready()
         return self
 
+    def client(self, **options):
+        """Whoever asks has more patience than the broker has with an upstream."""
+        return super().client(**{"timeout": 2 * PATIENCE, **options})
+
     def save(self, place):
         shutil.copytree(self.path("state"), place)
 

@@ -23,6 +23,7 @@ from harness import wait_until
 OPEN_STATES = ("intent", "live", "revoking", "unrecoverable")
 # What a role may die of by our hand; another role's end by the supervisor is SIGKILL too.
 OURS = (signal.SIGKILL, signal.SIGTERM)
+DRAIN = 120  # seconds, for an attempt that was put off, and its own deadline
 EXPIRY_MARGIN = 60  # seconds, as the broker keeps a lease behind its end
 # Refusals that pass: whoever gets one asks again.
 PASSING = ("Unavailable", "Busy", "KeyringLocked", "KeyringHung", "AuditUnavailable", "UpstreamUnknown", "UpstreamUnreachable",
@@ -55,6 +56,10 @@ class Run:
     def keep(self, client):
         self._clients.append(client)
         return client
+
+    def patience(self):
+        """Of a client with a session's descriptor, who alone sees nothing of the death of the process behind it."""
+        return 3 if self.fault.kills("session") else 2 * PATIENCE
 
     def hangs_up(self):
         """Whether the connection that is the lifeline comes to its end."""
@@ -161,7 +166,7 @@ class Run:
         except (Closed, ConnectionError, FileNotFoundError) as error:
             self.error, self.message = "closed", str(error)
         except TimeoutError as error:
-            if not self.operation.survives_start:
+            if not self.operation.survives_start and not self.fault.kills("session"):
                 raise Wrong(f"the client waits for ever: {error}") from error
             self.error, self.message = "closed", str(error)
         # The log's file follows a little later, unless it is asked for: that is a step too.
@@ -325,17 +330,29 @@ class Drain:
 
     def __init__(self, run, place):
         self.place, self.tokens, self.lost, self.name = place, run.tokens, run.lost, str(run.fault)
+        self.alive = run.upstream.alive()
         run.broker.save(place)
 
-    def finish(self, broker, github):
+    def finish(self, broker, upstream):
+        upstream.go_back(self.alive)
         broker.put_back(self.place)
         broker.up()
         try:
-            wait_until(lambda: broker.status()["pending"] <= self.lost and not broker.leases(state="revoking"),
-                       "a revocation stays pending")
-            alive = [token for token in github.tokens("alive") if token["id"] in self.tokens]
+            self._wait(broker)
+            alive = [token for token in upstream.github.tokens("alive") if token["id"] in self.tokens]
             require(len(alive) <= self.lost, "a token stays alive behind everything")
-        except TimeoutError as error:
-            raise Wrong(f"{error}: {broker.leases(state='revoking')}") from error
         finally:
             broker.stop(expect=None)
+
+    @staticmethod
+    def _wait(broker):
+        last = []
+
+        def none_left():
+            last[:] = broker.leases(state="revoking")
+            return not last
+
+        try:
+            wait_until(lambda: Run._quietly(none_left), "a revocation stays pending", DRAIN)
+        except TimeoutError as error:
+            raise Wrong(f"{error}: {last}") from error

@@ -37,7 +37,16 @@ class Upstream:
         self.github.release()
         self._know_all()
         for vendor, identifier in self.issued.items():
-            self.github.only_issued(vendor, identifier)
+            self.github.only_issued(vendor, [identifier])
+
+    def alive(self):
+        """What is alive of each vendor, to go back to it."""
+        return {vendor: [item["id"] for item in self.github.credentials(vendor, "alive")] for vendor in self.issued}
+
+    def go_back(self, alive):
+        self.reset()
+        for vendor, identifiers in alive.items():
+            self.github.only_issued(vendor, identifiers)
 
     def _know_all(self):
         known = self.github.keys()

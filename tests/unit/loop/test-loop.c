@@ -244,6 +244,25 @@ START_TEST(timer_is_moved_and_disarmed)
 }
 END_TEST
 
+/* Whoever asks for it more often than it takes would have it never otherwise. */
+START_TEST(timer_that_is_armed_within_is_not_put_off)
+{
+        Alarm alarm;
+
+        alarm_new(&alarm);
+        for (unsigned i = 0; i < 10; i++) {
+                timer_arm_within(alarm.timer, 100);
+                turn(30);
+        }
+        ck_assert_uint_eq(alarm.calls, 2); /* after 120, and 120 later */
+        timer_arm_after(alarm.timer, 1000);
+        timer_arm_within(alarm.timer, 10); /* it comes sooner if it has to */
+        turn(10);
+        ck_assert_uint_eq(alarm.calls, 3);
+        timer_free(alarm.timer);
+}
+END_TEST
+
 /* Or a timer that is always due would starve every source. */
 START_TEST(timer_armed_for_now_waits_for_the_next_round)
 {
@@ -374,6 +393,7 @@ int main(void)
         tcase_add_test(tcase, timer_fires_once_and_not_early);
         tcase_add_test(tcase, timers_fire_in_order);
         tcase_add_test(tcase, timer_is_moved_and_disarmed);
+        tcase_add_test(tcase, timer_that_is_armed_within_is_not_put_off);
         tcase_add_test(tcase, timer_armed_for_now_waits_for_the_next_round);
         tcase_add_test(tcase, timer_may_free_itself_and_another_that_is_due);
         tcase_add_test(tcase, error_of_a_timer_leaves_the_others_armed);

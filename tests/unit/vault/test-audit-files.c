@@ -338,6 +338,31 @@ START_TEST(reader_gets_each_line_once_over_files_and_outbox)
 }
 END_TEST
 
+/* Who follows the log gets what is committed, and that alone: what is open can still be undone. */
+START_TEST(rolled_back_line_is_never_read)
+{
+        _cleanup_(buf_deinit) Buf out = BUF_NULL(AUDIT_LINE_MAX);
+        AuditCursor cursor = { .next = 1 };
+        uint64_t lost = 0, undone;
+        LogFixture f;
+
+        start(&f, 4);
+        ck_assert_uint_eq(append(&f), 1);
+        ck_assert_int_eq(db_begin(f.base.db), 0);
+        undone = append(&f);
+        ck_assert_int_eq(audit_read(f.audit, &cursor, 5, &out, &lost), -EBUSY);
+        ck_assert_uint_eq(out.size, 0);
+        db_rollback(f.base.db);
+        ck_assert_uint_eq(read_on(&f, &cursor, AUDIT_LINE_MAX, &lost), 1);
+        /* The next line has the number that the undone one would have had, and is not taken for known. */
+        ck_assert_uint_eq(append(&f), undone);
+        ck_assert_uint_eq(read_on(&f, &cursor, AUDIT_LINE_MAX, &lost), 1);
+        ck_assert_uint_eq(cursor.next, undone + 1);
+        ck_assert_uint_eq(lost, 0);
+        stop(&f);
+}
+END_TEST
+
 /* In one large file the place is found by halves. */
 START_TEST(reader_finds_its_place_in_a_large_file)
 {
@@ -419,6 +444,7 @@ int main(void)
         tcase_add_test(tests, cut_file_is_detected);
         tcase_add_test(tests, what_was_found_moves_with_its_file);
         tcase_add_test(tests, reader_gets_each_line_once_over_files_and_outbox);
+        tcase_add_test(tests, rolled_back_line_is_never_read);
         tcase_add_test(tests, reader_finds_its_place_in_a_large_file);
         tcase_add_test(tests, reader_is_told_what_is_gone);
         suite_add_tcase(suite, tests);

@@ -25,12 +25,13 @@ INTERVAL = 0.05
 SO_TIMESTAMPNS = 35
 PIECE = 65536
 DOWNLOAD = ("GET", f"/stream?interval={int(INTERVAL * 1000)}", [])
-UPLOAD = ("POST", "/upload?timed=1", ["Transfer-Encoding: chunked"])
+# In lines, which are passed on as they come.
+UPLOAD = ("POST", "/upload?timed=1", ["Transfer-Encoding: chunked", "Content-Type: application/x-ndjson"])
 UPGRADE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
 UPGRADE.append("Sec-WebSocket-Key: " + base64.b64encode(bytes(16)).decode())
 SOCKET = ("GET", "/websocket?timed=1", UPGRADE)
 # What each sends at a tick: a chunk, or a message under a mask of zeros.
-SENT = {UPLOAD[1]: b"4\r\ntick\r\n", SOCKET[1]: b"\x81\x84\0\0\0\0tick"}
+SENT = {UPLOAD[1]: b"5\r\ntick\n\r\n", SOCKET[1]: b"\x81\x84\0\0\0\0tick"}
 
 
 class Stream:
