@@ -26,6 +26,7 @@ typedef struct Mapping {
         const char *reason;    /* with this one alone; NULL: with any */
         unsigned class, activity;
         const char *activity_name;
+        bool if_done; /* with the verdict "allow" alone */
 } Mapping;
 
 /* The first that fits; docs/protocol.md has the table for people. */
@@ -44,17 +45,24 @@ static const Mapping mappings[] = {
         { "secret.remove", NULL, CLASS_ENTITY, 4, "Delete" },
         { "secret.", NULL, CLASS_ENTITY, 2, "Read" },
         { "scan.patterns", NULL, CLASS_ENTITY, 2, "Read" },
-        { "leak.report", NULL, CLASS_DETECTION, 1, "Create" },
+        { "leak.report", NULL, CLASS_DETECTION, 1, "Create", true },
+        { "leak.report", NULL, CLASS_API, ACTIVITY_OTHER, "Other" },
         { "leak.incident", NULL, CLASS_DETECTION, 1, "Create" },
-        { "leak.close", NULL, CLASS_DETECTION, 3, "Close" },
+        { "leak.close", NULL, CLASS_DETECTION, 3, "Close", true },
+        { "leak.close", NULL, CLASS_API, ACTIVITY_OTHER, "Other" },
         { "leak.", NULL, CLASS_DETECTION, 2, "Update" }, /* what is done about it */
         { "proxy.request", "misuse", CLASS_DETECTION, 1, "Create" },
         { "proxy.request", "leaked", CLASS_DETECTION, 1, "Create" },
         { "audit.delete", NULL, CLASS_API, 4, "Delete" },
 };
+typedef struct Status {
+        unsigned id;
+        const char *name;
+} Status;
+
 static const Mapping other = { "", NULL, CLASS_API, ACTIVITY_OTHER, "Other" };
 
-static const Mapping *find_mapping(const char *operation, const char *reason)
+static const Mapping *find_mapping(const char *operation, const char *reason, bool allowed)
 {
         for (size_t i = 0; i < ARRAY_SIZE(mappings); i++) {
                 const Mapping *mapping = &mappings[i];
@@ -62,7 +70,7 @@ static const Mapping *find_mapping(const char *operation, const char *reason)
                 bool fits = mapping->operation[n - 1] == '.' ? strncmp(operation, mapping->operation, n) == 0
                                                              : strcmp(operation, mapping->operation) == 0;
 
-                if (fits && (!mapping->reason || strcmp(reason, mapping->reason) == 0))
+                if (fits && (!mapping->reason || strcmp(reason, mapping->reason) == 0) && (allowed || !mapping->if_done))
                         return mapping;
         }
         return &other;
@@ -108,6 +116,18 @@ static void add_severity(Json *json, const Mapping *mapping, const char *verdict
 
         json_number(json, "severity_id", severity);
         json_text(json, "severity", names[severity]);
+}
+
+/* Of a finding: how far one has come with it. Of all else: whether it was done. */
+static void add_status(Json *json, const Mapping *mapping, bool allowed)
+{
+        static const Status finding[] = { { 0, NULL }, { 1, "New" }, { 2, "In Progress" }, { 4, "Resolved" } };
+        const Status status = mapping->class == CLASS_DETECTION ? finding[mapping->activity]
+                              : allowed                         ? (Status){ 1, "Success" }
+                                                                : (Status){ 2, "Failure" };
+
+        json_number(json, "status_id", status.id);
+        json_text(json, "status", status.name);
 }
 
 static void add_metadata(Json *json, const mcpcred_row *row)
@@ -189,7 +209,7 @@ static void add_class(Json *json, const Mapping *mapping, const mcpcred_row *row
                 (void)snprintf(sequence, sizeof(sequence), "%llu", (unsigned long long)mcpcred_row_number(row, "sequence"));
                 json_text(json, "uid", first_of(row, "request", "token", sequence));
                 json_text(json, "title", text_of(row, "operation"));
-                json_text(json, "desc", text_of(row, "detail"));
+                json_text(json, "desc", first_of(row, "detail", "reason", text_of(row, "operation")));
                 json_close_object(json);
                 break;
         default:
@@ -218,8 +238,8 @@ static void add_unmapped(Json *json, const mcpcred_row *row)
 static bool print_ocsf(const mcpcred_row *row)
 {
         const char *operation = text_of(row, "operation"), *verdict = text_of(row, "verdict");
-        const Mapping *mapping = find_mapping(operation, text_of(row, "reason"));
         bool allowed = strcmp(verdict, "allow") == 0;
+        const Mapping *mapping = find_mapping(operation, text_of(row, "reason"), allowed);
         char message[256], type[64];
         Json json;
 
@@ -237,9 +257,8 @@ static bool print_ocsf(const mcpcred_row *row)
         json_text(&json, "type_name", type);
         json_number(&json, "time", mcpcred_row_time(row, "time") / 1000);
         add_severity(&json, mapping, verdict);
-        json_number(&json, "status_id", allowed ? 1 : 2);
-        json_text(&json, "status", allowed ? "Success" : "Failure");
-        if (!allowed)
+        add_status(&json, mapping, allowed);
+        if (*text_of(row, "reason"))
                 json_text(&json, "status_detail", text_of(row, "reason"));
         json_text(&json, "message", message);
         add_metadata(&json, row);

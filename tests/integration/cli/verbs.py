@@ -736,12 +736,14 @@ OCSF = (
     ("leak.report", '"detail":"1 candidates"', 2004, 1),
     ("leak.end-session", '"session":"s-1"', 2004, 2),
     ("leak.close", '"detail":"x"', 2004, 3),
+    ("leak.close", '"reason":"NotFound"', 6003, 99),
     ("audit.delete", '"detail":"x"', 6003, 4),
     ("AddSecret", '"reason":"NotAllowed"', 6003, 99),
 )
 # What OCSF requires of each class beyond what every event has.
 OCSF_KEYS = {2004: ("finding_info",), 3002: ("user",), 3003: ("user",), 3004: ("entity",),
              3005: ("user", "privileges"), 6003: ("api", "src_endpoint", "actor")}
+OCSF_STATUS = {"New": 1, "In Progress": 2, "Resolved": 4, "Success": 1, "Failure": 2}
 OCSF_BASE = ("activity_id", "category_uid", "class_uid", "type_uid", "severity_id", "time", "metadata", "status_id")
 
 
@@ -778,7 +780,9 @@ def test_export_ocsf_has_required_keys():
                 holds(nothing_is_empty(event[key]), (name, key, event[key]))
             equal(event["time"], 1769903940000 + number * 1000)
             equal(event["actor"]["user"]["uid"], "1000")
-            equal(event["status_id"], 2 if "reason" in more else 1)
+            status = {1: "New", 2: "In Progress", 3: "Resolved"}[activity] if uid == 2004 else "Failure" if "reason" in more \
+                else "Success"
+            equal((event["status"], event["status_id"]), (status, OCSF_STATUS[status]))
             equal({**event["unmapped"], "operation": None, "verdict": None},
                   {**json.loads("{" + more + "}"), "operation": None, "verdict": None})
 
@@ -790,8 +794,8 @@ def test_audit_show_and_export_select():
         path = home.path / "audit.log"
         for verb in (("show", "--json"), ("export", "--format", "json")):
             for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 15]),
-                                          ("--operation", "lease.revoke", [5]), ("--since", "17", [17, 18]),
-                                          ("--since", "2026-01-31T23:59:16Z", [16, 17, 18]), ("--since", "1h", [])):
+                                          ("--operation", "lease.revoke", [5]), ("--since", "17", [17, 18, 19]),
+                                          ("--since", "2026-01-31T23:59:16Z", [16, 17, 18, 19]), ("--since", "1h", [])):
                 done = home.run("audit", *verb, option, value, "--file", path)
                 equal([json.loads(line)["sequence"] for line in done.stdout.splitlines()], wanted, (verb, option))
         equal(home.run("audit", "show", "--since", "yesterday", "--file", path).returncode, 2)
