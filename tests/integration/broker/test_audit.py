@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import unittest
 
 import auditchain
 from harness import BUILD, Case, wait_until
+from varlink import CallError
 
 MCPCRED = os.path.join(BUILD, "client-lib", "cli", "mcpcred")
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -132,6 +134,26 @@ class Files(Audited):
         self.assertEqual(lost, self.files()[0] - 1)
         os.unlink(self.former(0))
         self.verify(status=9)
+
+
+class Limits(Audited):
+    def test_file_size_limit_is_an_error_not_a_death(self):
+        """Of whom the limit hits: the vault, which writes state and log, and the supervisor, which writes a session's files."""
+        self.up()
+        for role, pid in (("vault", self.it.role_pid("vault")), ("supervisor", self.it.process.pid)):
+            kept = self.it.open("api")
+            former = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+            with self.subTest(role), self.assertRaises(CallError) as caught:
+                self.it.open("api")
+            if role == "vault":
+                self.assertEqual(caught.exception.name, "AuditUnavailable")
+                self.assertIn("full", caught.exception.message)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, former)
+            self.assertEqual([name for name, row in self.it.sessions().items() if row["state"] == "live"], [kept.id], role)
+            self.it.open("api")
+            self.assertEqual(self.it.role_pid("vault") if role == "vault" else self.it.process.pid, pid)
+            self.it.revoke(all=True)
+        self.assertTrue(self.verify()["good"])
 
 
 class Watching(Audited):
