@@ -47,6 +47,9 @@ class Audited(Case):
     def verify(self, *words, status=0, **options):
         return json.loads(self.cli("audit", "verify", "--json", *words, status=status, **options))
 
+    def doctor(self):
+        return next(check for check in self.it.rows("Doctor", "checks") if check["id"] == "audit")
+
     def sessions_come_and_go(self, n=1):
         for _ in range(n):
             session = self.it.open("api")
@@ -101,6 +104,22 @@ class Files(Audited):
         with open(self.former(0), "wb") as file:
             file.write(first)
         self.verify()
+
+        # deleted-middle-file-is-detected: by doctor, too, which reads no more than each file's end
+        self.assertEqual(self.doctor()["status"], "ok")
+        with open(self.former(1), "rb") as file:
+            middle = file.read()
+        name = self.former(1)
+        os.unlink(name)
+        self.assertIn(f"lines before {os.path.basename(self.former(1))} are missing", self.doctor()["summary"])
+        self.verify(status=9)
+        with open(name, "wb") as file:
+            file.write(middle)
+        newest = self.former(-1)
+        os.rename(newest, newest + "x")
+        self.assertIn("lines before audit.log are missing", self.doctor()["summary"])
+        os.rename(newest + "x", newest)
+        self.assertEqual(self.doctor()["status"], "ok")
 
         # deleted-old-file-is-detected
         os.unlink(self.former(0))
