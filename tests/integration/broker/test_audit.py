@@ -176,6 +176,25 @@ class Limits(Audited):
         self.assertTrue(self.verify()["good"])
 
 
+class End(Audited):
+    def test_what_the_vault_asks_for_at_the_end_is_refused(self):
+        """A client's open that it comes to when the sessions are gone already."""
+        self.up()
+        vault, gate = self.it.role_pid("vault"), self.it.role_pid("gate")
+        os.kill(vault, signal.SIGSTOP)
+        client = self.it.client()
+        self.addCleanup(client.close)
+        client.send("OpenSession", {"grants": [{"profile": "api"}], "lifeline": "lifetime"})
+        with self.it.client() as other:  # what the gate answers by itself: it has read the first one
+            other.send("NoSuchMethod", {})
+            other.receive_message()
+        self.it.process.terminate()
+        wait_until(lambda: not os.path.exists(f"/proc/{gate}"), "the gate does not end")
+        os.kill(vault, signal.SIGCONT)
+        self.assertEqual(self.it.process.wait(10), 0)
+        self.assertTrue(self.verify("--state", self.it.path("state"))["good"])
+
+
 class Watching(Audited):
     def start_watch(self, *words):
         process = subprocess.Popen(
