@@ -4,6 +4,7 @@
 #include "base/reader.h"
 #include "ipc/packet.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 /* What a decoded message may allocate: list pointers make it larger than its frame. */
@@ -514,6 +515,25 @@ static int on_ready(void *userdata, uint32_t events)
 }
 
 /* ---- the public side ---- */
+
+static bool has_more(const Channel *channel)
+{
+        struct pollfd readable = { .fd = channel->config.fd, .events = POLLIN };
+
+        return poll(&readable, 1, 0) > 0;
+}
+
+/* A dead peer can have left no more than its socket held, and each packet that is read makes that fewer. */
+int channel_drain(Channel *channel)
+{
+        int r = 0;
+
+        channel->depth++;
+        while (r == 0 && !channel->closed && has_more(channel))
+                r = receive(channel);
+        channel_leave(channel);
+        return r;
+}
 
 int channel_new(Channel **ret, const ChannelConfig *config)
 {

@@ -79,6 +79,9 @@ int channel_new(Channel **ret, const ChannelConfig *config) NODISCARD NONNULL(1,
 Channel *channel_free(Channel *channel);
 /* Closes without calling `closed`, and keeps the object. Waiting calls get FAULT_UNAVAILABLE from within. */
 int channel_close(Channel *channel) NODISCARD NONNULL(1);
+/* Of a peer whose process has ended: handles what it sent before, which would be lost otherwise. `closed` may be called
+ * from within. A negative errno as of the handler. */
+int channel_drain(Channel *channel) NODISCARD NONNULL(1);
 /* Whose struct is behind it, for handlers that serve several channels. */
 void *channel_userdata(const Channel *channel) NONNULL(1);
 

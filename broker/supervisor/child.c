@@ -153,9 +153,14 @@ static int on_dead(void *userdata, UNUSED uint32_t events)
 {
         Child *child = userdata;
         uint64_t wait;
+        int r;
 
         if (!reap(child))
                 return 0;
+        /* Its end may be seen before what it said last: that a session was delivered, say. */
+        r = child->channel ? channel_drain(child->channel) : 0;
+        if (r < 0)
+                return r;
         child->channel = channel_free(child->channel);
         wait = backoff_next(&child->backoff, now(child));
         if (child->config.restart && !child->stopping)

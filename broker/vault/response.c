@@ -309,7 +309,8 @@ static void copy(char *out, size_t size, const char *text)
         text_mend_end(out);
 }
 
-/* The same leak, as far as acting on it goes: the value of a secret, what was issued, or the session at fault. */
+/* The same leak, as far as acting on it goes: the value of a secret, what was issued, or the session at fault with one of
+ * its grants: another grant can ask for more, and its secret is another one. */
 static void set_key(IncidentRecord *record)
 {
         const char *signal = leak_signal_names[record->signal];
@@ -323,7 +324,8 @@ static void set_key(IncidentRecord *record)
                 (void)snprintf(record->key, sizeof(record->key), "lease %s", record->lease);
                 break;
         case TARGET_SESSION:
-                (void)snprintf(record->key, sizeof(record->key), "%s %s", signal, record->session);
+                (void)snprintf(record->key, sizeof(record->key), "%s %s %s %llu", signal, record->session,
+                               record->profile, (unsigned long long)record->generation);
                 break;
         }
 }

@@ -26,7 +26,7 @@ typedef struct IncidentAction {
         char reason[LIMIT_LABEL + 1]; /* "": none to give */
 } IncidentAction;
 
-/* "egress", a secret's name, an id and a number. */
+/* A signal, an id, a name and a number. */
 #define INCIDENT_KEY_MAX 128U
 
 typedef struct IncidentRecord {

@@ -365,10 +365,10 @@ while ! test -S /run/systemd/journal/socket; do sleep 0.02; done
     def test_journal_has_events_and_the_head(self):
         self.up_with(daemon=True)
         session = self.it.open("api")
-        entry = self.entry(f"MCPCRED_SESSION={session.id}", "MCPCRED_OPERATION=session.open")
-        line = self.it.audit()[int(entry["MCPCRED_SEQUENCE"]) - 1]
-        self.assertEqual((line["operation"], line["session"]), ("session.open", session.id))
-        self.assertEqual(entry["MCPCRED_HASH"], line["hash"])
+        line = [event for event in self.it.audit() if event["operation"] == "session.open"][-1]
+        entry = self.entry(f"MCPCRED_SESSION={session.id}", "MCPCRED_OPERATION=session.open",
+                           f"MCPCRED_SEQUENCE={line['sequence']}")
+        self.assertEqual((int(entry["MCPCRED_SEQUENCE"]), entry["MCPCRED_HASH"]), (line["sequence"], line["hash"]))
         self.assertEqual((entry["MCPCRED_VERDICT"], entry["SYSLOG_IDENTIFIER"]), (line["verdict"], "mcpcredd"))
         self.assertEqual(len(entry["MESSAGE_ID"]), 32)
         self.entry("MESSAGE_ID=" + HEAD)

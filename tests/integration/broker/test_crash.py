@@ -130,6 +130,7 @@ class Idle(Crashing):
     def test_all_at_once(self):
         client = self.it.keep(self.it.client())
         session = self.it.open("gh", client=client)
+        self.it.status()  # after it the supervisor knows, or will read, that the client has its session
         old = {role: self.it.signal_role(role) for role in ("gate", "vault", "keyring")}
         for role, pid in old.items():
             wait_until(lambda: self.it.role_pid(role) not in (None, pid), f"{role} is not restarted")

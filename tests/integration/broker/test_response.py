@@ -46,6 +46,18 @@ canary = SPARE_TOKEN
 on_leak = {on_profile}
 """
 
+OTHER = """
+[profile other]
+secret = api
+ttl = 1h
+deliver = proxy
+env = OTHER_KEY
+allow = GET localhost:{port} /other/**
+addresses = 127.0.0.0/8, ::1/128
+slot = bearer
+on_leak = {on_profile}
+"""
+
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -246,6 +258,19 @@ class Misuse(Response):
         self.assertEqual(self.actions(self.wait_incident()), {"notify": "done"})
         self.assertEqual(len(self.notices(1)), 1)
         self.works(session)
+
+    def test_misuse_of_another_grant_is_not_taken_for_the_same(self):
+        """Its profile can ask for more."""
+        config = CONFIG.format(port=self.github.port, on_profile="notify", on_secret=ALL)
+        self.it.write_config(config + OTHER.format(port=self.github.port, on_profile="end-session"))
+        self.it.call("Reload")
+        session = self.it.open("api", "other")
+        self.send(session, path="/static/whoami?key=" + self.handle(session))
+        self.wait_incident(1)
+        self.assertFalse(self.ended(session))
+        self.send(session, path="/static/whoami?key=" + session.environment["OTHER_KEY"])
+        self.assert_ended(session, "where none may stand")
+        self.wait_incident(2)
 
 
 class Canary(Response):

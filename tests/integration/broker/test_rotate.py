@@ -171,9 +171,10 @@ class Guided(Rotating):
     def test_issuing_goes_on_meanwhile(self):
         self.register()
         session = self.it.open("gh-socket")
-        fault = self.github.fault("*", "delay")
+        before = self.github.count("app")
+        fault = self.github.fault("app", "delay")
         client = self.start()
-        self.wait_step("stored")
+        self.github.wait("app", before + 1)
         self.assert_alive(self.it.get_token(session))
         self.github.release(fault)
         self.finish(client)

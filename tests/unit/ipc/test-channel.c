@@ -741,6 +741,29 @@ START_TEST(what_a_gone_peer_sent_is_still_read)
 }
 END_TEST
 
+START_TEST(last_words_of_a_dead_peer_are_drained)
+{
+        for (uint32_t i = 0; i < 40; i++) /* more than one round */
+                peer_frame(NOTICE, 0, i + 1, "word");
+        pair[1] = fd_close(pair[1]);
+        ck_assert_int_eq(channel_drain(left.channel), 0);
+        ck_assert_uint_eq(left.requests, 40);
+        ck_assert_uint_eq(left.closed, 1);
+        ck_assert_int_eq(channel_drain(left.channel), 0);
+        ck_assert_uint_eq(left.closed, 1);
+}
+END_TEST
+
+START_TEST(drain_waits_for_nobody)
+{
+        peer_frame(NOTICE, 0, 1, "word");
+        left.free_in_handler = true;
+        ck_assert_int_eq(channel_drain(left.channel), 0);
+        ck_assert_uint_eq(left.requests, 1);
+        ck_assert_ptr_null(left.channel);
+}
+END_TEST
+
 START_TEST(peer_that_reads_no_more_is_closed_in_the_end)
 {
         ck_assert_int_eq(shutdown(pair[1], SHUT_RD), 0);
@@ -1015,6 +1038,8 @@ static Suite *suite(void)
         tcase_add_test(peer, gone_peer_fails_calls_then_closes);
         tcase_add_test(peer, sending_to_a_gone_peer_calls_nobody_from_within);
         tcase_add_test(peer, what_a_gone_peer_sent_is_still_read);
+        tcase_add_test(peer, last_words_of_a_dead_peer_are_drained);
+        tcase_add_test(peer, drain_waits_for_nobody);
         tcase_add_test(peer, peer_that_reads_no_more_is_closed_in_the_end);
         tcase_add_test(peer, channel_is_freed_when_it_closes);
         tcase_add_loop_test(peer, channel_is_freed_by_a_failed_call, 0, 2);
