@@ -195,11 +195,12 @@ class Files(Scanning):
         self.assertEqual([row["secret"] for row in report["not_looked_for"]], ["pin"])
 
     def test_names_that_are_not_text_come_out_as_text(self):
-        with open(os.path.join(self.tree.encode(), b"a\xff\x1b[31m\nb"), "wb") as file:
+        with open(os.path.join(self.tree.encode(), b"a\xff\x1b[31m\n\x9b31mb"), "wb") as file:
             file.write(self.key.encode())
         text = self.run_scan(".", status=FOUND, json_too=False)
         self.assertEqual(len(text.splitlines()), 1)
         self.assertNotIn("\x1b", text)
+        self.assertTrue(text.isascii(), text)
         self.assertEqual(len(self.run_scan(".", status=FOUND)["findings"]), 1)
 
 
