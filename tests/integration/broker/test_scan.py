@@ -289,6 +289,35 @@ class Histories(Scanning):
         self.assertEqual(len(report["not_looked_at"]), 1)
 
 
+    def test_a_repository_that_lacks_objects_has_nothing_run_to_fetch_them(self):
+        """By a git that knows no GIT_NO_LAZY_FETCH too: before 2.39.4."""
+        ran = self.it.path("ran")
+        script = self.write_program("fetch", f'echo "$0" >> {ran}; exit 1')
+        older = self.write_program("git", f'unset GIT_NO_LAZY_FETCH; exec {shutil.which("git")} "$@"')
+        self.git("init", "-q")
+        self.write("folder/file", self.key)
+        self.commit()
+        tree = self.git("rev-parse", "HEAD:folder")
+        os.unlink(os.path.join(self.tree, ".git", "objects", tree[:2], tree[2:]))
+        for name, value in (("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin"),
+                            ("remote.origin.promisor", "true"), ("remote.origin.uploadPack", script),
+                            ("core.sshCommand", script), ("protocol.allow", "always"), ("protocol.ext.allow", "always")):
+            self.git("config", name, value)
+        for url in "ssh://host/path", self.tree, f"ext::{script}":
+            self.git("config", "remote.origin.url", url)
+            for path in os.environ["PATH"], os.path.dirname(older) + ":" + os.environ["PATH"]:
+                report = self.run_scan("--git", self.tree, status=FOUND, environment={"PATH": path})
+                self.assertEqual([row["secret"] for row in report["findings"]], ["api"])
+                self.assertFalse(os.path.exists(ran), url)
+
+    def write_program(self, name, text):
+        path = os.path.join(self.it.path("home"), name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o700)
+        return path
+
+
 class Broker(Scanning):
     def test_what_it_tells_of_a_value_is_little(self):
         with self.it.client() as client:
