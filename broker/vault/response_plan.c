@@ -34,6 +34,11 @@ bool response_is_of_secret(const IncidentRecord *record)
                record->generation > 0;
 }
 
+bool response_is_misuse(const IncidentRecord *record)
+{
+        return record->signal != LEAK_SIGNAL_REPORT && record->signal != LEAK_SIGNAL_EGRESS;
+}
+
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...) PRINTF_LIKE(4, 5);
 
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...)

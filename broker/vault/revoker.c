@@ -6,11 +6,11 @@
 
 /*
  * Attempts at once, over all providers; the provider pool has more room, for those who wait for a token. Of one
- * provider only as many as its upstream takes (wire/provider_info.h); and of one that does not answer, a single one,
+ * upstream only as many as it takes (wire/provider_info.h); and of one that does not answer, a single one,
  * so that it keeps no room from the others.
  */
 #define ATTEMPTS_MAX 10U
-/* Beyond these, a provider gets an attempt only if it has none: one whose upstream is silent must not wait out its
+/* Beyond these, an upstream gets an attempt only if it has none: one that is silent must not wait out its
  * time in everybody's place. */
 #define ATTEMPTS_SHARED 6U
 _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those who wait for a token");
@@ -18,7 +18,7 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 #define RETRY_MOST_USEC (300 * USEC_PER_SEC)
 /* Of what does not die by itself, and is asked for as long as it takes. */
 #define RETRY_FOREVER_MOST_USEC (3600 * USEC_PER_SEC)
-/* A provider whose attempts fail one after the other is left alone for a while, all of it. */
+/* An upstream whose attempts fail one after the other is left alone for a while, all of it. */
 #define HOLD_FIRST_USEC (500 * USEC_PER_MSEC)
 #define HOLD_MOST_USEC (60 * USEC_PER_SEC)
 /* So many in a row, and nobody should wait for those that are to follow. */
@@ -36,9 +36,11 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 /* Of the calls that an upstream counts, for one question: enough to find the one value of a list that it does not take. */
 #define CALLS_OF_ONE 12U
 
-/* What is known of one provider's upstream, in this run. */
+/* What is known of one upstream of a provider, in this run. As many as the owner has added. */
 typedef struct Side {
+        List link;
         const ProviderInfo *info;
+        uint64_t number; /* LeaseRecord's */
         unsigned running;
         unsigned failures;   /* in a row, of attempts that did not get an answer */
         uint64_t not_before; /* boot clock */
@@ -66,8 +68,7 @@ struct Revoker {
         List attempts;
         size_t n_attempts;
         List watches;
-        Side *sides; /* one a provider, as in provider_infos */
-        size_t first; /* who is looked at first, in turn */
+        List sides; /* Side; the first is looked at first, in turn */
         uint64_t not_before; /* boot clock: the state could not be written, so nothing is begun until then */
         uint64_t looked;   /* wall time: what was due then was begun, as far as there was room */
         bool more_expired; /* than one page */
@@ -90,15 +91,12 @@ int revoker_new(Revoker **ret, Vault *vault)
         revoker->vault = vault;
         list_init(&revoker->attempts);
         list_init(&revoker->watches);
-        revoker->sides = calloc(n_provider_infos, sizeof(*revoker->sides));
-        r = revoker->sides ? timer_new(&revoker->timer, vault->role.loop, on_timer, revoker) : -ENOMEM;
+        list_init(&revoker->sides);
+        r = timer_new(&revoker->timer, vault->role.loop, on_timer, revoker);
         if (r < 0) {
-                free(revoker->sides);
                 free(revoker);
                 return r;
         }
-        for (size_t i = 0; i < n_provider_infos; i++)
-                revoker->sides[i].info = &provider_infos[i];
         *ret = revoker;
         return 0;
 }
@@ -109,8 +107,9 @@ Revoker *revoker_free(Revoker *revoker)
                 return NULL;
         LIST_FOREACH(node, &revoker->attempts)
                 free(container_of(node, Attempt, link));
+        LIST_FOREACH(node, &revoker->sides)
+                free(container_of(node, Side, link));
         timer_free(revoker->timer);
-        free(revoker->sides);
         free(revoker);
         return NULL;
 }
@@ -352,7 +351,7 @@ static size_t leave_out_running(const Revoker *revoker, LeaseRecord *leases, siz
         return left;
 }
 
-/* Starts what is due of one provider, as far as there is room. */
+/* Starts what is due of one side, as far as there is room. */
 static int start_side(Revoker *revoker, Side *side)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
@@ -365,7 +364,7 @@ static int start_side(Revoker *revoker, Side *side)
         if (room(revoker, side) == 0)
                 return 0;
         /* Those under way are among the first. */
-        r = rows_lease_list_due(vault->db, side->info->name, revoker->looked,
+        r = rows_lease_list_due(vault->db, side->info->name, side->number, revoker->looked,
                                 (side->running + room(revoker, side)) * together, &pool, &leases, &n);
         if (vault_db_failed(vault, r, &failure))
                 n = 0;
@@ -379,17 +378,60 @@ static int start_side(Revoker *revoker, Side *side)
         return r;
 }
 
-/* Each provider in turn, so that the one with the most to do is not always the first. */
+static Side *find_side(const Revoker *revoker, const ProviderInfo *info, uint64_t number)
+{
+        LIST_FOREACH(node, &revoker->sides) {
+                Side *side = container_of(node, Side, link);
+
+                if (side->info == info && side->number == number)
+                        return side;
+        }
+        return NULL;
+}
+
+/* Those of one provider of which something waits. */
+static int find_sides(Revoker *revoker, const ProviderInfo *info)
+{
+        uint64_t number = 0;
+        Failure failure;
+        int r;
+
+        for (; (r = rows_lease_next_side(revoker->vault->db, info->name, number, &number)) == 0; number++) {
+                Side *side = find_side(revoker, info, number);
+
+                if (side)
+                        continue;
+                side = calloc(1, sizeof(*side));
+                if (!side)
+                        return -ENOMEM;
+                *side = (Side){ .info = info, .number = number };
+                list_init(&side->link);
+                list_append(&revoker->sides, &side->link);
+        }
+        if (r != DB_E_NOT_FOUND)
+                (void)vault_db_failed(revoker->vault, r, &failure);
+        return 0;
+}
+
+/* Each side in turn, so that the one with the most to do is not always the first. */
 static int start_due(Revoker *revoker)
 {
+        List *first;
         int r = 0;
 
         /* Sealed values cannot be read; opening the store wakes this again. */
         if (!revoker->vault->seal || vault_boot(revoker->vault) < revoker->not_before)
                 return 0;
         for (size_t i = 0; r == 0 && i < n_provider_infos; i++)
-                r = start_side(revoker, &revoker->sides[(revoker->first + i) % n_provider_infos]);
-        revoker->first = (revoker->first + 1) % n_provider_infos;
+                r = find_sides(revoker, &provider_infos[i]);
+        LIST_FOREACH(node, &revoker->sides)
+                if (r == 0)
+                        r = start_side(revoker, container_of(node, Side, link));
+        first = revoker->sides.next;
+        if (first != &revoker->sides) {
+                list_remove(first);
+                list_append(&revoker->sides, first);
+        }
         return r;
 }
 
@@ -430,7 +472,7 @@ static int finish_expired(Revoker *revoker)
         return 0;
 }
 
-/* Wall time at which something of the provider is to be begun. */
+/* Wall time at which something of the side is to be begun. */
 static int next_of_side(Revoker *revoker, const Side *side, uint64_t *wake)
 {
         Vault *vault = revoker->vault;
@@ -439,7 +481,7 @@ static int next_of_side(Revoker *revoker, const Side *side, uint64_t *wake)
         int r;
 
         /* What is due already waits for an attempt that is under way, or for the end of a hold. */
-        r = rows_lease_next_attempt(vault->db, side->info->name, boot < hold ? 0 : now, &next);
+        r = rows_lease_next_attempt(vault->db, side->info->name, side->number, boot < hold ? 0 : now, &next);
         if (r == 0 && next != UINT64_MAX)
                 *wake = MIN(*wake, boot < hold ? MAX(next, now + (hold - boot)) : next);
         return r;
@@ -453,8 +495,9 @@ static int arm(Revoker *revoker)
         int r;
 
         r = rows_lease_next_expiry(vault->db, &expiry);
-        for (size_t i = 0; r == 0 && vault->seal && i < n_provider_infos; i++)
-                r = next_of_side(revoker, &revoker->sides[i], &wake);
+        LIST_FOREACH(node, &revoker->sides)
+                if (r == 0 && vault->seal)
+                        r = next_of_side(revoker, container_of(node, Side, link), &wake);
         if (vault_db_failed(vault, r, &failure))
                 wake = now + RETRY_LOCKED_USEC;
         else if (revoker->more_expired)
@@ -468,9 +511,11 @@ static int arm(Revoker *revoker)
         return 0;
 }
 
-bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info)
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info, uint64_t number)
 {
-        return revoker->sides[info - provider_infos].failures >= STUCK_FAILURES;
+        const Side *side = find_side(revoker, info, number);
+
+        return side && side->failures >= STUCK_FAILURES;
 }
 
 int revoker_wake(Revoker *revoker)
