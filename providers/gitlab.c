@@ -240,7 +240,7 @@ static int granted(Operation *operation, const ProviderMintRequest *request, con
 
         if (r == 0)
                 r = pool_alloc(operation->pool, sizeof(char *), &items);
-        if (r < 0)
+        if (r)
                 return r;
         reply->granted = scope;
         reply->granted->repositories = (TextList){ .items = items, .n = 1 };
@@ -273,7 +273,7 @@ static int mint(Operation *operation, const ProviderMintRequest *request, Provid
 {
         _cleanup_(https_response_deinit) HttpsResponse response = HTTPS_RESPONSE_NULL;
         _cleanup_(json_freep) json_t *body = NULL;
-        GitlabProject project;
+        GitlabProject project = { 0 };
         char path[PATH_MAX_SIZE];
         int r = mint_body(operation, request, &body);
 

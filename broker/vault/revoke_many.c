@@ -11,6 +11,7 @@ typedef struct Many {
         LeaseUpstream binding; /* the pool's */
         const char *provider;
         ProviderSecretValue values[LIMIT_TOGETHER];
+        Failure failures[LIMIT_TOGETHER];
         size_t n;
         RevokeAttemptDone done;
         void *userdata;
@@ -66,9 +67,11 @@ size_t revoke_many_fitting(Vault *vault, LeaseRecord *leases, size_t n)
         return taken;
 }
 
-static int finish(Many *many, const RevokeAnswer *answer)
+/* `calls`: that counted. */
+static int finish(Many *many, const Failure *upstream, uint64_t calls)
 {
-        int r = many->done(many->userdata, answer);
+        RevokeAnswer answer = { .failures = many->failures, .upstream = upstream, .calls = calls };
+        int r = many->done(many->userdata, &answer);
 
         for (size_t i = 0; i < many->n; i++)
                 secret_free(many->values[i].secret);
@@ -78,20 +81,11 @@ static int finish(Many *many, const RevokeAnswer *answer)
 }
 
 /* The same for all of them. */
-static int fail(Many *many, const Failure *failure)
+static int fail(Many *many, const Failure *failure, uint64_t calls)
 {
-        RevokeAnswer answer = { .upstream = failure, .calls = 1 }; /* perhaps */
-        Failure *failures = calloc(many->n, sizeof(*failures));
-        int r;
-
-        if (!failures)
-                return -ENOMEM;
         for (size_t i = 0; i < many->n; i++)
-                failures[i] = *failure;
-        answer.failures = failures;
-        r = finish(many, &answer);
-        free(failures);
-        return r;
+                many->failures[i] = *failure;
+        return finish(many, failure, calls);
 }
 
 static void tell(const Many *many, ProviderEnd end, Failure *failure)
@@ -120,27 +114,18 @@ static int on_revoked(void *userdata, void *body, const Failure *failure)
         Many *many = userdata;
         const ProviderRevokeSecretsReply *reply = body;
         const ProviderSecretEnd *ends;
-        RevokeAnswer answer = { .upstream = failure };
-        Failure *failures, mine;
-        int r;
+        Failure mine;
 
         if (failed(failure))
-                return fail(many, failure);
+                return fail(many, failure, 1); /* perhaps */
         if (reply->ends.n != many->n) {
                 failure_set(&mine, FAULT_UPSTREAM_UNKNOWN, "The provider process's answer is of another list.");
-                return fail(many, &mine);
+                return fail(many, &mine, 1);
         }
         ends = reply->ends.items;
-        failures = calloc(many->n, sizeof(*failures));
-        if (!failures)
-                return -ENOMEM;
         for (size_t i = 0; i < many->n; i++)
-                tell(many, (ProviderEnd)ends[i].end, &failures[i]);
-        answer.failures = failures;
-        answer.calls = reply->calls;
-        r = finish(many, &answer);
-        free(failures);
-        return r;
+                tell(many, (ProviderEnd)ends[i].end, &many->failures[i]);
+        return finish(many, failure, reply->calls);
 }
 
 static int ask(Many *many, uint64_t calls_max)
@@ -175,5 +160,5 @@ int revoke_many(Vault *vault, const RevokeQuestion *question, RevokeAttemptDone 
         /* The binding is that of the last, as that of each. */
         for (size_t i = 0; r == 0 && i < many->n; i++)
                 r = load(vault, &question->leases[i], &many->pool, &many->binding, &many->values[i].secret);
-        return vault_db_failed(vault, r, &failure) ? fail(many, &failure) : ask(many, question->calls_max);
+        return vault_db_failed(vault, r, &failure) ? fail(many, &failure, 0) : ask(many, question->calls_max);
 }

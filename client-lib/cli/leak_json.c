@@ -145,8 +145,8 @@ LeakText leak_json_text(const json_t *object, const char *key)
 {
         const json_t *member = json_object_get(object, key);
 
-        return member && json_is_string(member) ? leak_text(json_string_value(member), json_string_length(member))
-                                                : leak_text("", 0);
+        return json_is_string(member) ? leak_text(json_string_value(member), json_string_length(member))
+                                      : leak_text("", 0);
 }
 
 const char *leak_json_string(const json_t *object, const char *key)
@@ -160,7 +160,7 @@ uint64_t leak_json_number(const json_t *object, const char *key)
 {
         const json_t *member = json_object_get(object, key);
 
-        return member && json_is_integer(member) && json_integer_value(member) > 0
+        return json_is_integer(member) && json_integer_value(member) > 0
                        ? (uint64_t)json_integer_value(member)
                        : 0;
 }

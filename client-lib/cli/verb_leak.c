@@ -275,7 +275,7 @@ static int ask_broker(Cli *cli, const LeakOptions *asked, const LeakReport *repo
 static int run_report(Cli *cli, const LeakOptions *asked, const LeakInput *input, Findings *findings)
 {
         Claim claim = { 0 };
-        LeakReport report;
+        LeakReport report = { 0 };
         LeakPrint print = { .cli = cli, .report = &report, .findings = findings, .dry_run = asked->dry_run };
         int r = read_claim(cli, asked, &claim);
 
