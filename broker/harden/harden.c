@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -72,6 +73,9 @@ int harden_process(void)
         if (setrlimit(RLIMIT_CORE, &none) < 0)
                 return error_errno();
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return error_errno();
+        /* A limit of whoever started us is a full disk like any other: the call fails, and nobody dies of it. */
+        if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
                 return error_errno();
         (void)umask(077);
         return drop_capabilities();

@@ -69,7 +69,8 @@ enum {
 
 /*
  * The part that every process of the broker takes, the supervisor too: undumpable, no core, no new
- * privileges, no capabilities (for a real root too, which then obeys file modes), umask 077.
+ * privileges, no capabilities (for a real root too, which then obeys file modes), umask 077, and a limit of file
+ * sizes that makes calls fail (EFBIG) instead of killing.
  */
 int harden_process(void) NODISCARD;
 /*

@@ -94,10 +94,11 @@ int configure_again(SessionProcess *session)
 {
         if (!session->proxies || !session->vault)
                 return 0;
-        if (!session->grants)
-                return configure_want(session);
+        /* The first answer too may be on its way: it says nothing of what died behind it. */
         if (session->configuring)
                 session->lost_meanwhile = true;
+        else if (!session->grants)
+                return configure_want(session);
         else
                 try_again(session);
         return 0;

@@ -341,7 +341,8 @@ int serve_vault(void *child, UNUSED Channel *channel, Request *request)
 {
         Supervisor *supervisor = supervisor_of(child);
 
-        if (supervisor->phase >= PHASE_STOPPING_VAULT)
+        /* By then there are no sessions, egresses and providers any more; the end of the log goes to the journal. */
+        if (supervisor->phase >= PHASE_TELLING_VAULT && request->id != VAULT_JOURNAL)
                 return contain(child, request_fail(request, FAULT_UNAVAILABLE, NULL));
         return contain(child, dispatch_vault(supervisor, request));
 }

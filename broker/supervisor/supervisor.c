@@ -6,6 +6,7 @@
 
 /* What each is given to end by itself. */
 #define GATE_END_USEC    (1 * USEC_PER_SEC)
+#define VAULT_TOLD_USEC  (1 * USEC_PER_SEC)
 #define VAULT_END_USEC   (5 * USEC_PER_SEC)
 #define KEYRING_END_USEC (1 * USEC_PER_SEC)
 /* After SIGKILL. */
@@ -33,6 +34,27 @@ static bool stop_role(Supervisor *supervisor, Phase phase, Child *child, uint64_
         return child_is_running(child);
 }
 
+/* However it went. The channel may be on its way out, so the next step is the loop's. */
+static int on_told(void *userdata, UNUSED const Reply *reply)
+{
+        Supervisor *supervisor = userdata;
+
+        if (supervisor->phase == PHASE_TELLING_VAULT)
+                timer_arm_after(supervisor->deadline, 0);
+        return 0;
+}
+
+static bool tell_vault(Supervisor *supervisor)
+{
+        Channel *channel = child_channel(supervisor->vault);
+
+        supervisor->phase = PHASE_TELLING_VAULT;
+        if (!channel)
+                return false;
+        timer_arm_after(supervisor->deadline, VAULT_TOLD_USEC);
+        return channel_call(channel, TO_VAULT_STOP, &(Empty){ 0 }, NULL, 0, UINT64_MAX, on_told, supervisor, NULL) >= 0;
+}
+
 static void advance(Supervisor *supervisor)
 {
         switch (supervisor->phase) {
@@ -44,6 +66,10 @@ static void advance(Supervisor *supervisor)
                 supervisor->sessions = sessions_free(supervisor->sessions);
                 supervisor->providers = providers_free(supervisor->providers);
                 supervisor->egresses = egresses_free(supervisor->egresses);
+                if (tell_vault(supervisor))
+                        return;
+                __attribute__((fallthrough));
+        case PHASE_TELLING_VAULT:
                 if (stop_role(supervisor, PHASE_STOPPING_VAULT, supervisor->vault, VAULT_END_USEC))
                         return;
                 __attribute__((fallthrough));
@@ -75,6 +101,8 @@ static int on_deadline(void *userdata)
         Supervisor *supervisor = userdata;
         Child *child = phase_child(supervisor);
 
+        if (supervisor->phase == PHASE_TELLING_VAULT)
+                advance(supervisor);
         if (!child || !child_is_running(child))
                 return 0;
         if (supervisor->killed == child) { /* even so it may not die: see child.c */

@@ -18,6 +18,7 @@
 typedef enum Phase {
         PHASE_RUNNING,
         PHASE_STOPPING_GATE,
+        PHASE_TELLING_VAULT, /* so that the end of its log is known outside, too */
         PHASE_STOPPING_VAULT,
         PHASE_STOPPING_KEYRING,
         PHASE_STOPPED,

@@ -466,6 +466,15 @@ int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HE
         return tell(r, &head, ret_sequence, ret_hash);
 }
 
+int audit_gap(Audit *audit, bool *ret, char ret_file[AUDIT_FILE_NAME_SIZE])
+{
+        AuditLink base;
+        int r = read_base(audit->db, &base);
+
+        *ret = r == 0 && audit_log_gap(&audit->log, &base, ret_file);
+        return r;
+}
+
 int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE])
 {
         AuditLink base;

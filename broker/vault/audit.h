@@ -62,6 +62,8 @@ int audit_head(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HE
 int audit_base(Audit *audit, uint64_t *ret_sequence, char ret_hash[AUDIT_HASH_HEX_SIZE]) NODISCARD
         NONNULL(1, 2);
 
+/* Whether a former file is missing or cut, by the files' ends alone: before which one. DB_E_*. */
+int audit_gap(Audit *audit, bool *ret, char ret_file[AUDIT_FILE_NAME_SIZE]) NODISCARD NONNULL(1, 2, 3);
 /* The sequence of the first line of the file that is written to: another one, once the log went on in a new file. */
 uint64_t audit_file_start(const Audit *audit) NONNULL(1);
 

@@ -40,6 +40,7 @@ struct AuditJournal {
         uint64_t head_at;     /* boot clock of the last entry of the head */
         uint64_t head_sequence;
         uint64_t file;        /* first sequence of the file that is written to */
+        Request *finishing;   /* is answered when nothing is left to send */
 };
 
 static const char *message_id(const char *operation)
@@ -64,6 +65,15 @@ static int skip_to_end(AuditJournal *journal)
         return r < 0 ? r : 0;
 }
 
+static int finished(AuditJournal *journal)
+{
+        Request *request = journal->finishing;
+        const Empty reply = { 0 };
+
+        journal->finishing = NULL;
+        return request ? request_reply(request, &reply, NULL, 0) : 0;
+}
+
 static int on_sent(void *userdata, const Reply *reply)
 {
         AuditJournal *journal = userdata;
@@ -74,7 +84,7 @@ static int on_sent(void *userdata, const Reply *reply)
                 return audit_journal_wake(journal);
         journal->quiet_until = vault_boot(journal->vault) + ABSENT_USEC;
         journal->wants_head = true;
-        return 0;
+        return finished(journal);
 }
 
 static int send(AuditJournal *journal, const JournalRequest *entry)
@@ -106,8 +116,12 @@ static int send_head(AuditJournal *journal, uint64_t now)
         uint64_t sequence;
         int r = audit_head(journal->vault->audit, &sequence, hash);
 
-        if (r)
-                return r < 0 ? r : 0;
+        if (r < 0)
+                return r;
+        if (r > 0) { /* the state cannot be read now */
+                journal->quiet_until = now + ABSENT_USEC;
+                return finished(journal);
+        }
         (void)snprintf(message, sizeof(message), "The audit log ends at line %llu: %.64s", (unsigned long long)sequence, hash);
         (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)sequence);
         add_field(&entry, "MESSAGE_ID", MESSAGE_ID_HEAD);
@@ -209,7 +223,22 @@ int audit_journal_wake(AuditJournal *journal)
                 if (audit_line_read(text, &pool, &fields) == 0)
                         r = send_line(journal, text, &fields);
         }
-        return r < 0 ? r : 0;
+        if (r < 0)
+                return r;
+        return journal->under_way || journal->quiet_until > 0 ? 0 : finished(journal);
+}
+
+int audit_journal_finish(AuditJournal *journal, Request *request)
+{
+        int r = 0;
+
+        journal->finishing = request;
+        journal->wants_head = true;
+        if (journal->quiet_until > 0) { /* once more, since there is no later */
+                journal->quiet_until = 0;
+                r = skip_to_end(journal);
+        }
+        return r < 0 ? r : audit_journal_wake(journal);
 }
 
 /* ---- the object ---- */
@@ -236,6 +265,8 @@ AuditJournal *audit_journal_free(AuditJournal *journal)
 {
         if (journal && journal->under_way)
                 call_cancel(journal->under_way);
+        if (journal && journal->finishing && request_fail(journal->finishing, FAULT_UNAVAILABLE, NULL) < 0)
+                journal->finishing = NULL; /* nobody hears it: it frees the request */
         free(journal);
         return NULL;
 }

@@ -473,6 +473,39 @@ bool audit_log_excess(const AuditLog *log, uint64_t keep, AuditLink *ret_base)
                read_beginning(log, files.first[files.n - keep], ret_base) == 0;
 }
 
+/* 0: it cannot be told. */
+static uint64_t last_of(const AuditLog *log, uint64_t first)
+{
+        _cleanup_(audit_tail_deinit) AuditTail tail = AUDIT_TAIL_NULL;
+        _cleanup_(fd_closep) int fd = -1;
+        uint8_t prev[AUDIT_HASH_SIZE], hash[AUDIT_HASH_SIZE];
+        uint64_t size, sequence;
+
+        if (audit_file_open(log->directory, first, &fd, &size) < 0 || audit_tail_read(fd, size, &tail) < 0 ||
+            audit_line_parse(tail.line, &sequence, prev, hash))
+                return 0;
+        return sequence;
+}
+
+bool audit_log_gap(const AuditLog *log, const AuditLink *base, char out[AUDIT_FILE_NAME_SIZE])
+{
+        _cleanup_(audit_files_deinit) AuditFiles files = AUDIT_FILES_NULL;
+        uint64_t current = log->before.sequence + 1, next = base->sequence + 1;
+
+        if (log->fd < 0 || audit_files_list(log->directory, &files) < 0)
+                return false;
+        for (size_t i = 0; i < files.n; i++) {
+                if (files.first[i] <= base->sequence || files.first[i] >= current)
+                        continue; /* given up, or none of ours */
+                audit_file_name(files.first[i], out);
+                if (files.first[i] != next)
+                        return true;
+                next = last_of(log, next) + 1;
+        }
+        audit_file_name(0, out);
+        return next != current;
+}
+
 void audit_log_remove(const AuditLog *log, const AuditLink *base)
 {
         _cleanup_(fd_closep) int directory = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -53,6 +53,8 @@ int audit_log_write(AuditLog *log, Db *db) NODISCARD NONNULL(1, 2);
 bool audit_log_rotate(AuditLog *log) NONNULL(1);
 /* What the file follows that is the oldest once at most `keep` former ones are left. False: there are not more. */
 bool audit_log_excess(const AuditLog *log, uint64_t keep, AuditLink *ret_base) NONNULL(1, 3);
+/* Whether former files are missing behind `base`, or end too soon, by each one's last line: before which file. */
+bool audit_log_gap(const AuditLog *log, const AuditLink *base, char out[AUDIT_FILE_NAME_SIZE]) NONNULL(1, 2, 3);
 /* Removes the files that end at or before `base`: they were given up. */
 void audit_log_remove(const AuditLog *log, const AuditLink *base) NONNULL(1, 2);
 

@@ -221,8 +221,8 @@ static int unlock_refused(Opening *opening, const Failure *failure)
         VaultStore *store = &opening->vault->store;
 
         store->opening = false;
-        if (!store->ready) /* the timer may have found it busy */
-                timer_arm_after(store->retry, RETRY_FIRST_USEC);
+        if (!store->ready) /* the timer may have found it busy; who tries again and again does not put it off */
+                timer_arm_within(store->retry, RETRY_FIRST_USEC);
         return answer_opening(opening, failure);
 }
 

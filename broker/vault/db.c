@@ -369,7 +369,7 @@ static int file_prepare(const char *path)
         struct stat st;
 
         if (fd < 0)
-                return errno == ENOSPC || errno == EDQUOT ? DB_E_FULL : DB_E_IO;
+                return means_full(errno) ? DB_E_FULL : DB_E_IO;
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
                 return DB_E_IO;
         if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)

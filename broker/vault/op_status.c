@@ -103,9 +103,16 @@ static void check_store(Doctor *doctor, Vault *vault)
 static void check_audit(Doctor *doctor, Vault *vault)
 {
         const char *state = audit_state(vault->audit);
+        char file[AUDIT_FILE_NAME_SIZE];
+        Failure ignored;
+        bool gap;
 
-        if (strcmp(state, "ready") == 0)
+        (void)vault_db_failed(vault, audit_gap(vault->audit, &gap, file), &ignored);
+        if (strcmp(state, "ready") == 0 && !gap)
                 say(doctor, DOCTOR_OK, "audit", NULL, "The audit log can be written.");
+        else if (strcmp(state, "ready") == 0)
+                say(doctor, DOCTOR_FAIL, "audit", "Put the file back if you have it; what is there is checked by `mcpcred audit verify`.",
+                    "Audit log: lines before %s are missing, and the broker did not give them up.", file);
         else
                 say(doctor, DOCTOR_FAIL, "audit", "`mcpcred audit verify` names the line; keep a copy of the file.",
                     "Audit log: %s", state);

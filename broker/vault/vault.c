@@ -392,6 +392,22 @@ static int on_role(Vault *vault, Request *request)
         return 0;
 }
 
+/* No client is left by now: what is in the log is all that this run writes. */
+static int on_stop(Vault *vault, Request *request)
+{
+        Empty reply = { 0 };
+        Failure ignored;
+        int r = vault->audit ? audit_tick(vault->audit, true) : 0;
+
+        if (r < 0)
+                return r;
+        (void)vault_db_failed(vault, r, &ignored);
+        r = vault->audit ? vault_flush_audit(vault) : 0;
+        if (r < 0)
+                return r;
+        return vault->journal ? audit_journal_finish(vault->journal, request) : request_reply(request, &reply, NULL, 0);
+}
+
 int vault_on_supervisor(void *userdata, UNUSED Channel *channel, Request *request)
 {
         Vault *vault = userdata;
@@ -415,6 +431,8 @@ int vault_on_supervisor(void *userdata, UNUSED Channel *channel, Request *reques
                 return on_lifeline_gone(vault, request);
         case TO_VAULT_ROLE:
                 return on_role(vault, request);
+        case TO_VAULT_STOP:
+                return on_stop(vault, request);
         }
         return -ENOTRECOVERABLE;
 }

@@ -203,6 +203,8 @@ int watchers_wake(Watchers *watchers) NODISCARD NONNULL(1);
 int audit_journal_new(AuditJournal **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 AuditJournal *audit_journal_free(AuditJournal *journal);
 int audit_journal_wake(AuditJournal *journal) NODISCARD NONNULL(1);
+/* Sends the head and what has not been told yet, and answers the request then, or when the journal takes nothing. */
+int audit_journal_finish(AuditJournal *journal, Request *request) NODISCARD NONNULL(1, 2);
 
 /* ---- operations: each answers its request, now or later ---- */
 

@@ -278,6 +278,7 @@ static const Method interface_to_vault_methods[] = {
         [TO_VAULT_CONFIG_PROBLEMS] = { "ConfigProblems", &config_problems, NOTICE, 0, 0, false },
         [TO_VAULT_LIFELINE_GONE] = { "LifelineGone", &session_notice, NOTICE, 0, 0, false },
         [TO_VAULT_ROLE] = { "Role", &role_notice, NOTICE, 0, 0, false },
+        [TO_VAULT_STOP] = { "Stop", &schema_empty, &schema_empty, 0, 0, false },
 };
 INTERFACE(interface_to_vault, "vault");
 

@@ -218,6 +218,7 @@ typedef enum ToVaultMethod {
         TO_VAULT_CONFIG_PROBLEMS,
         TO_VAULT_LIFELINE_GONE, /* notice */
         TO_VAULT_ROLE,          /* notice: a role was started again */
+        TO_VAULT_STOP,          /* the end is near: answered once the journal has the log's head, or takes nothing */
 } ToVaultMethod;
 
 /* Starts a provider process. Answered with one descriptor: the edge to it. */

@@ -4,7 +4,8 @@
 
 /* Which events are wanted; NULL: any. */
 typedef struct EventFilter {
-        const char *session, *profile, *secret, *operation, *verdict;
+        const char *session, *profile, *secret, *operation, *verdict, *token;
+        uint64_t not_before; /* wall time, microseconds */
 } EventFilter;
 
 #define EVENT_FILTER_OPTIONS(type)                                                                                  \
@@ -13,6 +14,7 @@ typedef struct EventFilter {
                 OPTION(type, filter.secret, "secret", TEXT, "NAME", "of this secret"),                              \
                 OPTION(type, filter.operation, "operation", TEXT, "NAME",                                           \
                        "of this operation, \"token.mint\", or all of a kind, \"token\""),                            \
+                OPTION(type, filter.token, "token", TEXT, "HASH", "of this token: what `mcpcred audit hash` says"), \
                 OPTION(type, filter.verdict, "verdict", TEXT, "WORD", "allow, deny or error")
 
 bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event);
@@ -20,8 +22,8 @@ bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event);
 void event_print(const mcpcred_row *event);
 
 typedef struct AuditOptions {
-        const char *file, *head, *format;
-        uint64_t lines, since;
+        const char *file, *head, *format, *since;
+        uint64_t lines;
         bool follow, journal, from_stdin;
         EventFilter filter;
 } AuditOptions;
@@ -34,8 +36,11 @@ typedef struct AuditPlace {
         bool has_head, has_base;
 } AuditPlace;
 
-/* From the broker, unless the options say it. 0 or an exit status. */
+/* From the broker, unless the options say it; where none answers, from where its state is, and nothing is known of the
+ * ends. 0 or an exit status. */
 int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret);
+/* What is wanted of the log: the filter with what --since says of the time, and the line it says to begin with. */
+int audit_wanted(Cli *cli, const AuditOptions *asked, EventFilter *ret_filter, uint64_t *ret_since);
 int audit_run_verify(Cli *cli, const AuditOptions *asked);
 int audit_run_show(Cli *cli, const AuditOptions *asked);
 int audit_run_tail(Cli *cli, const AuditOptions *asked);

@@ -21,6 +21,8 @@ bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event)
         return fits(filter->session, mcpcred_row_text(event, "session")) &&
                fits(filter->profile, mcpcred_row_text(event, "profile")) &&
                fits(filter->secret, mcpcred_row_text(event, "secret")) &&
+               fits(filter->token, mcpcred_row_text(event, "token")) &&
+               (filter->not_before == 0 || mcpcred_row_time(event, "time") >= filter->not_before) &&
                fits(filter->verdict, mcpcred_row_text(event, "verdict")) &&
                fits_operation(filter->operation, mcpcred_row_text(event, "operation"));
 }

@@ -23,36 +23,55 @@ enum { SEVERITY_INFORMATIONAL = 1, SEVERITY_LOW = 2, SEVERITY_MEDIUM = 3, SEVERI
 
 typedef struct Mapping {
         const char *operation; /* one that ends with "." is all of a kind */
+        const char *reason;    /* with this one alone; NULL: with any */
         unsigned class, activity;
         const char *activity_name;
+        bool if_done; /* with the verdict "allow" alone */
 } Mapping;
 
-/* The first that fits. */
+/* The first that fits; docs/protocol.md has the table for people. */
 static const Mapping mappings[] = {
-        { "session.open", CLASS_AUTHENTICATION, 1, "Logon" },
-        { "session.close", CLASS_AUTHENTICATION, 2, "Logoff" },
-        { "session.end", CLASS_AUTHENTICATION, 2, "Logoff" },
-        { "session.", CLASS_AUTHORIZE, 1, "Assign Privileges" },
-        { "token.", CLASS_ACCESS, 1, "Assign Privileges" },
-        { "lease.", CLASS_ACCESS, 2, "Revoke Privileges" },
-        { "secret.add", CLASS_ENTITY, 1, "Create" },
-        { "secret.replace", CLASS_ENTITY, 3, "Update" },
-        { "secret.rotate", CLASS_ENTITY, 3, "Update" },
-        { "secret.rotate.", CLASS_ENTITY, 3, "Update" },
-        { "secret.remove", CLASS_ENTITY, 4, "Delete" },
-        { "secret.", CLASS_ENTITY, 2, "Read" },
-        { "leak.", CLASS_DETECTION, 1, "Create" },
+        { "session.open", NULL, CLASS_AUTHENTICATION, 1, "Logon" },
+        { "session.close", NULL, CLASS_AUTHENTICATION, 2, "Logoff" },
+        { "session.end", NULL, CLASS_AUTHENTICATION, 2, "Logoff" },
+        { "session.", NULL, CLASS_AUTHORIZE, 1, "Assign Privileges" },
+        { "token.", NULL, CLASS_ACCESS, 1, "Assign Privileges" },
+        { "lease.", NULL, CLASS_ACCESS, 2, "Revoke Privileges" },
+        { "state.end-all", NULL, CLASS_ACCESS, 2, "Revoke Privileges" },
+        { "secret.add", NULL, CLASS_ENTITY, 1, "Create" },
+        { "secret.replace", NULL, CLASS_ENTITY, 3, "Update" },
+        { "secret.rotate", NULL, CLASS_ENTITY, 3, "Update" },
+        { "secret.rotate.", NULL, CLASS_ENTITY, 3, "Update" },
+        { "secret.remove", NULL, CLASS_ENTITY, 4, "Delete" },
+        { "secret.", NULL, CLASS_ENTITY, 2, "Read" },
+        { "scan.patterns", NULL, CLASS_ENTITY, 2, "Read" },
+        { "leak.report", NULL, CLASS_DETECTION, 1, "Create", true },
+        { "leak.report", NULL, CLASS_API, ACTIVITY_OTHER, "Other" },
+        { "leak.incident", NULL, CLASS_DETECTION, 1, "Create" },
+        { "leak.close", NULL, CLASS_DETECTION, 3, "Close", true },
+        { "leak.close", NULL, CLASS_API, ACTIVITY_OTHER, "Other" },
+        { "leak.", NULL, CLASS_DETECTION, 2, "Update" }, /* what is done about it */
+        { "proxy.request", "misuse", CLASS_DETECTION, 1, "Create" },
+        { "proxy.request", "leaked", CLASS_DETECTION, 1, "Create" },
+        { "audit.delete", NULL, CLASS_API, 4, "Delete" },
 };
-static const Mapping other = { "", CLASS_API, ACTIVITY_OTHER, "Other" };
+typedef struct Status {
+        unsigned id;
+        const char *name;
+} Status;
 
-static const Mapping *find_mapping(const char *operation)
+static const Mapping other = { "", NULL, CLASS_API, ACTIVITY_OTHER, "Other" };
+
+static const Mapping *find_mapping(const char *operation, const char *reason, bool allowed)
 {
         for (size_t i = 0; i < ARRAY_SIZE(mappings); i++) {
-                size_t n = strlen(mappings[i].operation);
+                const Mapping *mapping = &mappings[i];
+                size_t n = strlen(mapping->operation);
+                bool fits = mapping->operation[n - 1] == '.' ? strncmp(operation, mapping->operation, n) == 0
+                                                             : strcmp(operation, mapping->operation) == 0;
 
-                if (mappings[i].operation[n - 1] == '.' ? strncmp(operation, mappings[i].operation, n) == 0
-                                                        : strcmp(operation, mappings[i].operation) == 0)
-                        return &mappings[i];
+                if (fits && (!mapping->reason || strcmp(reason, mapping->reason) == 0) && (allowed || !mapping->if_done))
+                        return mapping;
         }
         return &other;
 }
@@ -99,6 +118,18 @@ static void add_severity(Json *json, const Mapping *mapping, const char *verdict
         json_text(json, "severity", names[severity]);
 }
 
+/* Of a finding: how far one has come with it. Of all else: whether it was done. */
+static void add_status(Json *json, const Mapping *mapping, bool allowed)
+{
+        static const Status finding[] = { { 0, NULL }, { 1, "New" }, { 2, "In Progress" }, { 4, "Resolved" } };
+        const Status status = mapping->class == CLASS_DETECTION ? finding[mapping->activity]
+                              : allowed                         ? (Status){ 1, "Success" }
+                                                                : (Status){ 2, "Failure" };
+
+        json_number(json, "status_id", status.id);
+        json_text(json, "status", status.name);
+}
+
 static void add_metadata(Json *json, const mcpcred_row *row)
 {
         char sequence[24];
@@ -143,9 +174,19 @@ static void add_actor(Json *json, const mcpcred_row *row)
         json_close_object(json);
 }
 
+/* What is required is never left empty. */
+static const char *first_of(const mcpcred_row *row, const char *name, const char *second, const char *otherwise)
+{
+        if (*text_of(row, name))
+                return text_of(row, name);
+        return *text_of(row, second) ? text_of(row, second) : otherwise;
+}
+
 /* What each class asks for beside what all have. */
 static void add_class(Json *json, const Mapping *mapping, const mcpcred_row *row)
 {
+        char sequence[24];
+
         switch (mapping->class) {
         case CLASS_AUTHENTICATION:
         case CLASS_AUTHORIZE:
@@ -154,20 +195,21 @@ static void add_class(Json *json, const Mapping *mapping, const mcpcred_row *row
         case CLASS_ACCESS:
                 add_user(json, "user", row);
                 json_open_array(json, "privileges");
-                json_text(json, NULL, *text_of(row, "profile") ? text_of(row, "profile") : text_of(row, "secret"));
+                json_text(json, NULL, first_of(row, "profile", "secret", "all"));
                 json_close_array(json);
                 break;
         case CLASS_ENTITY:
                 json_open_object(json, "entity");
-                json_text(json, "name", text_of(row, "secret"));
+                json_text(json, "name", first_of(row, "secret", "secret", "all secrets"));
                 json_text(json, "type", "Secret");
                 json_close_object(json);
                 break;
         case CLASS_DETECTION:
                 json_open_object(json, "finding_info");
-                json_text(json, "uid", *text_of(row, "request") ? text_of(row, "request") : text_of(row, "token"));
+                (void)snprintf(sequence, sizeof(sequence), "%llu", (unsigned long long)mcpcred_row_number(row, "sequence"));
+                json_text(json, "uid", first_of(row, "request", "token", sequence));
                 json_text(json, "title", text_of(row, "operation"));
-                json_text(json, "desc", text_of(row, "detail"));
+                json_text(json, "desc", first_of(row, "detail", "reason", text_of(row, "operation")));
                 json_close_object(json);
                 break;
         default:
@@ -175,7 +217,7 @@ static void add_class(Json *json, const Mapping *mapping, const mcpcred_row *row
                 json_text(json, "operation", text_of(row, "operation"));
                 json_close_object(json);
                 json_open_object(json, "src_endpoint");
-                json_text(json, "name", *text_of(row, "session") ? text_of(row, "session") : "local");
+                json_text(json, "name", first_of(row, "session", "session", "local"));
                 json_close_object(json);
         }
 }
@@ -196,13 +238,14 @@ static void add_unmapped(Json *json, const mcpcred_row *row)
 static bool print_ocsf(const mcpcred_row *row)
 {
         const char *operation = text_of(row, "operation"), *verdict = text_of(row, "verdict");
-        const Mapping *mapping = find_mapping(operation);
         bool allowed = strcmp(verdict, "allow") == 0;
-        char message[256];
+        const Mapping *mapping = find_mapping(operation, text_of(row, "reason"), allowed);
+        char message[256], type[64];
         Json json;
 
         (void)snprintf(message, sizeof(message), "%.64s: %.16s%s%.128s", operation, verdict,
                        *text_of(row, "reason") ? ", " : "", text_of(row, "reason"));
+        (void)snprintf(type, sizeof(type), "%s: %s", class_name(mapping->class), mapping->activity_name);
         json_begin_bare(&json);
         json_number(&json, "activity_id", mapping->activity);
         json_text(&json, "activity_name", mapping->activity_name);
@@ -211,12 +254,11 @@ static bool print_ocsf(const mcpcred_row *row)
         json_number(&json, "class_uid", mapping->class);
         json_text(&json, "class_name", class_name(mapping->class));
         json_number(&json, "type_uid", (uint64_t)mapping->class * 100 + mapping->activity);
-        json_text(&json, "type_name", mapping->activity_name);
+        json_text(&json, "type_name", type);
         json_number(&json, "time", mcpcred_row_time(row, "time") / 1000);
         add_severity(&json, mapping, verdict);
-        json_number(&json, "status_id", allowed ? 1 : 2);
-        json_text(&json, "status", allowed ? "Success" : "Failure");
-        if (!allowed)
+        add_status(&json, mapping, allowed);
+        if (*text_of(row, "reason"))
                 json_text(&json, "status_detail", text_of(row, "reason"));
         json_text(&json, "message", message);
         add_metadata(&json, row);
@@ -242,17 +284,21 @@ static int export_line(const char *text, const mcpcred_row *row, void *userdata)
 
 int audit_run_export(Cli *cli, const AuditOptions *asked)
 {
-        Exporting exporting = { .filter = &asked->filter };
+        EventFilter filter;
+        Exporting exporting = { .filter = &filter };
         AuditPlace place;
+        uint64_t since;
         int code, r;
 
         if (!asked->format || (strcmp(asked->format, "json") != 0 && strcmp(asked->format, "ocsf") != 0))
                 return cli_usage(cli, &verb_audit, "export needs --format json or --format ocsf");
         exporting.ocsf = strcmp(asked->format, "ocsf") == 0;
-        r = audit_place(cli, asked, &place);
+        r = audit_wanted(cli, asked, &filter, &since);
+        if (r == 0)
+                r = audit_place(cli, asked, &place);
         if (r)
                 return r;
-        code = mcpcred_audit_read(cli->client, place.path, asked->since, export_line, &exporting, NULL);
+        code = mcpcred_audit_read(cli->client, place.path, since, export_line, &exporting, NULL);
         if (fflush(stdout) != 0 || ferror(stdout))
                 return EXIT_FAILED;
         return code ? cli_fail(cli) : 0;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,20 +89,27 @@ static bool read_entries(int fd, Heads *heads)
         return good;
 }
 
-/* Entries of the log in this directory, as the broker names it. */
+/*
+ * Entries of the log in this directory, as the broker names it, from the log's own user: anybody may write to the
+ * journal, which says itself who it was.
+ */
 static int start(const char *path, pid_t *ret_pid, int *ret_fd)
 {
         const char *slash = strrchr(path, '/');
+        struct stat st;
         Strings words = { 0 };
         posix_spawn_file_actions_t actions;
         int pair[2], r;
 
+        if (stat(path, &st) < 0)
+                return errno;
         strings_add(&words, "journalctl");
         strings_add(&words, "--quiet");
         strings_add(&words, "--no-pager");
         strings_add(&words, "--output=json");
         strings_add(&words, "--output-fields=MCPCRED_SEQUENCE,MCPCRED_HASH");
         strings_add_format(&words, "MCPCRED_STATE=%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        strings_add_format(&words, "_UID=%lu", (unsigned long)st.st_uid);
         if (words.failed || pipe2(pair, O_CLOEXEC) < 0) {
                 r = words.failed ? ENOMEM : errno;
                 strings_free(&words);

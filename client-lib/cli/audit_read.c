@@ -1,7 +1,9 @@
 /* `mcpcred audit show` and `tail`. */
 #include "audit_cli.h"
 #include "output.h"
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #define TAIL_DEFAULT 10U
 #define TAIL_MAX     1000000U
@@ -32,13 +34,48 @@ static int end(Cli *cli, int code)
         return code ? cli_fail(cli) : 0;
 }
 
+static bool parse_line(const char *text, uint64_t *ret)
+{
+        errno = 0;
+        *ret = strspn(text, "0123456789") == strlen(text) ? strtoull(text, NULL, 10) : 0;
+        return *ret > 0 && errno == 0;
+}
+
+/* "2h" ago, or "2026-01-31T08:00:00Z"; microseconds. */
+static bool parse_time(const char *text, uint64_t *ret)
+{
+        struct tm tm = { 0 };
+        uint64_t seconds, now = (uint64_t)time(NULL);
+        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        time_t at = end && !*end ? timegm(&tm) : -1;
+
+        if (at <= 0 && (!parse_duration(text, &seconds) || seconds >= now))
+                return false;
+        *ret = (at > 0 ? (uint64_t)at : now - seconds) * 1000000U;
+        return true;
+}
+
+int audit_wanted(Cli *cli, const AuditOptions *asked, EventFilter *ret_filter, uint64_t *ret_since)
+{
+        *ret_filter = asked->filter;
+        *ret_since = 0;
+        if (!asked->since || parse_line(asked->since, ret_since) || parse_time(asked->since, &ret_filter->not_before))
+                return 0;
+        return cli_usage(cli, &verb_audit,
+                         "--since takes a line's number, how long ago (\"2h\"), or a time as \"2026-01-31T08:00:00Z\"");
+}
+
 int audit_run_show(Cli *cli, const AuditOptions *asked)
 {
-        Showing showing = { cli, &asked->filter };
+        EventFilter filter;
+        Showing showing = { cli, &filter };
         AuditPlace place;
-        int r = audit_place(cli, asked, &place);
+        uint64_t since;
+        int r = audit_wanted(cli, asked, &filter, &since);
 
-        return r ? r : end(cli, mcpcred_audit_read(cli->client, place.path, asked->since, show_line, &showing, NULL));
+        if (r == 0)
+                r = audit_place(cli, asked, &place);
+        return r ? r : end(cli, mcpcred_audit_read(cli->client, place.path, since, show_line, &showing, NULL));
 }
 
 /* ---- tail ---- */

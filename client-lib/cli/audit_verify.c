@@ -21,13 +21,41 @@ static int take_status(const mcpcred_row *row, void *userdata)
         return 0;
 }
 
+/* Where mcpcredd keeps it. */
+static void guess_path(const Cli *cli, char *out, size_t size)
+{
+        const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+        if (cli->state)
+                (void)snprintf(out, size, "%s/audit.log", cli->state);
+        else if (cli->system)
+                (void)snprintf(out, size, "/var/lib/mcpcred/audit.log");
+        else if (xdg && *xdg == '/')
+                (void)snprintf(out, size, "%s/mcpcred/audit.log", xdg);
+        else
+                (void)snprintf(out, size, "%s/.local/state/mcpcred/audit.log", home ? home : "");
+}
+
+static int ask_broker(Cli *cli, AuditPlace *ret)
+{
+        int code = mcpcred_status(cli->client, take_status, ret);
+
+        if (code != MCPCRED_E_UNREACHABLE)
+                return code ? cli_fail(cli) : 0;
+        guess_path(cli, ret->path, sizeof(ret->path));
+        if (access(ret->path, R_OK) < 0)
+                return cli_fail(cli);
+        cli_note("No broker answers; this is what %s and the files beside it say.", ret->path);
+        return 0;
+}
+
 int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret)
 {
         char *end;
 
         *ret = (AuditPlace){ .sequence = 0 };
         if (!asked->file)
-                return mcpcred_status(cli->client, take_status, ret) ? cli_fail(cli) : 0;
+                return ask_broker(cli, ret);
         (void)snprintf(ret->path, sizeof(ret->path), "%s", asked->file);
         if (access(ret->path, R_OK) < 0)
                 return cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System", "", "%s: %s.",
@@ -68,7 +96,7 @@ static int verify(Cli *cli, const AuditOptions *asked, AuditPlace *place, Heads 
 
                 if (code && (asked->file || i + 1 == VERIFY_ATTEMPTS))
                         return cli_fail(cli);
-                if (code == 0 && (ret->bad_line == 0 || asked->file))
+                if (code == 0 && (ret->bad_line == 0 || asked->file || !place->has_head))
                         break;
                 r = audit_place(cli, asked, &after);
                 if (r || (code == 0 && after.sequence == place->sequence && after.base == place->base))

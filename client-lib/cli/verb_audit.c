@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 static const Option options[] = {
-        OPTION(AuditOptions, file, "file", TEXT, "PATH", "this log instead of the broker's"),
+        OPTION(AuditOptions, file, "file", TEXT, "PATH", "this log instead of the broker's; hash: the value is in it"),
         OPTION(AuditOptions, head, "head", TEXT, "N:HEX",
                "verify: the chain's head after line N, from the journal"),
         OPTION(AuditOptions, journal, "journal", FLAG, NULL, "verify: compare with what the system's journal has"),
         OPTION(AuditOptions, lines, "lines", NUMBER, "N", "tail: how many lines (10)"),
         OPTION(AuditOptions, follow, "follow", FLAG, NULL, "tail: go on as lines are written"),
-        OPTION(AuditOptions, since, "since", NUMBER, "SEQ", "show, export: from this line on"),
+        OPTION(AuditOptions, since, "since", TEXT, "SEQ|TIME",
+               "show, export: from this line on, or since then: \"2h\" ago, or a time"),
         OPTION(AuditOptions, format, "format", TEXT, "json|ocsf", "export: as they are, or as events of OCSF"),
         OPTION(AuditOptions, from_stdin, "stdin", FLAG, NULL, "hash: read the value from stdin"),
         EVENT_FILTER_OPTIONS(AuditOptions),
@@ -20,7 +21,10 @@ static const Option options[] = {
 static int run_hash(Cli *cli, const AuditOptions *asked)
 {
         _cleanup_(free_value) mcpcred_value *value = NULL;
-        const Source source = { .from_stdin = asked->from_stdin || !isatty(STDIN_FILENO) };
+        const Source source = {
+                .from_stdin = asked->from_stdin || (!asked->file && !isatty(STDIN_FILENO)),
+                .file = asked->file,
+        };
         char hash[64];
         Json json;
         int r = input_secret(cli, &source, "Value: ", false, &value);
@@ -64,7 +68,8 @@ const Verb verb_audit = {
                    "tail prints the last lines, also why a request was refused; show prints all, or those\n"
                    "of one session, secret or operation; with --json they are as they stand in the file.\n"
                    "export writes them for other tools. hash tells how a value is written in the log's\n"
-                   "\"token\", so that a leaked token's traces are found: `mcpcred audit show | grep HASH`.",
+                   "\"token\", so that a leaked token's traces are found:\n"
+                   "  mcpcred audit show --token \"$(mcpcred audit hash --stdin < leaked)\"",
         OPTIONS(options, AuditOptions),
         .min_arguments = 1,
         .max_arguments = 1,

@@ -74,6 +74,15 @@ static int obeys_modes(const Target *target)
         return chmod(target->other, 0600) < 0 ? errno : 0;
 }
 
+static int survives_a_file_limit(const Target *target)
+{
+        const struct rlimit none = { 0, 0 };
+
+        if (setrlimit(RLIMIT_FSIZE, &none) < 0)
+                return EPERM;
+        return write(target->file, "x", 1) < 0 && errno == EFBIG ? 0 : EPERM;
+}
+
 static int twice_works(UNUSED const Target *target)
 {
         return harden_process() == 0 ? 0 : EPERM;
@@ -136,6 +145,7 @@ int main(void)
                 { "securebits-locked", has_locked_securebits, false },
                 { "umask-private", has_private_umask, false },
                 { "modes-obeyed", obeys_modes, false },
+                { "file-limit-survived", survives_a_file_limit, false },
                 { "twice-works", twice_works, false },
                 { "threads-refused", threads_refused, false },
                 { "missing-path-refused", missing_path_refused, true },

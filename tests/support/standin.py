@@ -150,9 +150,9 @@ class Standin:
             raise AdminError(answer["error"])
         return answer
 
-    def tokens(self, state=None):
-        found = self.admin("tokens")["tokens"]
-        return [token for token in found if state in (None, token["state"])]
+    def tokens(self, state=None, after=0):
+        """In the order of their ids; those behind `after` alone."""
+        return self.admin("tokens", state=state, after=after)["tokens"]
 
     def reset(self):
         """For the next test of the same stand-in."""

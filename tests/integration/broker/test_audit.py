@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import unittest
 
 import auditchain
 from harness import BUILD, Case, wait_until
+from varlink import CallError
 
 MCPCRED = os.path.join(BUILD, "client-lib", "cli", "mcpcred")
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -19,6 +21,7 @@ secret = key
 preset = openai
 """
 SMALL = "audit_max_size = 32K\n"
+HEAD = "ca146ae7c70b411f8ac843c3eaaf6f9e"  # MESSAGE_ID
 KEY = "sk-" + "a1B2" * 10
 
 
@@ -43,6 +46,9 @@ class Audited(Case):
 
     def verify(self, *words, status=0, **options):
         return json.loads(self.cli("audit", "verify", "--json", *words, status=status, **options))
+
+    def doctor(self):
+        return next(check for check in self.it.rows("Doctor", "checks") if check["id"] == "audit")
 
     def sessions_come_and_go(self, n=1):
         for _ in range(n):
@@ -99,6 +105,22 @@ class Files(Audited):
             file.write(first)
         self.verify()
 
+        # deleted-middle-file-is-detected: by doctor, too, which reads no more than each file's end
+        self.assertEqual(self.doctor()["status"], "ok")
+        with open(self.former(1), "rb") as file:
+            middle = file.read()
+        name = self.former(1)
+        os.unlink(name)
+        self.assertIn(f"lines before {os.path.basename(self.former(1))} are missing", self.doctor()["summary"])
+        self.verify(status=9)
+        with open(name, "wb") as file:
+            file.write(middle)
+        newest = self.former(-1)
+        os.rename(newest, newest + "x")
+        self.assertIn("lines before audit.log are missing", self.doctor()["summary"])
+        os.rename(newest + "x", newest)
+        self.assertEqual(self.doctor()["status"], "ok")
+
         # deleted-old-file-is-detected
         os.unlink(self.former(0))
         self.assertEqual(self.verify(status=9)["reason"], "lines are missing before it")
@@ -132,6 +154,45 @@ class Files(Audited):
         self.assertEqual(lost, self.files()[0] - 1)
         os.unlink(self.former(0))
         self.verify(status=9)
+
+
+class Limits(Audited):
+    def test_file_size_limit_is_an_error_not_a_death(self):
+        """Of whom the limit hits: the vault, which writes state and log, and the supervisor, which writes a session's files."""
+        self.up()
+        for role, pid in (("vault", self.it.role_pid("vault")), ("supervisor", self.it.process.pid)):
+            kept = self.it.open("api")
+            former = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+            with self.subTest(role), self.assertRaises(CallError) as caught:
+                self.it.open("api")
+            if role == "vault":
+                self.assertEqual(caught.exception.name, "AuditUnavailable")
+                self.assertIn("full", caught.exception.message)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, former)
+            self.assertEqual([name for name, row in self.it.sessions().items() if row["state"] == "live"], [kept.id], role)
+            self.it.open("api")
+            self.assertEqual(self.it.role_pid("vault") if role == "vault" else self.it.process.pid, pid)
+            self.it.revoke(all=True)
+        self.assertTrue(self.verify()["good"])
+
+
+class End(Audited):
+    def test_what_the_vault_asks_for_at_the_end_is_refused(self):
+        """A client's open that it comes to when the sessions are gone already."""
+        self.up()
+        vault, gate = self.it.role_pid("vault"), self.it.role_pid("gate")
+        os.kill(vault, signal.SIGSTOP)
+        client = self.it.client()
+        self.addCleanup(client.close)
+        client.send("OpenSession", {"grants": [{"profile": "api"}], "lifeline": "lifetime"})
+        with self.it.client() as other:  # what the gate answers by itself: it has read the first one
+            other.send("NoSuchMethod", {})
+            other.receive_message()
+        self.it.process.terminate()
+        wait_until(lambda: not os.path.exists(f"/proc/{gate}"), "the gate does not end")
+        os.kill(vault, signal.SIGCONT)
+        self.assertEqual(self.it.process.wait(10), 0)
+        self.assertTrue(self.verify("--state", self.it.path("state"))["good"])
 
 
 class Watching(Audited):
@@ -257,7 +318,8 @@ class Tools(Audited):
             self.assertEqual(event["metadata"]["product"]["name"], "mcpcred")
             self.assertEqual(event["unmapped"]["operation"], line["operation"])
             self.assertLess(event["time"], 1 << 45)  # milliseconds
-            self.assertEqual(event["status_id"], 1 if line["verdict"] == "allow" else 2)
+            if event["class_uid"] != 2004:  # which says how far one has come
+                self.assertEqual(event["status_id"], 1 if line["verdict"] == "allow" else 2)
         classes = {event["unmapped"]["operation"]: event["class_uid"] for event in events}
         self.assertEqual((classes["session.open"], classes["secret.add"]), (3002, 3004))
         since = lines[-1]["sequence"]
@@ -309,7 +371,7 @@ while ! test -S /run/systemd/journal/socket; do sleep 0.02; done
         self.assertEqual((int(entry["MCPCRED_SEQUENCE"]), entry["MCPCRED_HASH"]), (line["sequence"], line["hash"]))
         self.assertEqual((entry["MCPCRED_VERDICT"], entry["SYSLOG_IDENTIFIER"]), (line["verdict"], "mcpcredd"))
         self.assertEqual(len(entry["MESSAGE_ID"]), 32)
-        self.entry("MESSAGE_ID=ca146ae7c70b411f8ac843c3eaaf6f9e")
+        self.entry("MESSAGE_ID=" + HEAD)
         last = self.it.status()["audit_sequence"]
         self.entry(f"MCPCRED_SEQUENCE={last}")
         report = self.verify("--journal", prefix=self.inside())
@@ -323,6 +385,28 @@ while ! test -S /run/systemd/journal/socket; do sleep 0.02; done
             file.writelines(lines)
         report = self.verify("--journal", "--file", self.it.audit_path, status=9, prefix=self.inside())
         self.assertEqual((report["bad_line"], report["journal"]["reason"]), (0, "it is another one in the log"))
+
+    def test_the_head_is_in_the_journal_at_an_orderly_stop(self):
+        """Behind it, the log cannot be cut without a trace: not by its last line either."""
+        self.up_with(daemon=True)
+        self.entry("MESSAGE_ID=" + HEAD)
+        self.sessions_come_and_go(3)
+        keeps = subprocess.Popen([*self.inside(), "sleep", "300"])  # the journal's namespace, and its end at the latest
+        self.addCleanup(keeps.wait)
+        self.addCleanup(keeps.kill)
+        wait_until(lambda: os.readlink(f"/proc/{keeps.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"), "no nsenter")
+        self.it.stop()
+        self.inside = lambda: ["nsenter", "--mount", f"--target={keeps.pid}"]
+        events = auditchain.read(self.it.audit_path)
+        head = self.entry(f"MCPCRED_SEQUENCE={events[-1]['sequence']}", "MESSAGE_ID=" + HEAD)
+        self.assertEqual(head["MCPCRED_HASH"], events[-1]["hash"])
+        self.entry(f"MCPCRED_SEQUENCE={events[-1]['sequence']}", "MCPCRED_OPERATION=" + events[-1]["operation"])
+        state = ("--state", self.it.path("state"))
+        self.verify("--journal", *state, prefix=self.inside())
+        with open(self.it.audit_path, "rb+") as file:
+            file.truncate(file.read().rstrip(b"\n").rfind(b"\n") + 1)
+        self.assertTrue(self.verify(*state)["good"])  # by itself it looks like a log
+        self.verify("--journal", *state, status=9, prefix=self.inside())
 
     def forge(self):
         """The same log with another word in it, and a chain that is right."""

@@ -635,12 +635,13 @@ def test_runtime_directory_rules():
                                       "XDG_STATE_HOME": str(home.path / "state")}).returncode, 0)
 
 
-def audit_log(n):
+def audit_log(n, fields=None):
     """Lines as the broker writes them."""
     lines, previous = [], "0" * 64
     for i in range(1, n + 1):
-        head = (f'{{"sequence":{i},"time":"2026-01-31T23:59:59.000000Z","principal":1000,'
-                f'"operation":"token.mint","verdict":"allow","prev":"{previous}"')
+        second, middle = (i % 60, fields[i - 1]) if fields else (59, '"operation":"token.mint","verdict":"allow"')
+        head = (f'{{"sequence":{i},"time":"2026-01-31T23:59:{second:02}.000000Z","principal":1000,'
+                f'{middle},"prev":"{previous}"')
         digest = hashlib.sha256(bytes.fromhex(previous) + head.encode() + b"}").hexdigest()
         lines.append(head + f',"hash":"{digest}"}}')
         previous = digest
@@ -671,6 +672,133 @@ def test_audit_verify():
         home.broker.stop()
         equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 0)
         equal(home.run("audit", "verify").returncode, 7)
+
+
+def test_audit_verify_works_without_a_broker():
+    """On what is where its state would be; and says that the end is not known."""
+    lines, _ = audit_log(20)
+    with Home() as home:
+        state = home.path / "state" / "mcpcred"
+        state.mkdir(parents=True)
+        write_files(state, lines, [1, 8, 15])
+        environment = {"XDG_STATE_HOME": str(home.path / "state")}
+        done = home.run("audit", "verify", env=environment)
+        holds(done.returncode == 0 and b"20 lines in 3 files" in done.stdout, done)
+        holds(b"is not known" in done.stdout and b"No broker answers" in done.stderr, done)
+        equal(len(home.run("audit", "show", env=environment).stdout.splitlines()), 20)
+        middle = state / "audit.log.8"
+        text = middle.read_text()
+        middle.write_text(text.replace("allow", "alloW", 1))
+        done = home.run("audit", "verify", env=environment)
+        holds(done.returncode == 9 and b"audit.log.8: line 1: it was edited" in done.stdout, done)
+        middle.unlink()
+        equal(home.run("audit", "verify", env=environment).returncode, 9)
+
+
+def write_files(directory, lines, starts):
+    """A log of several files: `starts` are the sequences of their first lines, the last one of audit.log's."""
+    for number, first in enumerate(starts):
+        last = starts[number + 1] - 1 if number + 1 < len(starts) else len(lines)
+        name = f"audit.log.{first}" if number + 1 < len(starts) else "audit.log"
+        (directory / name).write_text("".join(line + "\n" for line in lines[first - 1:last]))
+
+
+def test_audit_hash_sends_no_value():
+    token, asked = "tok-" + "secret" * 4, []
+
+    def answer(parameters):
+        asked.append(parameters)
+        return {"token": "blake2b:" + "0" * 32}
+    with Home({"HashToken": answer}) as home:
+        equal(home.run("audit", "hash", "--stdin", stdin=token.encode() + b"\n").stdout.decode(), "blake2b:" + "0" * 32 + "\n")
+        (home.path / "leaked").write_text(token)
+        equal(home.json("audit", "hash", "--file", home.path / "leaked")["token"], "blake2b:" + "0" * 32)
+        equal(asked, 2 * [{"token_hash": hashlib.sha256(token.encode()).hexdigest()}])
+        done = home.run("audit", "hash", token)
+        holds(done.returncode == 2 and token.encode() not in done.stdout + done.stderr, done)
+
+
+# The operation, more of the line, and the class and activity that it becomes.
+OCSF = (
+    ("session.open", '"session":"s-1","profile":"p"', 3002, 1),
+    ("session.end", '"session":"s-1"', 3002, 2),
+    ("session.configure", '"session":"s-1"', 3003, 1),
+    ("token.mint", '"session":"s-1","profile":"p","secret":"gh","token":"blake2b:00"', 3005, 1),
+    ("lease.revoke", '"lease":"l-1"', 3005, 2),
+    ("state.end-all", '"detail":"epoch"', 3005, 2),
+    ("secret.add", '"secret":"gh"', 3004, 1),
+    ("secret.rotate", '"secret":"gh"', 3004, 3),
+    ("secret.rotate.due", '"secret":"gh"', 3004, 3),
+    ("secret.remove", '"secret":"gh"', 3004, 4),
+    ("scan.patterns", '"detail":"x"', 3004, 2),
+    ("proxy.request", '"session":"s-1","reason":"denied"', 6003, 99),
+    ("proxy.request", '"session":"s-1","reason":"misuse"', 2004, 1),
+    ("leak.report", '"detail":"1 candidates"', 2004, 1),
+    ("leak.end-session", '"session":"s-1"', 2004, 2),
+    ("leak.close", '"detail":"x"', 2004, 3),
+    ("leak.close", '"reason":"NotFound"', 6003, 99),
+    ("audit.delete", '"detail":"x"', 6003, 4),
+    ("AddSecret", '"reason":"NotAllowed"', 6003, 99),
+)
+# What OCSF requires of each class beyond what every event has.
+OCSF_KEYS = {2004: ("finding_info",), 3002: ("user",), 3003: ("user",), 3004: ("entity",),
+             3005: ("user", "privileges"), 6003: ("api", "src_endpoint", "actor")}
+OCSF_STATUS = {"New": 1, "In Progress": 2, "Resolved": 4, "Success": 1, "Failure": 2}
+OCSF_BASE = ("activity_id", "category_uid", "class_uid", "type_uid", "severity_id", "time", "metadata", "status_id")
+
+
+def ocsf_fields():
+    """The members of each line, in the order in which lines have them."""
+    order = "session profile secret lease operation verdict reason token detail".split()
+    for name, more, _, _ in OCSF:
+        members = {**json.loads("{" + more + "}"), "operation": name, "verdict": "deny" if "reason" in more else "allow"}
+        yield ",".join(f'"{key}":"{members[key]}"' for key in order if key in members)
+
+
+def nothing_is_empty(value):
+    if isinstance(value, dict):
+        return bool(value) and all(nothing_is_empty(member) for member in value.values())
+    if isinstance(value, list):
+        return bool(value) and all(nothing_is_empty(member) for member in value)
+    return value not in ("", None)
+
+
+def test_export_ocsf_has_required_keys():
+    lines, _ = audit_log(len(OCSF), list(ocsf_fields()))
+    with Home() as home:
+        write_files(home.path, lines, [1, 5])
+        path = home.path / "audit.log"
+        done = home.run("audit", "export", "--format", "ocsf", "--file", path)
+        equal(done.returncode, 0, done.stderr)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        equal(len(events), len(OCSF))
+        for number, (event, (name, more, uid, activity)) in enumerate(zip(events, OCSF), 1):
+            equal((event["class_uid"], event["activity_id"]), (uid, activity), name)
+            equal((event["type_uid"], event["category_uid"]), (uid * 100 + activity, uid // 1000), name)
+            equal(event["type_name"], f'{event["class_name"]}: {event["activity_name"]}')
+            for key in OCSF_BASE + OCSF_KEYS[uid]:
+                holds(nothing_is_empty(event[key]), (name, key, event[key]))
+            equal(event["time"], 1769903940000 + number * 1000)
+            equal(event["actor"]["user"]["uid"], "1000")
+            status = {1: "New", 2: "In Progress", 3: "Resolved"}[activity] if uid == 2004 else "Failure" if "reason" in more \
+                else "Success"
+            equal((event["status"], event["status_id"]), (status, OCSF_STATUS[status]))
+            equal({**event["unmapped"], "operation": None, "verdict": None},
+                  {**json.loads("{" + more + "}"), "operation": None, "verdict": None})
+
+
+def test_audit_show_and_export_select():
+    lines, _ = audit_log(len(OCSF), list(ocsf_fields()))
+    with Home() as home:
+        write_files(home.path, lines, [1, 5])
+        path = home.path / "audit.log"
+        for verb in (("show", "--json"), ("export", "--format", "json")):
+            for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 15]),
+                                          ("--operation", "lease.revoke", [5]), ("--since", "17", [17, 18, 19]),
+                                          ("--since", "2026-01-31T23:59:16Z", [16, 17, 18, 19]), ("--since", "1h", [])):
+                done = home.run("audit", *verb, option, value, "--file", path)
+                equal([json.loads(line)["sequence"] for line in done.stdout.splitlines()], wanted, (verb, option))
+        equal(home.run("audit", "show", "--since", "yesterday", "--file", path).returncode, 2)
 
 
 def test_audit_tail():

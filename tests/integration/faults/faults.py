@@ -14,10 +14,13 @@ or the build folder beside the sources.
 
 import argparse
 import collections
+import ctypes
 import multiprocessing
 import os
 import queue
 import shutil
+import ssl
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,12 +32,13 @@ from rig import FaultBroker, Wrong
 from run import Drain, Run
 from upstream import Upstream
 
-SKIPPED = 77
+CLONE_NEWNS = 0x20000
 STORING = ("vault", "keyring", "supervisor")
 # A series that does not end is a mistake of the suite's.
 NUMBER_MAX = 400
 ROOM_STEP = 4  # pages, between two points with a full disk
 ROOM_MAX = 200
+PORTION = 20  # points, that one worker does in a row
 
 
 class Worker:
@@ -182,17 +186,25 @@ def class_of(text):
     return names.get(parts[3], f"{parts[0]}: {parts[1]} {parts[3]}")
 
 
-def run_series(worker, name, series, report):
+def portions(name, series):
+    """A series in parts, for several workers: the last one of them goes on for as long as a number is reached."""
+    _, last, step, _ = series
+    starts = list(range(step, max(last, step) + 1, step * PORTION))
+    return [("series", name, series, start, end) for start, end in zip(starts, [*starts[1:], None])]
+
+
+def run_series(worker, name, series, first, end, report):
     pattern, last, step, _ = series
-    number = step if step > 1 else 1
-    while number <= (ROOM_MAX if pattern.startswith("room") else NUMBER_MAX):
+    most = ROOM_MAX if pattern.startswith("room") else NUMBER_MAX
+    for number in range(first, min(end or most + 1, most + 1), step):
         text = pattern.format(number)
         struck, wrong, run = worker.point(name, text)
         if struck or wrong:
             report(("point", name, text, wrong, run.detail))
         if not struck and number >= last:
             return
-        number += step
+    if not end:
+        report(("point", name, text, "the series does not end", ""))
 
 
 def work(tasks, results):
@@ -210,7 +222,7 @@ def work(tasks, results):
                 requests = getattr(run, "requests_made", worker.upstream.requests() - before)
                 results.put(("clean", task[1], wrong, {"counts": run.counts, "requests": requests}))
             else:
-                run_series(worker, task[1], task[2], results.put)
+                run_series(worker, *task[1:], results.put)
                 results.put(("time", task[1], task[2][0], time.monotonic() - begin))
         for name, text, wrong in worker.drain():
             results.put(("point", name, text, wrong, ""))
@@ -239,6 +251,28 @@ def spread(tasks, jobs):
             yield result
     for worker in workers:
         worker.join()
+
+
+# -- the machine
+
+
+def few_authorities():
+    """Each provider's process reads the machine's hundred and forty authorities, which was a third of all time, and no step
+    of anything. So the suite and what it starts see a machine that has one. Mounts of theirs end with them, too."""
+    bundle = ssl.get_default_verify_paths().openssl_cafile
+    place = next((path for path in ("/etc/ssl/certs/ca-certificates.crt", bundle) if os.path.isfile(path)), None)
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) < 0:
+        return
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    if not place:
+        return
+    with open(place, encoding="ascii", errors="replace") as file:
+        first = file.read().partition("-----END CERTIFICATE-----")
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", errors="replace") as file:
+        file.write("".join(first[:2]) + "\n")
+        file.flush()
+        os.chmod(file.name, 0o644)
+        subprocess.run(["mount", "--bind", file.name, place], check=True)
 
 
 # -- the report
@@ -293,14 +327,14 @@ def suite(options):
         everything = [(name, series) for name, series in everything if is_brief(name, series)]
     everything = [(name, series) for name, series in everything if options.match in f"{name}/{series[0]}"]
     everything.sort(key=lambda item: -item[1][1])
-    fast = [("series", *item) for item in everything if not item[1][3]]
-    slow = [("series", *item) for item in everything if item[1][3]]
+    fast = [task for item in everything if not item[1][3] for task in portions(*item)]
+    slow = [task for item in everything if item[1][3] for task in portions(*item)]
     times = collections.Counter()
     for result in side_by_side(fast, options.jobs, slow, options.waiting):
         if result[0] == "point":
             table.add(*result[1:])
         elif result[0] == "time":
-            times[f"{result[1]} {result[2]}"] = result[3]
+            times[f"{result[1]} {result[2]}"] += result[3]
         elif result[0] == "broken":
             broken.append(result[1])
     table.show(sys.stdout)
@@ -353,6 +387,8 @@ def main():
     parser.add_argument("--table", help="a file for the table")
     parser.add_argument("--times", action="store_true")
     options = parser.parse_args()
+    if os.geteuid() == 0:
+        few_authorities()
     if options.only:
         return one(options.only)
     names = options.operations.split(",") if options.operations else list(OPERATIONS)

@@ -563,7 +563,7 @@ slot = bearer
         broker.add(self.vendor, self.vendor, value.encode(), base_url=base_url, verify=True, **hosts)
 
     def prepare(self, run):
-        run.made = len(run.github.requests(self.making))
+        run.made = run.github.count(self.making)
 
     def perform(self, run):
         with run.broker.client() as client:
@@ -582,7 +582,7 @@ slot = bearer
 
     def check(self, run):
         row = self.ended(run)
-        require(len(run.github.requests(self.making)) <= run.made + self.most_made, "it was asked for several")
+        require(run.github.count(self.making) <= run.made + self.most_made, "it was asked for several")
         if row["rotation"]:
             self.may_need_a_human(run, row)
             return

@@ -47,7 +47,7 @@ class Run:
         self.struck = False
         self.detail = ""
         self.counts = {}
-        self._known_tokens = set()
+        self._last_token = 0  # of those that are none of this point's
         self._clients = []
         self._deaths = []
 
@@ -108,10 +108,10 @@ class Run:
         return auditchain.read(self.broker.audit_path)
 
     def alive(self):
-        return [token for token in self.github.tokens("alive") if token["id"] not in self._known_tokens]
+        return self.github.tokens("alive", after=self._last_token)
 
     def uses_upstream(self):
-        return sum(token["uses"] for token in self.github.tokens() if token["id"] not in self._known_tokens)
+        return sum(token["uses"] for token in self.github.tokens(after=self._last_token))
 
     def live_upstream(self, but_unrecoverable=False):
         """How many tokens are alive; without as many as the broker has written down as lost."""
@@ -135,7 +135,7 @@ class Run:
     # -- the course of it
 
     def execute(self):
-        self._known_tokens = {token["id"] for token in self.github.tokens()}
+        self._last_token = self.upstream.last_token()
         self.upstream.reset()
         self.fault.before(self)
         self.broker.put_back(self.template)
@@ -315,7 +315,7 @@ class Run:
         answer = self.retry(lambda: self.broker.revoke(all=True))
         self.pending = answer["pending"] or self.broker.status()["pending"] > 0
         self.lost = len(self.broker.leases(state="unrecoverable"))
-        self.tokens = [token["id"] for token in self.github.tokens() if token["id"] not in self._known_tokens]
+        self.tokens = [token["id"] for token in self.github.tokens(after=self._last_token)]
         if not self.pending:
             require(len(self.alive()) <= self.lost, "a token stays alive behind everything")
         require(self.broker.status()["sessions"] == 0, "a session is left behind `revoke --all`")

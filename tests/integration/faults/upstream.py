@@ -23,6 +23,7 @@ class Upstream:
         self._old = self.github.keys()[0]
         self._new = self.github.add_key(self.next_app_key)
         self.issued = {}
+        self._last_token = 0
         self.reset()
 
     def stop(self):
@@ -67,7 +68,13 @@ class Upstream:
             return client.call("GET", REPOSITORY, token).status
 
     def requests(self):
-        return len(self.github.requests())
+        return self.github.count("*")
+
+    def last_token(self):
+        """The id of the last one that was issued."""
+        for token in self.github.tokens(after=self._last_token):
+            self._last_token = token["id"]
+        return self._last_token
 
     # -- which of two is in use
 

@@ -9,6 +9,7 @@
  * DIR/broker.sock and DIR/proxy.sock are bound and handed over. Lines on stdin steer it, and what happens is
  * said on stdout, one line each:
  *   configure ok|fault|hold  how the vault answers Configure from now on; `release` answers what is held
+ *   join PROFILE             its egress is connected, be there an answer to Configure or not
  *   kill PROFILE             its egress dies; the next Configure brings it back, unless: `mend no`
  *   data|end|fail PROFILE [TEXT]  what its waiting exchanges get
  *   lanes PROFILE            says how many were opened
@@ -389,6 +390,8 @@ static int obey(Driver *driver, char *line)
                 r = attach(driver);
         } else if (strcmp(line, "restart") == 0) {
                 r = restart(driver);
+        } else if (strcmp(line, "join") == 0 && rest) {
+                r = join_egress(driver, rest);
         } else if (rest) {
                 r = to_egress(driver, line, rest);
         }

@@ -195,6 +195,24 @@ class Serve(unittest.TestCase):
         with self.play.tunnel(HOST) as client:
             self.assertEqual(client.ask("GET", "/", HOST).status, 200)
 
+    def test_egress_lost_before_the_first_answer_is_asked_for_again(self):
+        """Connected, and dead before the vault has said what the session is: of that its answer knows nothing."""
+        self.play.tell("configure hold")
+        self.play.tell("restart")
+        self.play.wait("configure")
+        self.play.tell("join auth")
+        self.play.wait("joined ok")
+        self.play.tell("kill auth")
+        self.play.wait("log the way out of auth")
+        self.play.tell("mend no")
+        self.play.tell("release")
+        self.play.wait("configure")
+        self.play.tell("mend yes")
+        self.play.tell("attach")
+        self.play.wait("configure")
+        with self.play.tunnel(HOST) as client:
+            self.assertEqual(client.ask("GET", "/", HOST).status, 200)
+
     def test_new_vault_is_asked_again(self):
         self.play.tell("detach")
         with self.play.tunnel(HOST) as client:  # what is known goes on

@@ -21,14 +21,17 @@ class Verbs:
 
     # -- what happened
 
-    def tokens(self):
+    def tokens(self, state=None, after=0):
+        """Those issued behind the one with the id `after`."""
         now = self._state.clock.now()
-        return {"tokens": [token.record(now) for token in self._state.tokens.all()]}
+        chosen = [token for token in self._state.tokens.all() if token.id > after and state in (None, token.state(now))]
+        return {"tokens": [token.record(now) for token in chosen]}
 
     def credentials(self, vendor=None, state=None):
         """All that was issued, whoever by: what is alive there, for one."""
         now = self._state.clock.now()
-        github = [{"vendor": "github", **token.record(now)} for token in self._state.tokens.all()]
+        tokens = self._state.tokens.all() if vendor in (None, "github") else ()
+        github = [{"vendor": "github", **token.record(now)} for token in tokens]
         others = [issued.record(now) for issuer in self._state.issuers.values() for issued in issuer.ledger.all()]
         chosen = [item for item in github + others if vendor in (None, item["vendor"]) and state in (None, item["state"])]
         return {"credentials": chosen}
