@@ -32,6 +32,9 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 /* An upstream's clock may be behind ours. */
 #define EXPIRY_MARGIN_USEC (60 * USEC_PER_SEC)
 #define PAGE_POOL_MAX (4U * CHANNEL_FRAME_MAX)
+#define HOUR_USEC (3600 * USEC_PER_SEC)
+/* Of the calls that an upstream counts, for one question: enough to find the one value of a list that it does not take. */
+#define CALLS_OF_ONE 12U
 
 /* What is known of one upstream of a provider, in this run. As many as the owner has added. */
 typedef struct Side {
@@ -41,13 +44,16 @@ typedef struct Side {
         unsigned running;
         unsigned failures;   /* in a row, of attempts that did not get an answer */
         uint64_t not_before; /* boot clock */
+        uint64_t hour;       /* boot clock: the first of `calls`, which are those that the upstream counts */
+        uint64_t calls;
 } Side;
 
 typedef struct Attempt {
         List link;
         Revoker *revoker;
         Side *side;
-        LeaseRecord lease;
+        size_t n;
+        LeaseRecord leases[];
 } Attempt;
 
 struct RevokeWatch {
@@ -155,9 +161,13 @@ static int tell_watches(Revoker *revoker, const char *lease)
 
 static bool is_under_way(const Revoker *revoker, const char *lease)
 {
-        LIST_FOREACH(node, &revoker->attempts)
-                if (strcmp(container_of(node, Attempt, link)->lease.id, lease) == 0)
-                        return true;
+        LIST_FOREACH(node, &revoker->attempts) {
+                const Attempt *attempt = container_of(node, Attempt, link);
+
+                for (size_t i = 0; i < attempt->n; i++)
+                        if (strcmp(attempt->leases[i].id, lease) == 0)
+                                return true;
+        }
         return false;
 }
 
@@ -216,6 +226,29 @@ static void note(Side *side, const Failure *failure, uint64_t boot)
         side->not_before = MAX(side->not_before, boot + wait);
 }
 
+/* How many of the calls that the upstream counts it still takes in this hour. */
+static uint64_t calls_left(const Side *side, uint64_t boot)
+{
+        uint64_t most = side->info->revoke_hourly;
+
+        if (most == 0)
+                return CALLS_OF_ONE;
+        return boot - side->hour >= HOUR_USEC ? most : most - MIN(side->calls, most);
+}
+
+static void note_calls(Side *side, uint64_t calls, uint64_t boot)
+{
+        if (side->info->revoke_hourly == 0 || calls == 0)
+                return;
+        if (side->calls == 0 || boot - side->hour >= HOUR_USEC) {
+                side->hour = boot;
+                side->calls = 0;
+        }
+        side->calls += calls;
+        if (calls_left(side, boot) == 0)
+                side->not_before = MAX(side->not_before, side->hour + HOUR_USEC);
+}
+
 static bool is_done(const Failure *failure)
 {
         return !failed(failure) || failure->fault == FAULT_UPSTREAM_GONE;
@@ -252,23 +285,25 @@ static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *fai
         return r == 0 ? vault_commit(vault) : r;
 }
 
-static int on_attempted(void *userdata, const Failure *failure)
+static int on_attempted(void *userdata, const RevokeAnswer *answer)
 {
         Attempt *attempt = userdata;
         Revoker *revoker = attempt->revoker;
-        char lease[IDENT_ID_SIZE + 1];
+        uint64_t boot = vault_boot(revoker->vault);
         Failure ignored;
-        int r;
+        int r = 0;
 
-        (void)snprintf(lease, sizeof(lease), "%s", attempt->lease.id);
         list_remove(&attempt->link);
         revoker->n_attempts--;
-        note(attempt->side, failure, vault_boot(revoker->vault));
-        /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
-        if (vault_db_failed(revoker->vault, record(revoker, &attempt->lease, failure), &ignored))
-                revoker->not_before = vault_boot(revoker->vault) + RETRY_LOCKED_USEC;
+        note(attempt->side, answer->upstream, boot);
+        note_calls(attempt->side, answer->calls, boot);
+        for (size_t i = 0; r >= 0 && i < attempt->n; i++) {
+                /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
+                if (vault_db_failed(revoker->vault, record(revoker, &attempt->leases[i], &answer->failures[i]), &ignored))
+                        revoker->not_before = boot + RETRY_LOCKED_USEC;
+                r = tell_watches(revoker, attempt->leases[i].id);
+        }
         free(attempt);
-        r = tell_watches(revoker, lease);
         return r < 0 ? r : revoker_wake(revoker);
 }
 
@@ -285,20 +320,35 @@ static unsigned room(const Revoker *revoker, const Side *side)
         return side->running < limit && left > 0 ? limit - side->running : 0;
 }
 
-static int start_one(Revoker *revoker, Side *side, const LeaseRecord *lease)
+static int start_one(Revoker *revoker, Side *side, const LeaseRecord *leases, size_t n)
 {
-        Attempt *attempt = calloc(1, sizeof(*attempt));
+        Attempt *attempt = calloc(1, sizeof(*attempt) + n * sizeof(*leases));
+        RevokeQuestion question = { .n = n };
 
         if (!attempt)
                 return -ENOMEM;
         list_init(&attempt->link);
         attempt->revoker = revoker;
         attempt->side = side;
-        attempt->lease = *lease;
+        attempt->n = n;
+        memcpy(attempt->leases, leases, n * sizeof(*leases));
+        question.leases = attempt->leases;
+        question.calls_max = MIN(calls_left(side, vault_boot(revoker->vault)), CALLS_OF_ONE);
         list_append(&revoker->attempts, &attempt->link);
         revoker->n_attempts++;
         side->running++;
-        return revoke_attempt(revoker->vault, &attempt->lease, on_attempted, attempt);
+        return revoke_attempt(revoker->vault, &question, on_attempted, attempt);
+}
+
+/* Those that nobody is asked about, at the front. */
+static size_t leave_out_running(const Revoker *revoker, LeaseRecord *leases, size_t n)
+{
+        size_t left = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (!is_under_way(revoker, leases[i].id) && left++ != i)
+                        leases[left - 1] = leases[i];
+        return left;
 }
 
 /* Starts what is due of one side, as far as there is room. */
@@ -306,22 +356,24 @@ static int start_side(Revoker *revoker, Side *side)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
         Vault *vault = revoker->vault;
+        size_t together = MAX(side->info->revoke_together, 1U), n = 0;
         LeaseRecord *leases;
         Failure failure;
-        size_t n = 0;
         int r;
 
         if (room(revoker, side) == 0)
                 return 0;
         /* Those under way are among the first. */
         r = rows_lease_list_due(vault->db, side->info->name, side->number, revoker->looked,
-                                side->running + room(revoker, side), &pool, &leases, &n);
+                                (side->running + room(revoker, side)) * together, &pool, &leases, &n);
         if (vault_db_failed(vault, r, &failure))
                 n = 0;
         r = 0;
-        for (size_t i = 0; r == 0 && i < n && room(revoker, side) > 0; i++)
-                if (!is_under_way(revoker, leases[i].id))
-                        r = start_one(revoker, side, &leases[i]);
+        n = n > 0 ? leave_out_running(revoker, leases, n) : 0;
+        for (size_t i = 0, taken; r == 0 && i < n && room(revoker, side) > 0; i += taken) {
+                taken = revoke_attempt_together(vault, &leases[i], n - i);
+                r = start_one(revoker, side, &leases[i], taken);
+        }
         pool_deinit(&pool);
         return r;
 }
