@@ -100,6 +100,47 @@ class Together(Personal):
         self.assertIn("settings", row["reason"])
 
 
+class Starving(Case):
+    """hanging-provider-starves-no-other"""
+
+    config = """
+[profile gh]
+secret = github
+repositories = octo/hello
+permissions = contents:read
+ttl = 1h
+deliver = env
+env = GITHUB_TOKEN
+
+[profile gl]
+secret = gitlab
+repositories = octo/hello
+permissions = api:read
+ttl = 1h
+deliver = env
+env = GITLAB_TOKEN
+"""
+
+    def test_hanging_provider_starves_no_other(self):
+        """One has more to revoke than there is room for, and says nothing; the other's dies all the same."""
+        it = self.ready()
+        value, _ = self.github.add_issued("gitlab")
+        it.add("gitlab", "gitlab", value.encode(), base_url=self.github.gitlab_url, verify=True)
+        for _ in range(16):
+            it.open("gl")
+        mine = [it.open("gh") for _ in range(16)]
+        away = self.github.fault("gitlab.revoke", "hang", count=0)
+        silent = it.keep(it.client())
+        silent.send("Revoke", {"secret": "gitlab"}, more=True)
+        self.github.wait("gitlab.revoke")
+        answer = it.revoke(secret="github")
+        self.assertEqual([row["outcome"] for row in answer["credentials"]], ["confirmed"] * len(mine))
+        for session in mine:
+            self.assert_dead(session.token)
+        self.assertEqual(len(it.leases(state="revoking", profile="gl")), 16)
+        self.github.release(away)
+
+
 class Restarted(Personal):
     store = "sealed-file"
 
