@@ -399,6 +399,24 @@ class Egress(Response):
         self.assertNotIn(KEY[:12], str(self.it.audit()) + "\n".join(self.it.log.lines) + str(self.notices(1)))
 
 
+class Guessed(Response):
+    def test_a_dictionary_with_a_short_secret_in_it_hurts_the_session_alone(self):
+        short = "hunter22" * 2
+        for secret, bears in ((short[:15], False), (short, True)):
+            self.it.add("api", "static", secret.encode(), hosts=[f"localhost:{self.github.port}"], replace=True)
+            self.github.add_static_key(secret, secret)
+            session, other = self.it.open("api"), self.it.open("api")
+            words = "\n".join("password" + str(number) for number in range(1000))
+            answer = self.send(session, self.handle(session), method="POST", body=f"{words}\n{secret}\n{words}".encode())
+            self.assertEqual(answer[:2], (403, "leaked"))
+            self.assert_ended(session, "real credential")
+            row = self.wait_incident(2 if bears else 1)
+            self.assertEqual((row["signal"], row["secret"]), ("egress", "api"))
+            self.assertEqual(self.actions(row)["rotate"], "needs-person" if bears else "skipped")
+            self.works(other)
+        self.assertEqual([event["reason"] for event in self.events("proxy.request")], ["guessed", "leaked"])
+
+
 class Reported(Response):
     def setUp(self):
         super().setUp()
