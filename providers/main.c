@@ -49,6 +49,7 @@ typedef union Answer {
         ProviderRevokeReply revoke; /* of a token, and of a secret */
         ProviderRotateReply rotate;
         ProviderAbandonReply abandon;
+        ProviderRevokeSecretsReply revoke_secrets;
 } Answer;
 
 static int run_mint(const Provider *provider, Operation *operation,
@@ -63,6 +64,22 @@ static int run_mint(const Provider *provider, Operation *operation,
         if (problem)
                 return operation_fail_field(operation, "scope.", field, problem);
         return provider->mint(operation, request, reply);
+}
+
+static int run_revoke_secrets(const Provider *provider, Operation *operation, const ProviderRevokeSecretsRequest *request,
+                              ProviderRevokeSecretsReply *reply)
+{
+        int r;
+
+        if (!provider->revoke_secrets)
+                return operation_fail(operation, FAULT_UNSUPPORTED, "%s: its values cannot be ended together.",
+                                      operation->info->title);
+        if (request->secrets.n == 0 || request->calls_max == 0)
+                return operation_fail_field(operation, "", request->calls_max == 0 ? "calls_max" : "secrets",
+                                            "it must not be nothing");
+        reply->ends.n = request->secrets.n;
+        r = pool_alloc(operation->pool, reply->ends.n * sizeof(ProviderSecretEnd), &reply->ends.items);
+        return r < 0 ? r : provider->revoke_secrets(operation, request, reply);
 }
 
 static int run(const Provider *provider, Operation *operation, const Request *request,
@@ -97,6 +114,8 @@ static int run(const Provider *provider, Operation *operation, const Request *re
                         return operation_fail(operation, FAULT_UNSUPPORTED, "%s: what was made cannot be looked for.",
                                               operation->info->title);
                 return provider->abandon(operation, request->body, &answer->abandon);
+        case PROVIDER_REVOKE_SECRETS:
+                return run_revoke_secrets(provider, operation, request->body, &answer->revoke_secrets);
         }
         return -ENOTRECOVERABLE;
 }
@@ -134,8 +153,15 @@ static const Upstream *upstream_of(const Request *request)
                 return ((const ProviderRevokeSecretRequest *)request->body)->upstream;
         case PROVIDER_ABANDON:
                 return ((const ProviderAbandonRequest *)request->body)->upstream;
+        case PROVIDER_REVOKE_SECRETS:
+                return ((const ProviderRevokeSecretsRequest *)request->body)->upstream;
         }
         return NULL;
+}
+
+static bool wants_proof(ProviderMethod method)
+{
+        return method != PROVIDER_REVOKE && method != PROVIDER_REVOKE_SECRET && method != PROVIDER_REVOKE_SECRETS;
 }
 
 static int dispatch(Operation *operation, const Request *request, Answer *answer)
@@ -150,7 +176,7 @@ static int dispatch(Operation *operation, const Request *request, Answer *answer
         if (!provider || !operation->info)
                 return operation_fail(operation, FAULT_UNSUPPORTED,
                                       "There is no such provider in this build.");
-        r = check_upstream(operation, request->id != PROVIDER_REVOKE && request->id != PROVIDER_REVOKE_SECRET);
+        r = check_upstream(operation, wants_proof((ProviderMethod)request->id));
         return r ? r : run(provider, operation, request, answer);
 }
 

@@ -32,7 +32,7 @@ const char *operation_parameter(const Operation *operation, const char *name)
         return text_map_get(&operation->upstream->parameters, name);
 }
 
-static uint64_t time_left(const Operation *operation)
+uint64_t operation_time_left(const Operation *operation)
 {
         uint64_t now = clock_boot(operation->clock);
 
@@ -69,7 +69,7 @@ int operation_send(Operation *operation, HttpsRequest *request, const char *path
         Buf url = BUF_NULL(2 * 2048);
         int r;
 
-        request->timeout_usec = time_left(operation);
+        request->timeout_usec = operation_time_left(operation);
         if (request->timeout_usec == 0)
                 return operation_fail(
                         operation, FAULT_UPSTREAM_UNREACHABLE,
@@ -100,7 +100,7 @@ bool operation_sleep(const Operation *operation, uint64_t usec)
                 .tv_nsec = (long)(usec % USEC_PER_SEC) * 1000,
         };
 
-        if (time_left(operation) <= usec)
+        if (operation_time_left(operation) <= usec)
                 return false;
         while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
                 ;

@@ -45,6 +45,9 @@ typedef struct Provider {
         int (*rotate)(Operation *operation, const ProviderRotateRequest *request, ProviderRotateReply *reply);
         int (*revoke_secret)(Operation *operation, const ProviderRevokeSecretRequest *request,
                              ProviderRevokeReply *reply);
+        /* In its place where info->revoke_together says so: `ends` has a place for each value, PROVIDER_END_OPEN. */
+        int (*revoke_secrets)(Operation *operation, const ProviderRevokeSecretsRequest *request,
+                              ProviderRevokeSecretsReply *reply);
         int (*abandon)(Operation *operation, const ProviderAbandonRequest *request, ProviderAbandonReply *reply);
 } Provider;
 
@@ -75,5 +78,7 @@ int operation_send(Operation *operation, HttpsRequest *request, const char *path
  * to follow did not happen, so FAULT_UPSTREAM_UNKNOWN becomes FAULT_UPSTREAM_UNREACHABLE.
  */
 int operation_only_read(Operation *operation, int r) NONNULL(1);
+/* Of the deadline; boot clock. */
+uint64_t operation_time_left(const Operation *operation) NONNULL(1);
 /* Waits. Returns false if the deadline would pass before. */
 bool operation_sleep(const Operation *operation, uint64_t usec) NONNULL(1);

@@ -152,7 +152,7 @@ static void take_retry_after(ResponseHead *head, Slice value)
         if (head->has_retry_after)
                 return;
         if (parse_number(value, &number)) {
-                head->retry_after_usec = MIN(number * USEC_PER_SEC, RETRY_MAX);
+                head->retry_after_usec = MIN(number, RETRY_MAX / USEC_PER_SEC) * USEC_PER_SEC;
                 head->has_retry_after = true;
         } else if (response_parse_date(value, &head->retry_at_usec) == 0) {
                 head->has_retry_after = true;

@@ -1,9 +1,8 @@
 #include "providers/revocation.h"
 
 /* Whether a revoked token is refused is asked this often, with a pause that doubles. */
-#define PROBES          3U
-#define PROBES_DEFERRED 5U
-#define PROBE_PAUSE     (250 * USEC_PER_MSEC)
+#define PROBES      3U
+#define PROBE_PAUSE (250 * USEC_PER_MSEC)
 
 int revocation_life(Operation *operation, const Revocation *revocation, const Secret *token, Life *ret)
 {
@@ -19,13 +18,12 @@ int revocation_life(Operation *operation, const Revocation *revocation, const Se
 /* Once more after a pause while it lives: the word may need a moment to get around there. */
 static int probe_until_dead(Operation *operation, const Revocation *revocation, const Secret *token, Life *ret)
 {
-        unsigned probes = revocation->deferred ? PROBES_DEFERRED : PROBES;
         uint64_t pause = PROBE_PAUSE;
         int r;
 
-        for (unsigned i = 0; i < probes; i++, pause *= 2) {
+        for (unsigned i = 0; i < PROBES; i++, pause *= 2) {
                 r = revocation_life(operation, revocation, token, ret);
-                if (r < 0 || *ret != LIFE_ALIVE || i + 1 == probes || !operation_sleep(operation, pause))
+                if (r < 0 || *ret != LIFE_ALIVE || i + 1 == PROBES || !operation_sleep(operation, pause))
                         return r;
         }
         return 0;
@@ -39,7 +37,7 @@ int revocation_confirm(Operation *operation, const Revocation *revocation, const
 
         if (r)
                 return r;
-        if (life == LIFE_ALIVE && !revocation->deferred)
+        if (life == LIFE_ALIVE)
                 return operation_fail(operation, FAULT_UPSTREAM_UNKNOWN,
                                       "%s took the revocation, and still accepts the token.", revocation->upstream);
         if (life == LIFE_UNKNOWN && doubtful)

@@ -17,7 +17,6 @@ typedef int (*LifeProbe)(Operation *operation, const Secret *token);
 typedef struct Revocation {
         const char *upstream; /* for a person */
         LifeProbe probe;      /* 0: it lives; FAULT_UPSTREAM_ROOT_INVALID: it is dead; else nobody knows */
-        bool deferred;        /* it was taken, and is done there later: being alive yet is no failure */
 } Revocation;
 
 /* What the probe says now. */

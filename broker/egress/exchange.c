@@ -77,7 +77,7 @@ int exchange_refuse_leak(Lane *lane)
         bool in_host = lane->grant->scrub && scrub_finds(lane->grant->scrub, slice_text(lane->request.host), &(bool){ false });
         const EgressReport report = {
                 .session = lane->tenant->session,
-                .kind = lane->leaks.sure ? REPORT_LEAKED : REPORT_DENIED,
+                .kind = leak_check_kind(&lane->leaks),
                 .host = in_host ? NULL : lane->request.host,
                 .reason = leaked.message,
         };

@@ -61,6 +61,13 @@ int leak_check_end(LeakCheck *check, Buf *out)
         return check->stream ? settle(check, scrub_stream_end(check->stream, out)) : 0;
 }
 
+ReportKind leak_check_kind(const LeakCheck *check)
+{
+        if (!check->sure)
+                return REPORT_DENIED;
+        return scrub_shortest(check->scrub) < LEAK_CHECK_KNOWN_MIN ? REPORT_GUESSED : REPORT_LEAKED;
+}
+
 void leak_check_deinit(LeakCheck *check)
 {
         check->stream = scrub_stream_free(check->stream);

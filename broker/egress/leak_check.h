@@ -9,6 +9,10 @@
 #include "egress/scrub.h"
 #include "wire/msg_egress.h"
 
+/* A body can list all that a shorter credential may be, or a dictionary: that it was met says that its session misbehaves,
+ * and not that anybody knew it. */
+#define LEAK_CHECK_KNOWN_MIN 16U
+
 typedef struct LeakCheck {
         Scrub *scrub;        /* borrowed from the grant */
         ScrubStream *stream; /* of a body that comes in pieces */
@@ -28,4 +32,6 @@ int leak_check_whole(LeakCheck *check, Slice body) NODISCARD NONNULL(1);
 int leak_check_piece(LeakCheck *check, const EgressRequest *request, Slice piece, Buf *out) NODISCARD NONNULL(1, 2, 4);
 /* The rest of it. */
 int leak_check_end(LeakCheck *check, Buf *out) NODISCARD NONNULL(1, 2);
+/* What was found is evidence of: REPORT_LEAKED, REPORT_GUESSED, or nothing, REPORT_DENIED. */
+ReportKind leak_check_kind(const LeakCheck *check) NONNULL(1);
 void leak_check_deinit(LeakCheck *check) NONNULL(1);

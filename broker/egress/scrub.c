@@ -604,6 +604,11 @@ int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found)
         return 0;
 }
 
+size_t scrub_shortest(const Scrub *scrub)
+{
+        return scrub->shortest;
+}
+
 bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure)
 {
         size_t at = 0, begin, end, last;

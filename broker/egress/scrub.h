@@ -76,6 +76,9 @@ int scrub_text(const Scrub *scrub, Slice text, Buf *out, bool *ret_found) NODISC
  * secret with many of "%\&" in it can lead to. */
 bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure) NONNULL(1, 3);
 
+/* Bytes of the shortest secret that is looked for. */
+size_t scrub_shortest(const Scrub *scrub) NONNULL(1);
+
 /* text/event-stream and all that is JSON, which some send line by line. Parameters are ignored. */
 bool scrub_is_line_stream(Slice content_type);
 

@@ -547,7 +547,7 @@ static void start_secret(ConfigBuilder *builder, unsigned line, const char *name
                              CONFIG_SECRETS_MAX);
                 return;
         }
-        *secret = (ConfigSecret){ .on_leak = LEAK_ACTIONS_DEFAULT };
+        *secret = (ConfigSecret){ .on_leak = LEAK_ACTIONS_DEFAULT, .grace = SECRET_GRACE_DEFAULT };
         (void)config_keep(builder, name, &secret->name);
         (void)config_keep(builder, builder->file, &file);
         secret->source = source_of(builder, line);

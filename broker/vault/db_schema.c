@@ -98,13 +98,15 @@ static const char version_2[] = "ALTER TABLE session ADD COLUMN proxy BLOB;"
                                 "ALTER TABLE lease ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;";
 
 /*
- * Who opened the session of a lease, for revocation by principal; cutoffs by any combination of selectors. Those of
+ * Who opened the session of a lease, for revocation by principal; whose upstream it is of, so that one does not hold up
+ * the others; cutoffs by any combination of selectors. Those of
  * the version before have been worked off where they were written, and the intents that they were kept for have been
  * resolved before this version asks.
  */
 static const char version_3[] = "ALTER TABLE lease ADD COLUMN principal INTEGER NOT NULL DEFAULT -1;"
+                                "ALTER TABLE lease ADD COLUMN side INTEGER NOT NULL DEFAULT 0;"
                                 "DROP INDEX lease_due;"
-                                "CREATE INDEX lease_due ON lease (provider, next_attempt) WHERE state = 2;"
+                                "CREATE INDEX lease_due ON lease (provider, side, next_attempt) WHERE state = 2;"
                                 "DROP TABLE cutoff;"
                                 "CREATE TABLE cutoff ("
                                 " id INTEGER PRIMARY KEY AUTOINCREMENT,"

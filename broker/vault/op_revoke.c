@@ -98,7 +98,7 @@ static int consider(RevokeOp *op)
 /* Its upstream does not answer others either. */
 static bool is_stuck(const RevokeOp *op, const RevokeListed *listed)
 {
-        return listed->provider && revoker_is_stuck(op->vault->revoker, listed->provider);
+        return listed->provider && revoker_is_stuck(op->vault->revoker, listed->provider, listed->side);
 }
 
 static int on_settled(void *userdata, const char *lease)
@@ -135,6 +135,7 @@ static bool is_worth_waiting_for(const RevokeOp *op, RevokeListed *listed)
         if (!op->vault->seal || rows_lease_get(op->vault->db, listed->id, &lease) != 0)
                 return false;
         listed->provider = provider_info(lease.provider);
+        listed->side = lease.side;
         return lease.state == LEASE_REVOKING && lease.attempts == 0 && lease.next_attempt <= vault_now(op->vault) &&
                listed->provider && !is_stuck(op, listed);
 }

@@ -79,7 +79,7 @@ int policy_add_secret(Policy *policy, const ConfigSecret *secret)
 
 const ConfigSecret *policy_secret(const Policy *policy, const char *name)
 {
-        static const ConfigSecret defaults = { .on_leak = LEAK_ACTIONS_DEFAULT };
+        static const ConfigSecret defaults = { .on_leak = LEAK_ACTIONS_DEFAULT, .grace = SECRET_GRACE_DEFAULT };
 
         for (size_t i = 0; i < policy->n_secrets; i++)
                 if (strcmp(policy->secrets[i].name, name) == 0)

@@ -33,7 +33,7 @@ static int find_in_use(Vault *vault, const char *session, const char *profile, L
 }
 
 /* Egress has the credential, and it alone can tell: what a session's process says is not looked at (`profile`). */
-static int on_leaked(Vault *vault, const char *session, const char *profile, const char *where)
+static int on_leaked(Vault *vault, const char *session, const char *profile, bool known, const char *where)
 {
         LeakEvidence evidence = {
                 .signal = LEAK_SIGNAL_EGRESS,
@@ -48,7 +48,9 @@ static int on_leaked(Vault *vault, const char *session, const char *profile, con
         if (!vault->db)
                 return 0;
         r = find_in_use(vault, session, profile, &lease);
-        if (r == 0) {
+        if (r == 0 && !known) {
+                evidence.secret = lease.secret; /* named, and without its generation not acted on */
+        } else if (r == 0) {
                 evidence.secret = lease.secret;
                 evidence.lease = lease.kind == LEASE_STORED ? NULL : lease.id;
                 evidence.generation = lease.generation;
@@ -61,7 +63,7 @@ static int on_leaked(Vault *vault, const char *session, const char *profile, con
 int proxy_report(Vault *vault, const char *session, const char *profile, const EgressReport *report)
 {
         bool denied = report->kind == REPORT_DENIED || report->kind == REPORT_REFUSED || report->kind == REPORT_MISUSE ||
-                      report->kind == REPORT_LEAKED;
+                      report->kind == REPORT_LEAKED || report->kind == REPORT_GUESSED;
         char detail[LIMIT_TEXT];
         AuditEvent event = {
                 .session = session,
@@ -77,7 +79,9 @@ int proxy_report(Vault *vault, const char *session, const char *profile, const E
         if (profile && report->kind == REPORT_UNAUTHORIZED)
                 proxy_grants_hurry(vault->proxy_grants, session, profile);
         r = vault_audit_refusal(vault, &event);
-        return r < 0 || !profile || report->kind != REPORT_LEAKED ? r : on_leaked(vault, session, profile, detail);
+        if (r < 0 || !profile || (report->kind != REPORT_LEAKED && report->kind != REPORT_GUESSED))
+                return r;
+        return on_leaked(vault, session, profile, report->kind == REPORT_LEAKED, detail);
 }
 
 /* ---- a handle where it may not be ---- */

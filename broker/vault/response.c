@@ -30,10 +30,17 @@ int responses_new(Responses **ret, Vault *vault)
         return 0;
 }
 
+void response_call_over(ResponseRun *run)
+{
+        run->vault->responses->n_misuse_calls -= run->misuse_call;
+        run->misuse_call = false;
+}
+
 static void run_free(ResponseRun *run)
 {
         if (run->call)
                 call_cancel(run->call);
+        response_call_over(run);
         list_remove(&run->link);
         free(run);
 }

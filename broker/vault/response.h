@@ -8,8 +8,11 @@
 #include "vault/response_plan.h"
 #include "vault/vault.h"
 
-/* Commands for one minute's incidents; the others are told by the log and by listings alone. */
-#define NOTIFY_PER_MINUTE 10U
+/* Commands for one minute's incidents; the others are told by the log and by listings alone. What sessions do by
+ * themselves is counted apart, and leaves the supervisor room for more commands: a server that is started again and
+ * again must not keep the command from a leak of a real value. */
+#define NOTIFY_PER_MINUTE     10U
+#define NOTIFY_MISUSE_AT_ONCE 2U
 
 typedef struct LeakEvidence {
         LeakSignal signal;

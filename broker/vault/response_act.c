@@ -304,6 +304,7 @@ static int on_notified(void *userdata, const Reply *reply)
         char reason[LIMIT_LABEL];
 
         run->call = NULL;
+        response_call_over(run);
         if (reply->fault == FAULT_UNAVAILABLE) /* the end of this process, or the supervisor's */
                 return response_pause(run);
         if (reply->fault != FAULT_NONE)
@@ -314,26 +315,32 @@ static int on_notified(void *userdata, const Reply *reply)
         return response_step(run, ACTION_FAILED, reason);
 }
 
-static bool may_notify(Responses *responses)
+/* NULL, or why not. */
+static const char *may_not_notify(Responses *responses, bool misuse)
 {
         uint64_t now = vault_boot(responses->vault);
 
         if (now >= responses->minute) {
                 responses->minute = now + 60 * USEC_PER_SEC;
-                responses->n_notified = 0;
+                memset(responses->n_notified, 0, sizeof(responses->n_notified));
         }
-        return responses->n_notified++ < NOTIFY_PER_MINUTE;
+        if (misuse && responses->n_misuse_calls >= NOTIFY_MISUSE_AT_ONCE)
+                return "the command runs for what other sessions have done, and takes its time";
+        return responses->n_notified[misuse]++ < NOTIFY_PER_MINUTE ? NULL
+                                                                    : "the command has run often enough in this minute";
 }
 
 static int act_notify(ResponseRun *run)
 {
         Buf json = BUF_NULL(NOTIFY_JSON_MAX);
         NotifyRequest request = { .incident = run->record.id };
+        bool misuse = response_is_misuse(&run->record);
+        const char *not = may_not_notify(run->vault->responses, misuse);
         Call *call = NULL;
         int r;
 
-        if (!may_notify(run->vault->responses))
-                return response_step(run, ACTION_SKIPPED, "the command has run often enough in this minute");
+        if (not)
+                return response_step(run, ACTION_SKIPPED, not);
         r = begin_durably(run);
         if (r == 0)
                 r = response_settle(run);
@@ -343,6 +350,8 @@ static int act_notify(ResponseRun *run)
                 r = buf_append_u8(&json, 0);
         if (r == 0) {
                 request.json = (const char *)json.data;
+                run->misuse_call = misuse;
+                run->vault->responses->n_misuse_calls += misuse;
                 r = channel_call(run->vault->role.supervisor, VAULT_NOTIFY, &request, NULL, 0, NOTIFY_USEC, on_notified, run,
                                  &call);
                 if (call) /* else it is over, and the run may be */

@@ -34,6 +34,12 @@ bool response_is_of_secret(const IncidentRecord *record)
                record->generation > 0;
 }
 
+bool response_is_misuse(const IncidentRecord *record)
+{
+        return record->signal != LEAK_SIGNAL_REPORT &&
+               (record->signal != LEAK_SIGNAL_EGRESS || (!record->lease[0] && record->generation == 0));
+}
+
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...) PRINTF_LIKE(4, 5);
 
 static void set(IncidentRecord *record, LeakAction action, ActionState state, const char *format, ...)
@@ -158,8 +164,11 @@ void response_plan(IncidentRecord *record, const ResponseFacts *facts)
                         (IncidentAction){ .state = wanted & BIT(action) ? ACTION_TODO : ACTION_NONE };
         if (response_is_of_secret(record)) {
                 plan_secret(record, facts);
-        } else if (record->signal == LEAK_SIGNAL_REPORT || record->signal == LEAK_SIGNAL_EGRESS) {
+        } else if (!response_is_misuse(record)) {
                 plan_issued(record, facts);
+        } else if (record->signal == LEAK_SIGNAL_EGRESS) {
+                skip(record, LEAK_REVOKE_UPSTREAM, "so short a value can be guessed");
+                skip(record, LEAK_ROTATE, "so short a value can be guessed");
         } else {
                 skip(record, LEAK_REVOKE_UPSTREAM, "a session's misuse says nothing of the secret");
                 skip(record, LEAK_ROTATE, "a session's misuse says nothing of the secret");

@@ -41,6 +41,8 @@ typedef enum ResponseTarget {
 ResponseTarget response_target(const IncidentRecord *record) NONNULL(1);
 /* Was it the value of the secret itself? */
 bool response_is_of_secret(const IncidentRecord *record) NONNULL(1);
+/* Is it what a session did by itself, at will? No real value was seen then. */
+bool response_is_misuse(const IncidentRecord *record) NONNULL(1);
 /* Fills record->actions from the rest of the record. */
 void response_plan(IncidentRecord *record, const ResponseFacts *facts) NONNULL(1, 2);
 /* Why the session ends; for listings, and for whoever has started it. */

@@ -8,7 +8,8 @@ struct Responses {
         List runs;    /* ResponseRun */
         List watches; /* ResponseWatch */
         uint64_t minute; /* boot clock: when a new minute of notifications begins */
-        unsigned n_notified;
+        unsigned n_notified[2];  /* in that minute: for what was matched, and for misuse */
+        unsigned n_misuse_calls; /* commands that run for misuse */
 };
 
 /* One incident whose actions are being carried out, one after the other. */
@@ -20,6 +21,7 @@ typedef struct ResponseRun {
         unsigned waiting; /* for parts of it */
         size_t n_ended;   /* sessions */
         Call *call;       /* of the supervisor, or NULL */
+        bool misuse_call; /* it is one of responses->n_misuse_calls */
         bool settled;     /* what is left is waited for by nobody */
 } ResponseRun;
 
@@ -32,6 +34,8 @@ int response_pause(ResponseRun *run) NODISCARD NONNULL(1);
 /* The state of the action and its line in the log, in the transaction that is open. DB_E_*. */
 int response_write(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason) NODISCARD
         NONNULL(1, 2);
+/* The command has ended, or is not waited for any more. */
+void response_call_over(ResponseRun *run) NONNULL(1);
 /* Nobody needs to wait for what is left. */
 int response_settle(ResponseRun *run) NODISCARD NONNULL(1);
 

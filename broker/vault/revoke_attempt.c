@@ -1,4 +1,5 @@
 #include "vault/revoke_attempt.h"
+#include "vault/revoke_many.h"
 #include "vault/secret_load.h"
 
 #define POOL_MAX (2U * CHANNEL_FRAME_MAX)
@@ -15,7 +16,8 @@ typedef struct Attempt {
 
 static int finish(Attempt *attempt, const Failure *failure)
 {
-        int r = attempt->done(attempt->userdata, failure);
+        RevokeAnswer answer = { .failures = failure, .upstream = failure };
+        int r = attempt->done(attempt->userdata, &answer);
 
         secret_free(attempt->value);
         pool_deinit(&attempt->pool);
@@ -125,7 +127,14 @@ static int begin_secret(Attempt *attempt)
         return secret_load(attempt->vault, attempt->lease.secret, on_loaded, attempt);
 }
 
-int revoke_attempt(Vault *vault, const LeaseRecord *lease, RevokeAttemptDone done, void *userdata)
+static bool takes_many(const LeaseRecord *lease)
+{
+        const ProviderInfo *info = provider_info(lease->provider);
+
+        return lease->kind == LEASE_SECRET && info && info->revoke_together > 0;
+}
+
+static int ask_alone(Vault *vault, const LeaseRecord *lease, RevokeAttemptDone done, void *userdata)
 {
         Attempt *attempt = calloc(1, sizeof(*attempt));
         Failure failure = { 0 };
@@ -146,4 +155,15 @@ int revoke_attempt(Vault *vault, const LeaseRecord *lease, RevokeAttemptDone don
         if (vault_db_failed(vault, r, &failure))
                 return finish(attempt, &failure);
         return lease->kind == LEASE_SECRET ? begin_secret(attempt) : ask_of_token(attempt);
+}
+
+size_t revoke_attempt_together(Vault *vault, LeaseRecord *leases, size_t n)
+{
+        return takes_many(&leases[0]) ? revoke_many_fitting(vault, leases, n) : 1;
+}
+
+int revoke_attempt(Vault *vault, const RevokeQuestion *question, RevokeAttemptDone done, void *userdata)
+{
+        return takes_many(question->leases) ? revoke_many(vault, question, done, userdata)
+                                            : ask_alone(vault, question->leases, done, userdata);
 }

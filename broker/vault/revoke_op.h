@@ -14,6 +14,7 @@ typedef struct RevokeListed {
         Outcome expected; /* and counted so; what it has become is looked up when it is answered */
         bool waiting;     /* for the upstream, */
         const ProviderInfo *provider; /* which is this one's; NULL: not looked up yet */
+        uint64_t side;                /* of it: LeaseRecord */
 } RevokeListed;
 
 typedef struct RevokeOp {

@@ -6,11 +6,11 @@
 
 /*
  * Attempts at once, over all providers; the provider pool has more room, for those who wait for a token. Of one
- * provider only as many as its upstream takes (wire/provider_info.h); and of one that does not answer, a single one,
+ * upstream only as many as it takes (wire/provider_info.h); and of one that does not answer, a single one,
  * so that it keeps no room from the others.
  */
 #define ATTEMPTS_MAX 10U
-/* Beyond these, a provider gets an attempt only if it has none: one whose upstream is silent must not wait out its
+/* Beyond these, an upstream gets an attempt only if it has none: one that is silent must not wait out its
  * time in everybody's place. */
 #define ATTEMPTS_SHARED 6U
 _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those who wait for a token");
@@ -18,7 +18,7 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 #define RETRY_MOST_USEC (300 * USEC_PER_SEC)
 /* Of what does not die by itself, and is asked for as long as it takes. */
 #define RETRY_FOREVER_MOST_USEC (3600 * USEC_PER_SEC)
-/* A provider whose attempts fail one after the other is left alone for a while, all of it. */
+/* An upstream whose attempts fail one after the other is left alone for a while, all of it. */
 #define HOLD_FIRST_USEC (500 * USEC_PER_MSEC)
 #define HOLD_MOST_USEC (60 * USEC_PER_SEC)
 /* So many in a row, and nobody should wait for those that are to follow. */
@@ -32,20 +32,28 @@ _Static_assert(ATTEMPTS_MAX < PROVIDER_POOL_RUNNING, "there is room for those wh
 /* An upstream's clock may be behind ours. */
 #define EXPIRY_MARGIN_USEC (60 * USEC_PER_SEC)
 #define PAGE_POOL_MAX (4U * CHANNEL_FRAME_MAX)
+#define HOUR_USEC (3600 * USEC_PER_SEC)
+/* Of the calls that an upstream counts, for one question: enough to find the one value of a list that it does not take. */
+#define CALLS_OF_ONE 12U
 
-/* What is known of one provider's upstream, in this run. */
+/* What is known of one upstream of a provider, in this run. As many as the owner has added. */
 typedef struct Side {
+        List link;
         const ProviderInfo *info;
+        uint64_t number; /* LeaseRecord's */
         unsigned running;
         unsigned failures;   /* in a row, of attempts that did not get an answer */
         uint64_t not_before; /* boot clock */
+        uint64_t hour;       /* boot clock: the first of `calls`, which are those that the upstream counts */
+        uint64_t calls;
 } Side;
 
 typedef struct Attempt {
         List link;
         Revoker *revoker;
         Side *side;
-        LeaseRecord lease;
+        size_t n;
+        LeaseRecord leases[];
 } Attempt;
 
 struct RevokeWatch {
@@ -60,8 +68,7 @@ struct Revoker {
         List attempts;
         size_t n_attempts;
         List watches;
-        Side *sides; /* one a provider, as in provider_infos */
-        size_t first; /* who is looked at first, in turn */
+        List sides; /* Side; the first is looked at first, in turn */
         uint64_t not_before; /* boot clock: the state could not be written, so nothing is begun until then */
         uint64_t looked;   /* wall time: what was due then was begun, as far as there was room */
         bool more_expired; /* than one page */
@@ -84,15 +91,12 @@ int revoker_new(Revoker **ret, Vault *vault)
         revoker->vault = vault;
         list_init(&revoker->attempts);
         list_init(&revoker->watches);
-        revoker->sides = calloc(n_provider_infos, sizeof(*revoker->sides));
-        r = revoker->sides ? timer_new(&revoker->timer, vault->role.loop, on_timer, revoker) : -ENOMEM;
+        list_init(&revoker->sides);
+        r = timer_new(&revoker->timer, vault->role.loop, on_timer, revoker);
         if (r < 0) {
-                free(revoker->sides);
                 free(revoker);
                 return r;
         }
-        for (size_t i = 0; i < n_provider_infos; i++)
-                revoker->sides[i].info = &provider_infos[i];
         *ret = revoker;
         return 0;
 }
@@ -103,8 +107,9 @@ Revoker *revoker_free(Revoker *revoker)
                 return NULL;
         LIST_FOREACH(node, &revoker->attempts)
                 free(container_of(node, Attempt, link));
+        LIST_FOREACH(node, &revoker->sides)
+                free(container_of(node, Side, link));
         timer_free(revoker->timer);
-        free(revoker->sides);
         free(revoker);
         return NULL;
 }
@@ -156,9 +161,13 @@ static int tell_watches(Revoker *revoker, const char *lease)
 
 static bool is_under_way(const Revoker *revoker, const char *lease)
 {
-        LIST_FOREACH(node, &revoker->attempts)
-                if (strcmp(container_of(node, Attempt, link)->lease.id, lease) == 0)
-                        return true;
+        LIST_FOREACH(node, &revoker->attempts) {
+                const Attempt *attempt = container_of(node, Attempt, link);
+
+                for (size_t i = 0; i < attempt->n; i++)
+                        if (strcmp(attempt->leases[i].id, lease) == 0)
+                                return true;
+        }
         return false;
 }
 
@@ -217,6 +226,29 @@ static void note(Side *side, const Failure *failure, uint64_t boot)
         side->not_before = MAX(side->not_before, boot + wait);
 }
 
+/* How many of the calls that the upstream counts it still takes in this hour. */
+static uint64_t calls_left(const Side *side, uint64_t boot)
+{
+        uint64_t most = side->info->revoke_hourly;
+
+        if (most == 0)
+                return CALLS_OF_ONE;
+        return boot - side->hour >= HOUR_USEC ? most : most - MIN(side->calls, most);
+}
+
+static void note_calls(Side *side, uint64_t calls, uint64_t boot)
+{
+        if (side->info->revoke_hourly == 0 || calls == 0)
+                return;
+        if (side->calls == 0 || boot - side->hour >= HOUR_USEC) {
+                side->hour = boot;
+                side->calls = 0;
+        }
+        side->calls += calls;
+        if (calls_left(side, boot) == 0)
+                side->not_before = MAX(side->not_before, side->hour + HOUR_USEC);
+}
+
 static bool is_done(const Failure *failure)
 {
         return !failed(failure) || failure->fault == FAULT_UPSTREAM_GONE;
@@ -253,23 +285,25 @@ static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *fai
         return r == 0 ? vault_commit(vault) : r;
 }
 
-static int on_attempted(void *userdata, const Failure *failure)
+static int on_attempted(void *userdata, const RevokeAnswer *answer)
 {
         Attempt *attempt = userdata;
         Revoker *revoker = attempt->revoker;
-        char lease[IDENT_ID_SIZE + 1];
+        uint64_t boot = vault_boot(revoker->vault);
         Failure ignored;
-        int r;
+        int r = 0;
 
-        (void)snprintf(lease, sizeof(lease), "%s", attempt->lease.id);
         list_remove(&attempt->link);
         revoker->n_attempts--;
-        note(attempt->side, failure, vault_boot(revoker->vault));
-        /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
-        if (vault_db_failed(revoker->vault, record(revoker, &attempt->lease, failure), &ignored))
-                revoker->not_before = vault_boot(revoker->vault) + RETRY_LOCKED_USEC;
+        note(attempt->side, answer->upstream, boot);
+        note_calls(attempt->side, answer->calls, boot);
+        for (size_t i = 0; r >= 0 && i < attempt->n; i++) {
+                /* What could not be written down is due again at once; the upstream must not be asked in a loop. */
+                if (vault_db_failed(revoker->vault, record(revoker, &attempt->leases[i], &answer->failures[i]), &ignored))
+                        revoker->not_before = boot + RETRY_LOCKED_USEC;
+                r = tell_watches(revoker, attempt->leases[i].id);
+        }
         free(attempt);
-        r = tell_watches(revoker, lease);
         return r < 0 ? r : revoker_wake(revoker);
 }
 
@@ -286,58 +320,118 @@ static unsigned room(const Revoker *revoker, const Side *side)
         return side->running < limit && left > 0 ? limit - side->running : 0;
 }
 
-static int start_one(Revoker *revoker, Side *side, const LeaseRecord *lease)
+static int start_one(Revoker *revoker, Side *side, const LeaseRecord *leases, size_t n)
 {
-        Attempt *attempt = calloc(1, sizeof(*attempt));
+        Attempt *attempt = calloc(1, sizeof(*attempt) + n * sizeof(*leases));
+        RevokeQuestion question = { .n = n };
 
         if (!attempt)
                 return -ENOMEM;
         list_init(&attempt->link);
         attempt->revoker = revoker;
         attempt->side = side;
-        attempt->lease = *lease;
+        attempt->n = n;
+        memcpy(attempt->leases, leases, n * sizeof(*leases));
+        question.leases = attempt->leases;
+        question.calls_max = MIN(calls_left(side, vault_boot(revoker->vault)), CALLS_OF_ONE);
         list_append(&revoker->attempts, &attempt->link);
         revoker->n_attempts++;
         side->running++;
-        return revoke_attempt(revoker->vault, &attempt->lease, on_attempted, attempt);
+        return revoke_attempt(revoker->vault, &question, on_attempted, attempt);
 }
 
-/* Starts what is due of one provider, as far as there is room. */
+/* Those that nobody is asked about, at the front. */
+static size_t leave_out_running(const Revoker *revoker, LeaseRecord *leases, size_t n)
+{
+        size_t left = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (!is_under_way(revoker, leases[i].id) && left++ != i)
+                        leases[left - 1] = leases[i];
+        return left;
+}
+
+/* Starts what is due of one side, as far as there is room. */
 static int start_side(Revoker *revoker, Side *side)
 {
         Pool pool = POOL_NULL(PAGE_POOL_MAX);
         Vault *vault = revoker->vault;
+        size_t together = MAX(side->info->revoke_together, 1U), n = 0;
         LeaseRecord *leases;
         Failure failure;
-        size_t n = 0;
         int r;
 
         if (room(revoker, side) == 0)
                 return 0;
         /* Those under way are among the first. */
-        r = rows_lease_list_due(vault->db, side->info->name, revoker->looked, side->running + room(revoker, side),
-                                &pool, &leases, &n);
+        r = rows_lease_list_due(vault->db, side->info->name, side->number, revoker->looked,
+                                (side->running + room(revoker, side)) * together, &pool, &leases, &n);
         if (vault_db_failed(vault, r, &failure))
                 n = 0;
         r = 0;
-        for (size_t i = 0; r == 0 && i < n && room(revoker, side) > 0; i++)
-                if (!is_under_way(revoker, leases[i].id))
-                        r = start_one(revoker, side, &leases[i]);
+        n = n > 0 ? leave_out_running(revoker, leases, n) : 0;
+        for (size_t i = 0, taken; r == 0 && i < n && room(revoker, side) > 0; i += taken) {
+                taken = revoke_attempt_together(vault, &leases[i], n - i);
+                r = start_one(revoker, side, &leases[i], taken);
+        }
         pool_deinit(&pool);
         return r;
 }
 
-/* Each provider in turn, so that the one with the most to do is not always the first. */
+static Side *find_side(const Revoker *revoker, const ProviderInfo *info, uint64_t number)
+{
+        LIST_FOREACH(node, &revoker->sides) {
+                Side *side = container_of(node, Side, link);
+
+                if (side->info == info && side->number == number)
+                        return side;
+        }
+        return NULL;
+}
+
+/* Those of one provider of which something waits. */
+static int find_sides(Revoker *revoker, const ProviderInfo *info)
+{
+        uint64_t number = 0;
+        Failure failure;
+        int r;
+
+        for (; (r = rows_lease_next_side(revoker->vault->db, info->name, number, &number)) == 0; number++) {
+                Side *side = find_side(revoker, info, number);
+
+                if (side)
+                        continue;
+                side = calloc(1, sizeof(*side));
+                if (!side)
+                        return -ENOMEM;
+                *side = (Side){ .info = info, .number = number };
+                list_init(&side->link);
+                list_append(&revoker->sides, &side->link);
+        }
+        if (r != DB_E_NOT_FOUND)
+                (void)vault_db_failed(revoker->vault, r, &failure);
+        return 0;
+}
+
+/* Each side in turn, so that the one with the most to do is not always the first. */
 static int start_due(Revoker *revoker)
 {
+        List *first;
         int r = 0;
 
         /* Sealed values cannot be read; opening the store wakes this again. */
         if (!revoker->vault->seal || vault_boot(revoker->vault) < revoker->not_before)
                 return 0;
         for (size_t i = 0; r == 0 && i < n_provider_infos; i++)
-                r = start_side(revoker, &revoker->sides[(revoker->first + i) % n_provider_infos]);
-        revoker->first = (revoker->first + 1) % n_provider_infos;
+                r = find_sides(revoker, &provider_infos[i]);
+        LIST_FOREACH(node, &revoker->sides)
+                if (r == 0)
+                        r = start_side(revoker, container_of(node, Side, link));
+        first = revoker->sides.next;
+        if (first != &revoker->sides) {
+                list_remove(first);
+                list_append(&revoker->sides, first);
+        }
         return r;
 }
 
@@ -378,7 +472,7 @@ static int finish_expired(Revoker *revoker)
         return 0;
 }
 
-/* Wall time at which something of the provider is to be begun. */
+/* Wall time at which something of the side is to be begun. */
 static int next_of_side(Revoker *revoker, const Side *side, uint64_t *wake)
 {
         Vault *vault = revoker->vault;
@@ -387,7 +481,7 @@ static int next_of_side(Revoker *revoker, const Side *side, uint64_t *wake)
         int r;
 
         /* What is due already waits for an attempt that is under way, or for the end of a hold. */
-        r = rows_lease_next_attempt(vault->db, side->info->name, boot < hold ? 0 : now, &next);
+        r = rows_lease_next_attempt(vault->db, side->info->name, side->number, boot < hold ? 0 : now, &next);
         if (r == 0 && next != UINT64_MAX)
                 *wake = MIN(*wake, boot < hold ? MAX(next, now + (hold - boot)) : next);
         return r;
@@ -401,8 +495,9 @@ static int arm(Revoker *revoker)
         int r;
 
         r = rows_lease_next_expiry(vault->db, &expiry);
-        for (size_t i = 0; r == 0 && vault->seal && i < n_provider_infos; i++)
-                r = next_of_side(revoker, &revoker->sides[i], &wake);
+        LIST_FOREACH(node, &revoker->sides)
+                if (r == 0 && vault->seal)
+                        r = next_of_side(revoker, container_of(node, Side, link), &wake);
         if (vault_db_failed(vault, r, &failure))
                 wake = now + RETRY_LOCKED_USEC;
         else if (revoker->more_expired)
@@ -416,9 +511,11 @@ static int arm(Revoker *revoker)
         return 0;
 }
 
-bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info)
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info, uint64_t number)
 {
-        return revoker->sides[info - provider_infos].failures >= STUCK_FAILURES;
+        const Side *side = find_side(revoker, info, number);
+
+        return side && side->failures >= STUCK_FAILURES;
 }
 
 int revoker_wake(Revoker *revoker)

@@ -27,8 +27,6 @@
 #include "vault/value_reader.h"
 #include "vault/vault.h"
 
-/* How long the old value lives on behind a switch where a session was handed it and nothing else is said. */
-#define ROTATION_GRACE_SEC 600U
 #define ROTATION_GRACE_MAX_SEC (30U * 86400U)
 
 typedef struct RotationAsk RotationAsk;

@@ -69,15 +69,11 @@ static bool may_revoke(const Rotation *rotation, const ProviderInfo *info)
 
 static uint64_t grace_of(const Rotation *rotation, uint64_t holders)
 {
-        const ConfigSecret *section = policy_secret(rotation->vault->policy, rotation->name);
-
         if (rotation->journal.now)
                 return 0;
         if (rotation->journal.grace > 0)
                 return rotation->journal.grace;
-        if (holders == 0)
-                return 0;
-        return section->name ? section->grace : ROTATION_GRACE_SEC;
+        return holders > 0 ? policy_secret(rotation->vault->policy, rotation->name)->grace : 0;
 }
 
 static int write_retirement(Rotation *rotation, void *userdata)

@@ -1,4 +1,5 @@
 #include "vault/rows_lease.h"
+#include <sodium.h>
 
 /* The plain form of the column `upstream`. */
 static const Field schema_upstream_fields[] = {
@@ -12,7 +13,7 @@ static SCHEMA(schema_upstream, "LeaseUpstream", LeaseUpstream);
 #define COLUMNS                                                                                    \
         "sequence, id, session, profile, secret, provider, generation, state, outcome, on_end, "   \
         "created,"                                                                                 \
-        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL, kind, principal"
+        " expires, ended, upstream_id, attempts, next_attempt, reason, token IS NOT NULL, kind, principal, side"
 
 _Static_assert(LEASE_INTENT == 0 && LEASE_LIVE == 1 && LEASE_REVOKING == 2 && LEASE_REVOKED == 3 &&
                        LEASE_EXPIRED == 4 && LEASE_FAILED == 5 && LEASE_UNRECOVERABLE == 6,
@@ -103,6 +104,19 @@ int rows_lease_upstream(Db *db, const char *id, Pool *pool, LeaseUpstream *ret)
 
 /* ---- changes ---- */
 
+/* The URL itself is sealed. What the owner has added are few, and 62 bits tell them apart. */
+static uint64_t side_of(const char *base_url)
+{
+        uint8_t hash[crypto_generichash_BYTES];
+        uint64_t side;
+
+        if (!base_url || !*base_url)
+                return 0;
+        (void)crypto_generichash(hash, sizeof(hash), (const uint8_t *)base_url, strlen(base_url), NULL, 0);
+        memcpy(&side, hash, sizeof(side));
+        return side >> 2 | 1;
+}
+
 int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream,
                       const LeaseToken *token)
 {
@@ -116,6 +130,7 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
         if (dying != (record->state == LEASE_REVOKING) || (dying && !token) ||
             (!dying && record->state != LEASE_LIVE && (record->state != LEASE_INTENT || token)))
                 return -EINVAL;
+        record->side = side_of(upstream->base_url);
         r = seal_upstream(db, record->id, upstream, &sealed_upstream);
         if (r == 0)
                 r = seal_token(db, record->id, token, &sealed_token);
@@ -125,9 +140,9 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                            "state,"
                            " outcome, on_end, created, expires, ended, upstream_id, attempts, "
                            "next_attempt,"
-                           " reason, token_hash, token, upstream, kind, principal) VALUES (?1, ?2,"
+                           " reason, token_hash, token, upstream, kind, side, principal) VALUES (?1, ?2,"
                            " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?18, ?12, 0, ?19, ?13, ?14, ?15,"
-                           " ?16, ?17, coalesce((SELECT uid FROM session WHERE id = ?2), -1))",
+                           " ?16, ?17, ?20, coalesce((SELECT uid FROM session WHERE id = ?2), -1))",
                            DB_VALUES(DB_TEXT(record->id), DB_TEXT(record->session),
                                      DB_TEXT(record->profile), DB_TEXT(record->secret),
                                      DB_TEXT(record->provider), DB_U64(record->generation),
@@ -138,7 +153,7 @@ int rows_lease_insert(Db *db, LeaseRecord *record, const LeaseUpstream *upstream
                                      token && token->hash.size > 0 ? DB_BLOB(token->hash) : DB_NULL,
                                      blob_or_null(&sealed_token),
                                      DB_BLOB(buf_slice(&sealed_upstream)), DB_U64(record->kind),
-                                     DB_U64(record->ended), DB_U64(record->next_attempt)),
+                                     DB_U64(record->ended), DB_U64(record->next_attempt), DB_U64(record->side)),
                            NULL);
         if (r == 0)
                 record->sequence = db_last_sequence(db);
@@ -344,6 +359,7 @@ static int read_row(DbQuery *query, LeaseRecord *record)
                 .has_token = db_u64(query, 17) != 0,
                 .kind = (LeaseKind)db_u64(query, 18),
                 .principal = db_u64(query, 19),
+                .side = db_u64(query, 20),
         };
         if (db_u64(query, 7) > LEASE_UNRECOVERABLE || db_u64(query, 18) >= _LEASE_KIND_N ||
             db_u64(query, 8) > OUTCOME_IMPOSSIBLE_ROTATE ||
@@ -599,22 +615,37 @@ bool rows_lease_any(Db *db, const LeaseFilter *filter)
         return r == 0 && db_step(query) == 0;
 }
 
-int rows_lease_list_due(Db *db, const char *provider, uint64_t now, size_t max, Pool *pool,
+int rows_lease_next_side(Db *db, const char *provider, uint64_t from, uint64_t *ret)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         "SELECT side FROM lease INDEXED BY lease_due WHERE state = 2 AND provider = ?1"
+                         " AND side >= ?2 ORDER BY side LIMIT 1",
+                         DB_VALUES(DB_TEXT(provider), DB_U64(from)), &query);
+
+        if (r == 0)
+                r = db_step(query);
+        if (r == 0)
+                *ret = db_u64(query, 0);
+        return r == DB_E_DONE ? DB_E_NOT_FOUND : r;
+}
+
+int rows_lease_list_due(Db *db, const char *provider, uint64_t side, uint64_t now, size_t max, Pool *pool,
                         LeaseRecord **ret, size_t *ret_n)
 {
         return read_page(db,
-                         "SELECT " COLUMNS " FROM lease WHERE state = 2 AND provider = ?1"
+                         "SELECT " COLUMNS " FROM lease WHERE state = 2 AND provider = ?1 AND side = ?4"
                          " AND next_attempt <= ?2 ORDER BY next_attempt LIMIT ?3",
-                         DB_VALUES(DB_TEXT(provider), DB_U64(now), DB_U64(max)), max, pool, ret, ret_n);
+                         DB_VALUES(DB_TEXT(provider), DB_U64(now), DB_U64(max), DB_U64(side)), max, pool, ret, ret_n);
 }
 
-int rows_lease_next_attempt(Db *db, const char *provider, uint64_t after, uint64_t *ret)
+int rows_lease_next_attempt(Db *db, const char *provider, uint64_t side, uint64_t after, uint64_t *ret)
 {
         _cleanup_(db_finishp) DbQuery *query = NULL;
         int r = db_query(db,
                          "SELECT coalesce(min(next_attempt), ?3) FROM lease WHERE state = 2"
-                         " AND provider = ?1 AND next_attempt > ?2",
-                         DB_VALUES(DB_TEXT(provider), DB_U64(after), DB_U64(UINT64_MAX)), &query);
+                         " AND provider = ?1 AND side = ?4 AND next_attempt > ?2",
+                         DB_VALUES(DB_TEXT(provider), DB_U64(after), DB_U64(UINT64_MAX), DB_U64(side)), &query);
 
         if (r == 0)
                 r = db_step(query);

@@ -34,6 +34,7 @@ typedef struct LeaseRecord {
         char reason[LIMIT_TEXT + 1];
         bool has_token; /* a sealed value is kept: rows_lease_token() */
         uint64_t principal; /* uid of whoever opened the session; insert looks it up; UINT64_MAX: not known */
+        uint64_t side;      /* one upstream of the provider, by its base URL, 0 its own; insert sets it */
 } LeaseRecord;
 
 /* Where it came from, kept sealed with the lease so that it can be revoked without the secret. */
@@ -128,12 +129,14 @@ bool selection_takes(const Selection *what, const LeaseRecord *lease) NONNULL(1,
 bool selection_is_partial(const Selection *what) NONNULL(1);
 /* What ended it, or what will be once it is ended here: PENDING, if its upstream is still to confirm. */
 Outcome lease_outcome(const LeaseRecord *lease) NONNULL(1);
-/* REVOKING of this provider whose next_attempt has come, earliest first. */
-int rows_lease_list_due(Db *db, const char *provider, uint64_t now, size_t max, Pool *pool,
-                        LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 5, 6, 7);
+/* The lowest side from `from` on of which there is something REVOKING. DB_E_NOT_FOUND. */
+int rows_lease_next_side(Db *db, const char *provider, uint64_t from, uint64_t *ret) NODISCARD NONNULL(1, 2, 4);
+/* REVOKING of this provider and side whose next_attempt has come, earliest first. */
+int rows_lease_list_due(Db *db, const char *provider, uint64_t side, uint64_t now, size_t max, Pool *pool,
+                        LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 6, 7, 8);
 /* When the next one behind `after` comes; UINT64_MAX: never. */
-int rows_lease_next_attempt(Db *db, const char *provider, uint64_t after, uint64_t *ret) NODISCARD
-        NONNULL(1, 2, 4);
+int rows_lease_next_attempt(Db *db, const char *provider, uint64_t side, uint64_t after, uint64_t *ret) NODISCARD
+        NONNULL(1, 2, 5);
 /* Open ones (see above, not intents) whose `expires` has come, earliest first. */
 int rows_lease_list_expired(Db *db, uint64_t now, size_t max, Pool *pool, LeaseRecord **ret,
                             size_t *ret_n) NODISCARD NONNULL(1, 4, 5, 6);

@@ -28,6 +28,9 @@
 #define LIMIT_VARIABLES 16U     /* further variables of one profile */
 #define LIMIT_CANDIDATES 512U   /* hashes in one report of a leak; larger reports come in several */
 #define LIMIT_RIGHTS 256U       /* of one secret, as its upstream lists them */
+/* Values of secrets that one call ends: each is looked at before and behind it, one after the other, within the
+ * provider process's time. */
+#define LIMIT_TOGETHER 32U
 #define LIMIT_ACTIONS 8U        /* of the answer to a leak */
 #define LIMIT_METRICS 8192U     /* bytes of metrics in one reply; further ones follow as "more" */
 #define LIMIT_CUT 1024U         /* sessions that are ended by one message */

@@ -1,7 +1,7 @@
 #include "wire/msg_egress.h"
 #include "wire/field.h"
 
-const char *const report_kind_names[] = { "denied", "refused", "misuse", "scrubbed", "leaked", "unauthorized", NULL };
+const char *const report_kind_names[] = { "denied", "refused", "misuse", "scrubbed", "leaked", "unauthorized", "guessed", NULL };
 const char *const body_kind_names[] = { "none", "length", "stream", NULL };
 
 static const Field egress_grant_request_fields[] = {

@@ -54,6 +54,7 @@ typedef enum ReportKind {
         REPORT_SCRUBBED,     /* the upstream sent the credential back */
         REPORT_LEAKED,       /* the sandbox sent the real credential: only its handle was given to it */
         REPORT_UNAUTHORIZED, /* the upstream refuses the credential: 401 */
+        REPORT_GUESSED,      /* as LEAKED, but so short that whoever lists what it may be meets it as well */
         _REPORT_KIND_N,
 } ReportKind;
 extern const char *const report_kind_names[];

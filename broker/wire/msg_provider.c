@@ -72,6 +72,31 @@ static const Field provider_revoke_secret_request_fields[] = {
 };
 static SCHEMA(provider_revoke_secret_request, "RevokeSecretRequest", ProviderRevokeSecretRequest);
 
+static const Field schema_provider_value_fields[] = {
+        F(ProviderSecretValue, secret, SECRET, 0, SECRET_MAX, 0),
+};
+static SCHEMA(schema_provider_value, "Value", ProviderSecretValue);
+
+static const Field provider_revoke_secrets_request_fields[] = {
+        F_RECORD(ProviderRevokeSecretsRequest, upstream, 0, schema_upstream),
+        F_RECORDS(ProviderRevokeSecretsRequest, secrets, 0, LIMIT_TOGETHER, schema_provider_value),
+        F(ProviderRevokeSecretsRequest, calls_max, U64, 0, 0, 0),
+};
+static SCHEMA(provider_revoke_secrets_request, "RevokeSecretsRequest", ProviderRevokeSecretsRequest);
+
+const char *const provider_end_names[] = { "open", "taken", "dead", "refused", NULL };
+
+static const Field schema_provider_value_end_fields[] = {
+        F_ENUM(ProviderSecretEnd, end, 0, provider_end_names),
+};
+static SCHEMA(schema_provider_value_end, "ValueEnd", ProviderSecretEnd);
+
+static const Field provider_revoke_secrets_reply_fields[] = {
+        F_RECORDS(ProviderRevokeSecretsReply, ends, 0, LIMIT_TOGETHER, schema_provider_value_end),
+        F(ProviderRevokeSecretsReply, calls, U64, 0, 0, 0),
+};
+static SCHEMA(provider_revoke_secrets_reply, "RevokeSecretsReply", ProviderRevokeSecretsReply);
+
 static const Field provider_abandon_request_fields[] = {
         F_RECORD(ProviderAbandonRequest, upstream, 0, schema_upstream),
         F(ProviderAbandonRequest, label, TEXT, 0, LIMIT_LABEL, 0),
@@ -91,5 +116,7 @@ static const Method interface_provider_methods[] = {
         [PROVIDER_REVOKE_SECRET] = { "RevokeSecret", &provider_revoke_secret_request, &provider_revoke_reply, 0, 0,
                                      false },
         [PROVIDER_ABANDON] = { "Abandon", &provider_abandon_request, &provider_abandon_reply, 0, 0, false },
+        [PROVIDER_REVOKE_SECRETS] = { "RevokeSecrets", &provider_revoke_secrets_request, &provider_revoke_secrets_reply, 0,
+                                      0, false },
 };
 INTERFACE(interface_provider, "provider");

@@ -75,6 +75,37 @@ typedef struct ProviderRevokeSecretRequest {
         const char *secret_id; /* as the rotation said; NULL: it said none */
 } ProviderRevokeSecretRequest;
 
+typedef struct ProviderSecretValue {
+        Secret *secret;
+} ProviderSecretValue;
+
+/*
+ * The same for several at once, of an upstream that takes a list of values and wants no proof, and counts its calls
+ * (ProviderInfo.revoke_hourly).
+ */
+typedef struct ProviderRevokeSecretsRequest {
+        Upstream *upstream; /* its proof is NULL */
+        RecordList secrets; /* of ProviderSecretValue, LIMIT_TOGETHER at most */
+        uint64_t calls_max; /* calls that count; at least one */
+} ProviderRevokeSecretsRequest;
+
+typedef enum ProviderEnd {
+        PROVIDER_END_OPEN,    /* the upstream was not asked: what it may be asked was used up */
+        PROVIDER_END_TAKEN,   /* the upstream will do it, and was not seen to have done it yet */
+        PROVIDER_END_DEAD,    /* it was seen to refuse it */
+        PROVIDER_END_REFUSED, /* it does not take this one */
+} ProviderEnd;
+extern const char *const provider_end_names[]; /* "open", "taken", "dead", "refused" */
+
+typedef struct ProviderSecretEnd {
+        uint32_t end; /* ProviderEnd */
+} ProviderSecretEnd;
+
+typedef struct ProviderRevokeSecretsReply {
+        RecordList ends; /* of ProviderSecretEnd, in the order of the values */
+        uint64_t calls;  /* that counted */
+} ProviderRevokeSecretsReply;
+
 /* Ends what a rotation whose reply was lost may have made: found by its label. */
 typedef struct ProviderAbandonRequest {
         Upstream *upstream; /* its proof is the value in use */
@@ -92,6 +123,7 @@ typedef enum ProviderMethod {
         PROVIDER_ROTATE,
         PROVIDER_REVOKE_SECRET,
         PROVIDER_ABANDON,
+        PROVIDER_REVOKE_SECRETS,
 } ProviderMethod;
 
 extern const Interface interface_provider;

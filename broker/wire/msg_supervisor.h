@@ -141,12 +141,15 @@ typedef enum LeakAction {
 extern const char *const leak_action_names[]; /* "revoke", "end-session", "revoke-upstream", "rotate", "notify" */
 #define LEAK_ACTIONS_DEFAULT ((1U << LEAK_REVOKE) | (1U << LEAK_END_SESSION) | (1U << LEAK_NOTIFY))
 
+/* Seconds: what was handed out gets a while to be replaced by hand. */
+#define SECRET_GRACE_DEFAULT 600U
+
 /* A section [secret NAME]: what concerns the secret and not one use of it. */
 typedef struct ConfigSecret {
         const char *name;
         uint64_t rotate_every; /* seconds; 0: never by itself. Of a guided one: when a person is reminded */
         uint64_t max_age;      /* seconds, beyond which doctor warns; 0: the default */
-        uint64_t grace;        /* seconds that the old value lives on behind a switch */
+        uint64_t grace;        /* seconds that the old value lives on behind a switch, where a session was handed it */
         uint64_t on_leak;      /* bits 1U << LeakAction */
         bool revoke_upstream;  /* the value may be revoked at its upstream for good (GitHub's POST /credentials/revoke) */
         const char *source;    /* file:line */

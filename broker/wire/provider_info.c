@@ -61,7 +61,9 @@ const ProviderInfo provider_infos[] = {
                 .preset = "github",
                 .rotation = PROVIDER_ROTATION_GUIDED,
                 .can_revoke_secret = true,
-                .revoke_parallel = 1, /* sixty reports in an hour */
+                .revoke_parallel = 1, /* what comes meanwhile goes together */
+                .revoke_together = LIMIT_TOGETHER, /* GitHub takes 1,000 */
+                .revoke_hourly = 60,
                 .rotate_create =
                         "In your GitHub settings (Developer settings, Personal access tokens), generate a new token with "
                         "the same rights or fewer, and an end. Do not press \"Regenerate\" on the old one: that "

@@ -75,6 +75,8 @@ typedef struct ProviderInfo {
         ProviderRotation rotation;
         bool can_revoke_secret;  /* a value of the secret itself, at the upstream */
         unsigned revoke_parallel; /* revocations that its upstream is asked for at once; 0: REVOKE_PARALLEL_DEFAULT */
+        unsigned revoke_together; /* values of the secret that one call takes, by themselves; 0: one, with its proof */
+        unsigned revoke_hourly;   /* such calls that the upstream takes in an hour; 0: it does not count them */
         const char *token_prefix;  /* of what it mints, for scanners; NULL: none is known */
         const char *secret_prefix; /* of the secret's value, likewise */
         const char *rotate_create; /* what to do upstream before pasting the new value */

@@ -30,6 +30,24 @@ static size_t character(const char *text)
         return n;
 }
 
+static uint32_t code_point(const char *text, size_t n)
+{
+        static const uint8_t masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+        uint32_t c = (uint8_t)text[0] & masks[n];
+
+        for (size_t i = 1; i < n; i++)
+                c = c << 6 | ((uint8_t)text[i] & 0x3f);
+        return c;
+}
+
+/* What a terminal acts on, C0, DEL and C1; and what makes one text look like another: line ends and directions that are
+ * not seen. All of it has at most four digits. */
+static bool is_control(uint32_t c)
+{
+        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+               (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 /* An argument that is not UTF-8 may be quoted in an error. */
 static void write_string(FILE *stream, const char *text)
 {
@@ -41,14 +59,13 @@ static void write_string(FILE *stream, const char *text)
                 if (n == 0) {
                         (void)fputs("\\ufffd", stream);
                         n = 1;
-                } else if (n > 1) {
-                        (void)fwrite(text, 1, n, stream);
-                } else if (c == '"' || c == '\\')
+                } else if (is_control(code_point(text, n))) {
+                        (void)fprintf(stream, "\\u%04x", code_point(text, n));
+                } else if (c == '"' || c == '\\') {
                         (void)fprintf(stream, "\\%c", c);
-                else if (c < 0x20 || c == 0x7f)
-                        (void)fprintf(stream, "\\u%04x", c);
-                else
-                        (void)fputc(c, stream);
+                } else {
+                        (void)fwrite(text, 1, n, stream);
+                }
         }
         (void)fputc('"', stream);
 }
@@ -386,13 +403,13 @@ char *printable(const char *text)
 {
         char *copy = strdup(text);
 
-        for (unsigned char *at = (unsigned char *)copy; at && *at; at++) {
-                bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+        for (char *at = copy; at && *at;) {
+                size_t n = character(at);
 
-                if (*at < 0x20 || *at == 0x7f)
-                        *at = '?';
-                else if (c1)
-                        at[0] = at[1] = '?';
+                /* A byte by itself is a control character too, where the terminal takes it for one of eight bits. */
+                if (n == 0 || is_control(code_point(at, n)))
+                        memset(at, '?', n ? n : 1);
+                at += n ? n : 1;
         }
         return copy;
 }

@@ -58,7 +58,7 @@ void format_time(uint64_t usec, char out[32]);
 const char *relative_time(uint64_t usec, char out[32]);
 /* "90s", "30m", "8h". */
 const char *short_duration(uint64_t seconds, char out[32]);
-/* What a broker wrote, for a terminal: control characters become "?". The caller frees. */
+/* What a broker wrote, for a terminal: control characters, and what is no text, become "?". The caller frees. */
 char *printable(const char *text);
 /* Whether stdout takes colours (NO_COLOR, CLICOLOR, TERM). */
 bool use_colour(void);

@@ -31,7 +31,9 @@ static void make_environment(Strings *strings)
         for (char **variable = environ; *variable; variable++)
                 if (is_passed_on(*variable))
                         strings_add(strings, *variable);
-        strings_add(strings, "GIT_NO_LAZY_FETCH=1"); /* nothing is downloaded for this */
+        /* Nothing is downloaded for this, by a program that the repository names. The first is not known to every git. */
+        strings_add(strings, "GIT_NO_LAZY_FETCH=1");
+        strings_add(strings, "GIT_ALLOW_PROTOCOL=none");
         strings_add(strings, "GIT_NO_REPLACE_OBJECTS=1");
         strings_add(strings, "GIT_PAGER=cat");
 }

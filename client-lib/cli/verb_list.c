@@ -1,12 +1,12 @@
 #include "rows.h"
 
-static const char *const headers[] = { "NAME", "PROVIDER", "LEASES", "CHANGED", "HOSTS", NULL };
+static const char *const headers[] = { "NAME", "PROVIDER", "LEASES", "CHANGED", "ROTATES", "HOSTS", NULL };
 
 static void cells(Table *table, const mcpcred_row *row)
 {
         uint64_t rotated = mcpcred_row_time(row, "rotated");
         _cleanup_(free_memory) char *hosts = join_items(row, "hosts");
-        char number[32], when[32];
+        char number[32], when[32], due[32];
 
         (void)snprintf(number, sizeof(number), "%llu",
                        (unsigned long long)mcpcred_row_number(row, "leases"));
@@ -17,6 +17,7 @@ static void cells(Table *table, const mcpcred_row *row)
                                  ? mcpcred_row_text(row, "rotation")
                                  : relative_time(rotated ? rotated : mcpcred_row_time(row, "added"),
                                                  when));
+        table_add(table, relative_time(mcpcred_row_time(row, "due"), due));
         table_add(table, hosts && *hosts ? hosts : mcpcred_row_text(row, "base_url"));
 }
 

@@ -346,6 +346,44 @@ class Canary(Response):
         return done.returncode, done.stdout + done.stderr
 
 
+class Notified(Response):
+    """Sessions go on, so that one can misuse what it likes."""
+
+    on_profile = on_secret = "notify"
+
+    def misuse(self, n):
+        victim = self.it.open("api")
+        for _ in range(n):
+            self.send(self.it.open("api"), self.handle(victim))
+        wait_until(lambda: len(self.incidents()) == n, f"not {n} incidents")
+
+    def test_misuse_does_not_use_up_what_a_real_leak_is_told_with(self):
+        self.misuse(11)
+        row = self.wait_incident(11)
+        self.report(KEY)
+        row = self.wait_incident(12)
+        self.assertEqual((row["signal"], self.actions(row)), ("report", {"notify": "done"}))
+        self.assertIn("often enough", str(self.incidents()[10]["actions"]) + str(self.incidents()[9]["actions"]))
+
+    def test_commands_that_take_their_time_for_misuse_leave_room_for_a_real_leak(self):
+        hold = os.path.join(self.told, "hold")
+        open(hold, "w", encoding="ascii").close()
+        self.misuse(5)
+        self.assertEqual(sum("takes its time" in str(row["actions"]) for row in self.incidents()), 3)
+        self.report(KEY)
+        self.notices(3)
+        os.unlink(hold)
+        row = self.wait_incident(6)
+        self.assertEqual((row["signal"], self.actions(row)), ("report", {"notify": "done"}))
+        self.misuse_again()
+
+    def misuse_again(self):
+        """What has ended is not counted any more."""
+        victim = self.it.open("api")
+        self.send(self.it.open("api"), self.handle(victim))
+        self.assertEqual(self.actions(self.wait_incident(7)), {"notify": "done"})
+
+
 class Egress(Response):
     def test_real_value_out_of_a_sandbox_ends_it_and_asks_for_a_rotation_of_the_secret(self):
         session, other = self.it.open("api"), self.it.open("api")
@@ -359,6 +397,24 @@ class Egress(Response):
                                              "rotate": "needs-person", "notify": "done"})
         self.works(other)
         self.assertNotIn(KEY[:12], str(self.it.audit()) + "\n".join(self.it.log.lines) + str(self.notices(1)))
+
+
+class Guessed(Response):
+    def test_a_dictionary_with_a_short_secret_in_it_hurts_the_session_alone(self):
+        short = "hunter22" * 2
+        for secret, bears in ((short[:15], False), (short, True)):
+            self.it.add("api", "static", secret.encode(), hosts=[f"localhost:{self.github.port}"], replace=True)
+            self.github.add_static_key(secret, secret)
+            session, other = self.it.open("api"), self.it.open("api")
+            words = "\n".join("password" + str(number) for number in range(1000))
+            answer = self.send(session, self.handle(session), method="POST", body=f"{words}\n{secret}\n{words}".encode())
+            self.assertEqual(answer[:2], (403, "leaked"))
+            self.assert_ended(session, "real credential")
+            row = self.wait_incident(2 if bears else 1)
+            self.assertEqual((row["signal"], row["secret"]), ("egress", "api"))
+            self.assertEqual(self.actions(row)["rotate"], "needs-person" if bears else "skipped")
+            self.works(other)
+        self.assertEqual([event["reason"] for event in self.events("proxy.request")], ["guessed", "leaked"])
 
 
 class Reported(Response):

@@ -195,11 +195,12 @@ class Files(Scanning):
         self.assertEqual([row["secret"] for row in report["not_looked_for"]], ["pin"])
 
     def test_names_that_are_not_text_come_out_as_text(self):
-        with open(os.path.join(self.tree.encode(), b"a\xff\x1b[31m\nb"), "wb") as file:
+        with open(os.path.join(self.tree.encode(), b"a\xff\x1b[31m\n\x9b31mb"), "wb") as file:
             file.write(self.key.encode())
         text = self.run_scan(".", status=FOUND, json_too=False)
         self.assertEqual(len(text.splitlines()), 1)
         self.assertNotIn("\x1b", text)
+        self.assertTrue(text.isascii(), text)
         self.assertEqual(len(self.run_scan(".", status=FOUND)["findings"]), 1)
 
 
@@ -286,6 +287,35 @@ class Histories(Scanning):
     def test_what_is_no_repository_is_said(self):
         report = self.run_scan("--git", self.it.path("home"), status=INCOMPLETE)
         self.assertEqual(len(report["not_looked_at"]), 1)
+
+
+    def test_a_repository_that_lacks_objects_has_nothing_run_to_fetch_them(self):
+        """By a git that knows no GIT_NO_LAZY_FETCH too: before 2.39.4."""
+        ran = self.it.path("ran")
+        script = self.write_program("fetch", f'echo "$0" >> {ran}; exit 1')
+        older = self.write_program("git", f'unset GIT_NO_LAZY_FETCH; exec {shutil.which("git")} "$@"')
+        self.git("init", "-q")
+        self.write("folder/file", self.key)
+        self.commit()
+        tree = self.git("rev-parse", "HEAD:folder")
+        os.unlink(os.path.join(self.tree, ".git", "objects", tree[:2], tree[2:]))
+        for name, value in (("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin"),
+                            ("remote.origin.promisor", "true"), ("remote.origin.uploadPack", script),
+                            ("core.sshCommand", script), ("protocol.allow", "always"), ("protocol.ext.allow", "always")):
+            self.git("config", name, value)
+        for url in "ssh://host/path", self.tree, f"ext::{script}":
+            self.git("config", "remote.origin.url", url)
+            for path in os.environ["PATH"], os.path.dirname(older) + ":" + os.environ["PATH"]:
+                report = self.run_scan("--git", self.tree, status=FOUND, environment={"PATH": path})
+                self.assertEqual([row["secret"] for row in report["findings"]], ["api"])
+                self.assertFalse(os.path.exists(ran), url)
+
+    def write_program(self, name, text):
+        path = os.path.join(self.it.path("home"), name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o700)
+        return path
 
 
 class Broker(Scanning):

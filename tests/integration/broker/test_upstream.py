@@ -6,7 +6,7 @@ import os
 import socket
 import time
 
-from harness import Case, main, sha256_hex, wait_until
+from harness import PROFILES, Case, Standin, main, sha256_hex, wait_until
 from varlink import SESSION, CallError, Client
 
 
@@ -387,6 +387,39 @@ command = /usr/bin/true
         self.assertFalse(answer["pending"])
         self.it.revoke(session=session.id)
         self.assertEqual(os.listdir(self.it.path("runtime", "s")), [])
+
+
+class Two(Case):
+    """Two servers of one provider, one of which tells lies."""
+
+    config = PROFILES + """
+[profile bad]
+secret = bad
+repositories = octo/hello
+permissions = contents:read
+ttl = 1h
+deliver = env
+env = BAD_TOKEN
+"""
+
+    def test_what_one_upstream_says_of_its_limits_holds_up_no_other_one_of_its_provider(self):
+        bad = Standin().start()
+        self.addCleanup(bad.stop)
+        it = self.broker(start=False)
+        it.ca_file = it.path("both.pem")
+        with open(it.ca_file, "w", encoding="ascii") as both:
+            for upstream in self.github, bad:
+                with open(upstream.ca, encoding="ascii") as one:
+                    both.write(one.read())
+        it.write_config(self.config)
+        it.start()
+        it.add_github(self.github)
+        it.add_github(bad, name="bad")
+        lying, other = it.open("bad"), it.open("gh")
+        bad.fault("revoke", "rate_limit", count=0, retry_after=10**12)
+        self.assertTrue(it.revoke(session=lying.id)["pending"])
+        self.assertEqual([row["outcome"] for row in it.revoke(session=other.id)["credentials"]], ["confirmed"])
+        self.assert_dead(other.token)
 
 
 if __name__ == "__main__":

@@ -314,6 +314,18 @@ def test_places_are_shown_and_values_in_them_are_not():
         shows_nothing_of(home.run("leak", "report", "-", "--json", stdin=report), TOKEN)
 
 
+def test_what_acts_on_a_terminal_is_shown_as_marks():
+    """C1 and what changes the direction of a text too, and in JSON, which people look at as well."""
+    bad = ("\u001b", "\u007f", "\u009b", "\u061c", "\u200e", "\u2028", "\u202e", "\u2066")
+    report = json.dumps([{"RuleID": "r", "Secret": TOKEN, "Match": TOKEN, "File": f"a{text}b/é", "StartLine": 1} for text in bad])
+    with Home({"ReportLeak": vault(TOKEN)}) as home:
+        for more in (), ("--json",):
+            done = home.run("leak", "report", "-", *more, stdin=report)
+            shown = done.stdout.decode()
+            holds("b/é" in shown and not [text for text in bad if text in shown], done)
+        equal({place["place"] for place in json.loads(shown)["matches"][0]["places"]}, {f"a{text}b/é" for text in bad})
+
+
 def test_incidents_are_listed_and_closed():
     row = {"incident": "i-0123456789abcdef", "time": times(-120), "signal": "foreign_handle", "evidence": "a handle\u001b[31m",
            "session": "s-0123456789abcdef", "count": 2, "state": "needs_person",

@@ -55,6 +55,15 @@ def test_list_asks_for_all_pages():
         holds(max(map(len, text.splitlines())) <= 80, text)
 
 
+def test_list_says_when_each_is_rotated_next():
+    rows = [secret_row("a", due=times(3 * 86400 + 60)), secret_row("b"), secret_row("c", due=times(-2 * 86400 - 60))]
+    with Home({"ListSecrets": lambda p: {"secrets": rows}}) as home:
+        lines = home.run("list").stdout.decode().splitlines()
+        at = lines[0].index("ROTATES")
+        equal([line[at:].split("  ")[0].strip() for line in lines[1:]], ["in 3d", "-", "2d ago"])
+        equal([bool(row["due"]) for row in home.json("list")["secrets"]], [True, False, True])
+
+
 def test_list_of_nothing_says_so_on_stderr():
     with Home({"ListSecrets": lambda p: {"secrets": []}}) as home:
         done = home.run("list")

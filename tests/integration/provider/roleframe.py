@@ -146,6 +146,10 @@ REVOKE_REPLY = Record(("probed", "bool"))
 ROTATE = Record(("upstream", "record", UPSTREAM), ("label", "text"))
 ROTATE_REPLY = Record(("secret", "secret"), ("secret_id", "text"), ("old_secret_id", "text"), ("expires", "u64"))
 REVOKE_SECRET = Record(("upstream", "record", UPSTREAM), ("secret", "secret"), ("secret_id", "text"))
+REVOKE_SECRETS = Record(
+    ("upstream", "record", UPSTREAM), ("secrets", "records", Record(("secret", "secret"))), ("calls_max", "u64")
+)
+REVOKE_SECRETS_REPLY = Record(("ends", "records", Record(("end", "enum"))), ("calls", "u64"))
 ABANDON = Record(("upstream", "record", UPSTREAM), ("label", "text"))
 ABANDON_REPLY = Record(("ended", "u64"))
 
@@ -156,5 +160,6 @@ PROVIDER_METHODS = {
     "Rotate": (3, ROTATE, ROTATE_REPLY),
     "RevokeSecret": (4, REVOKE_SECRET, REVOKE_REPLY),
     "Abandon": (5, ABANDON, ABANDON_REPLY),
+    "RevokeSecrets": (6, REVOKE_SECRETS, REVOKE_SECRETS_REPLY),
 }
 ROLE_VAULT = 3

@@ -13,6 +13,9 @@ from standin import Standin  # noqa: E402
 from vendors import shapes  # noqa: E402
 
 
+ENDS = ["open", "taken", "dead", "refused"]
+
+
 class Case(BaseCase):
     @classmethod
     def setUpClass(cls):
@@ -39,8 +42,16 @@ class Case(BaseCase):
     def verify(self, value=None, **upstream):
         return self.provider().call("Verify", upstream=self.upstream(value or self.value, **upstream))
 
-    def end(self, value=None, process=None, **upstream):
-        return (process or self.provider()).call("RevokeSecret", upstream=self.upstream(**upstream), secret=value or self.value)
+    def end_all(self, values, process=None, calls_max=12, **upstream):
+        """What became of each, and the calls that counted."""
+        secrets = [{"secret": value} for value in values]
+        process = process or self.provider()
+        reply = process.call("RevokeSecrets", upstream=self.upstream(**upstream), secrets=secrets, calls_max=calls_max)
+        return [ENDS[item["end"]] for item in reply["ends"]], reply["calls"]
+
+    def end(self, value=None, **options):
+        [end], calls = self.end_all([value or self.value], **options)
+        return end, calls
 
     def alive(self):
         return self.github.tokens("alive")
@@ -87,7 +98,7 @@ class Verifying(Case):
 class Reporting(Case):
     def test_reported_without_authentication_and_seen_dead(self):
         other = self.classic()
-        self.assertEqual(self.end(), {"probed": True})
+        self.assertEqual(self.end(), ("dead", 1))
         [report] = self.github.requests("revoke_credentials")
         self.assertIsNone(report["credential_sha256"])
         self.assertEqual(len(self.alive()), 1)
@@ -95,25 +106,24 @@ class Reporting(Case):
 
     def test_fine_grained(self):
         value = self.fine()
-        self.assertEqual(self.end(value), {"probed": True})
+        self.assertEqual(self.end(value), ("dead", 1))
 
     def test_one_that_is_dead_costs_no_report(self):
         self.end()
-        self.assertEqual((self.end(), self.reports()), ({"probed": True}, 1))
+        self.assertEqual((self.end(), self.reports()), (("dead", 0), 1))
 
     def test_stray_401_is_not_believed(self):
         self.github.fault("user", "unauthorized")
-        self.fails("UPSTREAM_UNKNOWN", self.end)
-        self.assertEqual(len(self.alive()), 1)
+        self.assertEqual((self.end(), self.alive()), (("dead", 1), []))
 
     def test_done_there_later(self):
         self.github.admin("set_tokens", lag=2)
-        self.assertEqual(self.end(), {"probed": True})
+        self.assertEqual(self.end(), ("dead", 1))
 
     def test_taken_and_not_done_within_its_time(self):
         self.github.admin("set_tokens", lag=1000)
         process = self.provider("--ca-file", self.github.ca, "--timeout-ms", "1200")
-        self.assertEqual(self.end(process=process), {"probed": False})
+        self.assertEqual(self.end(process=process), ("taken", 1))
 
     def test_server_of_ones_own(self):
         self.fails("UNSUPPORTED", self.end, base_url=self.github.enterprise_url)
@@ -121,7 +131,7 @@ class Reporting(Case):
 
     def test_refusals(self):
         self.github.fault("revoke_credentials", "status", status=422)
-        self.assertIn("settings", self.fails("UPSTREAM_DENIED", self.end).message)
+        self.assertEqual(self.end(), ("refused", 1))
         self.github.fault("revoke_credentials", "status", status=404)
         self.fails("UNSUPPORTED", self.end)
         self.github.fault("revoke_credentials", "status", status=500)
@@ -139,7 +149,7 @@ class Reporting(Case):
     def test_lost_replies(self):
         self.github.fault("revoke_credentials", "drop", when="after")
         self.fails("UPSTREAM_UNKNOWN", self.end)
-        self.assertEqual((self.end(), self.reports()), ({"probed": True}, 1))
+        self.assertEqual((self.end(), self.reports()), (("dead", 0), 1))
         self.fails(HOST_ERROR, self.end, base_url="https://localhost:1")
 
     def test_nothing_secret_is_printed(self):
@@ -147,6 +157,56 @@ class Reporting(Case):
         self.end(process=process)
         process.process.wait(5)
         self.assertNotIn(self.value, process.errors())
+
+
+class Together(Case):
+    """One call for many: a list is taken whole or not at all."""
+
+    def many(self, number=32):
+        return [self.classic() for _ in range(number)]
+
+    def test_all_in_one_report(self):
+        values = self.many()
+        self.assertEqual(self.end_all(values), (["dead"] * 32, 1))
+        self.assertEqual(self.reports(), 1)
+        self.assertEqual(len(self.alive()), 1)
+
+    def test_dead_ones_are_not_reported(self):
+        dead, living = self.many(2)
+        self.end(dead)
+        self.assertEqual(self.end_all([dead, living]), (["dead", "dead"], 1))
+        self.assertEqual(self.end_all([dead, living]), (["dead", "dead"], 0))
+
+    def test_one_that_is_not_taken_is_found_and_keeps_none_from_the_others(self):
+        values = self.many()
+        values[20] = "ghp_" + "x" * 20
+        self.github.add_personal_token(values[20], scopes=[])
+        ends, calls = self.end_all(values)
+        self.assertEqual([number for number, end in enumerate(ends) if end != "dead"], [20])
+        self.assertEqual((ends[20], calls, self.reports()), ("refused", 11, 11))
+
+    def test_no_more_calls_than_are_allowed(self):
+        values = self.many(8)
+        values[0] = "ghp_" + "x" * 20
+        self.github.add_personal_token(values[0], scopes=[])
+        ends, calls = self.end_all(values, calls_max=2)
+        self.assertEqual((set(ends), calls, self.reports()), ({"open"}, 2, 2))
+
+    def test_those_that_live_a_little_longer(self):
+        values = self.many(3)
+        self.github.admin("set_tokens", lag=1000)
+        process = self.provider("--ca-file", self.github.ca, "--timeout-ms", "1500")
+        self.assertEqual(self.end_all(values, process=process), (["taken"] * 3, 1))
+
+    def test_slow_looks_leave_time_for_the_report(self):
+        values = self.many(3)
+        self.github.fault("user", "hang")
+        process = self.provider("--ca-file", self.github.ca, "--timeout-ms", "1500")
+        self.assertEqual(self.end_all(values, process=process), (["dead"] * 3, 1))
+
+    def test_nothing_to_do_or_to_do_it_with(self):
+        self.fails("INVALID_PARAMETER", self.end_all, [])
+        self.fails("INVALID_PARAMETER", self.end_all, [self.value], calls_max=0)
 
 
 if __name__ == "__main__":

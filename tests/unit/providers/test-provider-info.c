@@ -38,7 +38,12 @@ START_TEST(table_is_complete)
                 ck_assert_int_eq(info->can_revoke, provider->revoke != NULL);
                 ck_assert_int_eq(info->can_verify, provider->verify != NULL && !is_opaque(info));
                 ck_assert_int_eq(info->rotation != PROVIDER_ROTATION_GUIDED, provider->rotate != NULL);
-                ck_assert_int_eq(info->can_revoke_secret, provider->revoke_secret != NULL);
+                ck_assert_int_eq(info->can_revoke_secret, provider->revoke_secret || provider->revoke_secrets);
+                ck_assert_int_eq(info->revoke_together > 0, provider->revoke_secrets != NULL);
+                ck_assert(!provider->revoke_secret || !provider->revoke_secrets);
+                ck_assert_uint_le(info->revoke_together, LIMIT_TOGETHER);
+                /* Values go together by their upstream's address alone. */
+                ck_assert(!info->revoke_together || info->n_parameters == 0);
                 /* What was made and cannot be found again would have to be lived with. */
                 ck_assert_int_eq(info->rotation == PROVIDER_ROTATION_CREATE, provider->abandon != NULL);
                 ck_assert(!info->preset || (info->needs_hosts && preset_find(info->preset)));

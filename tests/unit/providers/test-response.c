@@ -169,6 +169,8 @@ START_TEST(how_long_to_wait)
 
         ck_assert_uint_eq(wait_of(HEAD(status)), 60);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: 17")), 17);
+        /* More microseconds than 64 bits hold: 18446744073710 s are half a second behind their end. */
+        ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: 18446744073710")), 24 * 3600);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: 0")), 1);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: 999999999999")), 24 * 3600);
         ck_assert_uint_eq(wait_of(HEAD(status, "Retry-After: Thu, 01 Jan 2026 00:01:30 GMT")), 90);

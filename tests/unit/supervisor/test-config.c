@@ -481,6 +481,7 @@ START_TEST(every_key_about_leaks)
         ck_assert_uint_eq(config->secrets[1].on_leak, 0);
         ck_assert_uint_eq(config->secrets[2].on_leak, LEAK_ACTIONS_DEFAULT);
         ck_assert(!config->secrets[2].revoke_upstream);
+        ck_assert_uint_eq(config->secrets[2].grace, 600);
         ck_assert_uint_eq(config->profiles[0].on_leak, BIT(LEAK_END_SESSION) | BIT(LEAK_REVOKE));
         ck_assert_str_eq(config->profiles[0].canary, "AWS_SECRET_ACCESS_KEY");
         ck_assert_uint_eq(config->profiles[1].on_leak, 0);

@@ -719,19 +719,29 @@ START_TEST(lease_lives_and_is_revoked)
         ck_assert_uint_eq(wake, 4000);
         ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), 0);
         ck_assert_int_eq(rows_lease_end(f.db, record.id, 2000, "session closed"), DB_E_NOT_FOUND);
-        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 2000, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", record.side, 2000, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 1);
         ck_assert_int_eq(list[0].state, LEASE_REVOKING);
         ck_assert_int_eq(list[0].outcome, OUTCOME_PENDING);
         ck_assert_int_eq(rows_lease_retry(f.db, record.id, 2500, "unreachable"), 0);
-        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 2499, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", record.side, 2499, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 0);
-        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 2000, &wake), 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", record.side, 2000, &wake), 0);
         ck_assert_uint_eq(wake, 2500);
-        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 2500, &wake), 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", record.side, 2500, &wake), 0);
         ck_assert_uint_eq(wake, UINT64_MAX);
-        ck_assert_int_eq(rows_lease_list_due(f.db, "static", 2500, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "static", record.side, 2500, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 0);
+        /* By base URL; 0 is the provider's own. */
+        ck_assert_uint_ne(record.side, 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 0, 2500, 64, &pool, &list, &n), 0);
+        ck_assert_uint_eq(n, 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 0, 2000, &wake), 0);
+        ck_assert_uint_eq(wake, UINT64_MAX);
+        ck_assert_int_eq(rows_lease_next_side(f.db, "github-app", 0, &wake), 0);
+        ck_assert_uint_eq(wake, record.side);
+        ck_assert_int_eq(rows_lease_next_side(f.db, "github-app", record.side + 1, &wake), DB_E_NOT_FOUND);
+        ck_assert_int_eq(rows_lease_next_side(f.db, "static", 0, &wake), DB_E_NOT_FOUND);
         ck_assert_int_eq(token_code(&f, record.id), 0);
         ck_assert_int_eq(rows_lease_finish(f.db, record.id, LEASE_REVOKED, OUTCOME_CONFIRMED, 2600,
                                            "confirmed"),
@@ -1221,11 +1231,11 @@ START_TEST(a_dying_secret_is_due_until_it_is_dead)
         ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, NULL), -EINVAL);
         ck_assert_int_eq(rows_lease_insert(f.db, &record, &upstream, &token), 0);
         value = secret_free(value);
-        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 5999, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", record.side, 5999, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 0);
-        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", 0, &when), 0);
+        ck_assert_int_eq(rows_lease_next_attempt(f.db, "github-app", record.side, 0, &when), 0);
         ck_assert_uint_eq(when, 6000);
-        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", 6000, 64, &pool, &list, &n), 0);
+        ck_assert_int_eq(rows_lease_list_due(f.db, "github-app", record.side, 6000, 64, &pool, &list, &n), 0);
         ck_assert_uint_eq(n, 1);
         ck_assert_str_eq(list[0].upstream_id, "key-1");
         ck_assert_uint_eq(list[0].expires, UINT64_MAX);
