@@ -5,7 +5,8 @@
  *
  * It traces the processes and what they start, says "ready", and ends when its standard input does: then it lets go
  * of them and prints one object of JSON, with how many calls of each class each role made, whether the fault struck
- * and where, and who died of what meanwhile.
+ * and where, who died of what meanwhile, and what was written and not synced when its role spoke to somebody: what a
+ * loss of power would take back then.
  *
  * CLASS    what counts
  * write    a write to a file below DIR
@@ -59,6 +60,7 @@
 #define TRACEES_MAX 256
 #define ROLE_SIZE 16
 #define DETAIL_SIZE 256
+#define UNSYNCED_MAX 8
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
 
 typedef enum Class {
@@ -125,11 +127,18 @@ typedef struct Fault {
         char detail[DETAIL_SIZE + ROLE_SIZE];
 } Fault;
 
+/* The files of a role that were written since they were synced. */
+typedef struct Unsynced {
+        char paths[UNSYNCED_MAX][DETAIL_SIZE]; /* "": none */
+} Unsynced;
+
 typedef struct Injector {
         const char *directory;
         Fault fault;
         Tracee tracees[TRACEES_MAX];
         unsigned long counts[ROLES_N][CLASSES_N];
+        Unsynced unsynced[ROLES_N];
+        char told_early[DETAIL_SIZE + ROLE_SIZE]; /* the first, or "" */
         bool ending;
         FILE *deaths; /* grows while it runs, printed at the end */
         char *deaths_text;
@@ -376,6 +385,7 @@ static void note_death(Injector *injector, const Tracee *tracee, int status)
 {
         if (tracee->pid != tracee->group || tracee->role < 0)
                 return;
+        injector->unsynced[tracee->role] = (Unsynced){ 0 }; /* its successor reads what there is */
         fprintf(injector->deaths, "%s{\"role\":\"%s\",\"pid\":%d,\"%s\":%d}", injector->n_deaths++ ? "," : "",
                 roles[tracee->role], (int)tracee->pid, WIFSIGNALED(status) ? "signal" : "status",
                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -434,6 +444,51 @@ static void halve(Tracee *tracee, uint64_t number, const uint64_t *arguments)
                 set_argument(tracee->pid, 2, arguments[2] / 2);
 }
 
+/* ---- what a loss of power would take back ---- */
+
+static void add_unsynced(Unsynced *unsynced, const char *path)
+{
+        char *room = NULL;
+
+        for (size_t i = 0; i < UNSYNCED_MAX; i++) {
+                if (strcmp(unsynced->paths[i], path) == 0)
+                        return;
+                if (!unsynced->paths[i][0])
+                        room = unsynced->paths[i];
+        }
+        if (!room) {
+                errno = ENOBUFS;
+                fail("files that were not synced");
+        }
+        memcpy(room, path, strlen(path) + 1);
+}
+
+/* Of the two that keep the state and the secrets. The audit log's files may be behind it, and are made up for from
+ * there. A rename stands in its directory. */
+static void follow_syncs(Injector *injector, int role, Class class, const char *path)
+{
+        Unsynced *unsynced = &injector->unsynced[role];
+        char state[DETAIL_SIZE];
+        size_t n;
+
+        if (strcmp(roles[role], "vault") != 0 && strcmp(roles[role], "keyring") != 0)
+                return;
+        n = (size_t)snprintf(state, sizeof(state), "%.200s/state", injector->directory);
+        if (class == CLASS_WRITE && strncmp(path, state, n) == 0 && strncmp(path + n, "/audit.log", 10) != 0)
+                add_unsynced(unsynced, path);
+        else if (class == CLASS_RENAME && strncmp(path, "audit.log", 9) != 0)
+                add_unsynced(unsynced, state);
+        for (size_t i = 0; i < UNSYNCED_MAX; i++) {
+                if (!unsynced->paths[i][0])
+                        continue;
+                if (class == CLASS_SEND && !injector->told_early[0])
+                        (void)snprintf(injector->told_early, sizeof(injector->told_early), "%s %s", roles[role],
+                                       unsynced->paths[i] + strlen(injector->directory));
+                if (class == CLASS_SYNC && strcmp(unsynced->paths[i], path) == 0)
+                        unsynced->paths[i][0] = '\0';
+        }
+}
+
 /* True if the tracee is dead now and must not be resumed. */
 static bool strike(Injector *injector, Tracee *tracee, const Call *call, uint64_t number, const uint64_t *arguments)
 {
@@ -479,6 +534,7 @@ static bool on_entry(Injector *injector, Tracee *tracee, uint64_t number, const 
         counts[call.class]++;
         if (call.class != CLASS_READ)
                 counts[CLASS_ACT]++;
+        follow_syncs(injector, tracee->role, call.class, detail);
         if (fault->struck) {
                 if (fault->action == ACTION_FULL && (call.class == CLASS_WRITE || call.class == CLASS_CREATE))
                         prevent(tracee, &call, ENOSPC);
@@ -715,6 +771,8 @@ static void report(Injector *injector)
         (void)fclose(injector->deaths);
         printf("},\"struck\":%s,\"detail\":", injector->fault.struck ? "true" : "false");
         print_string(injector->fault.detail);
+        printf(",\"told_early\":");
+        print_string(injector->told_early);
         printf(",\"deaths\":[%s]}\n", injector->deaths_text);
         free(injector->deaths_text);
 }

@@ -120,7 +120,7 @@ class NoInjector:
     """Where the fault is of another kind."""
 
     def finish(self):
-        return {"counts": {}, "struck": False, "detail": "", "deaths": []}
+        return {"counts": {}, "struck": False, "detail": "", "told_early": "", "deaths": []}
 
 
 class Watched:

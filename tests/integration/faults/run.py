@@ -50,6 +50,7 @@ class Run:
         self._last_token = 0  # of those that are none of this point's
         self._clients = []
         self._deaths = []
+        self._told_early = ""
 
     # -- what operations use
 
@@ -199,6 +200,7 @@ class Run:
         self.struck = self.struck or result["struck"]
         self.detail = self.detail or result["detail"]
         self._deaths += result["deaths"]
+        self._told_early = self._told_early or result["told_early"]
 
     def _settle(self, watched):
         if self.broker.process is None or self.broker.supervisor_is_dead():
@@ -238,6 +240,8 @@ class Run:
 
     def _check(self):
         self._nobody_crashed()
+        # What could not be written is not there to be synced.
+        require(self.fault.of_the_state() or not self._told_early, f"it speaks before this is synced: {self._told_early}")
         self.operation.check(self)
         if not self.needs_human and self._store_was_written():
             self._secret_works()
