@@ -146,7 +146,7 @@ typedef struct Injector {
         unsigned n_deaths;
 } Injector;
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
         fprintf(stderr, "injector: %s: %s\n", what, strerror(errno));
         exit(1);
