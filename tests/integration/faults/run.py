@@ -9,6 +9,7 @@
 """
 
 import calendar
+import errno
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ EXPIRY_MARGIN = 60  # seconds, as the broker keeps a lease behind its end
 # Refusals that pass: whoever gets one asks again.
 PASSING = ("Unavailable", "Busy", "KeyringLocked", "KeyringHung", "AuditUnavailable", "UpstreamUnknown", "UpstreamUnreachable",
            "UpstreamRateLimited", "Timeout", "Internal", "KeyringFailed")
+WHY = tuple(os.strerror(number) for number in (errno.EIO, errno.ENOSPC))
 STOPPED = ["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]
 
 
@@ -224,12 +226,17 @@ class Run:
             watched.wait()
         if self.broker.process is not None:
             status = self.broker.process.wait()
-            if not self.fault.kills("supervisor"):
-                raise Wrong(f"the supervisor ended with {status}:\n" + "\n".join(self.broker.log.lines))
             self.broker.log.join()
+            if not self.fault.kills("supervisor") and not self._start_was_refused(status):
+                raise Wrong(f"the supervisor ended with {status}:\n" + "\n".join(self.broker.log.lines))
             self.broker.process = None
         self.close_clients()
         self.broker.up()
+
+    def _start_was_refused(self, status):
+        """A start that cannot have its lock or its directories is none, and says which it was and why."""
+        return (self.operation.survives_start and self.fault.of_the_state() and status == 1
+                and any(line.startswith("mcpcredd: ") and line.endswith(WHY) for line in self.broker.log.lines))
 
     def close_clients(self):
         for client in self._clients:
