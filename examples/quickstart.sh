@@ -66,6 +66,7 @@ secret = openai
 preset = openai
 allow  = GET,POST api.openai.com /v1/**
 deny   = *        api.openai.com /v1/files/**
+on_leak = notify
 
 [profile triage]
 secret       = github
@@ -73,9 +74,15 @@ repositories = octo/hello
 permissions  = contents:read
 allow        = GET api.github.com /repos/octo/**
 ttl          = 10m
+on_leak      = notify
+
+[profile strict]
+secret = openai
+preset = openai
 CONF
 chmod 600 "$here/config/mcpcred.conf"
 indent <"$here/config/mcpcred.conf"
+echo "\`on_leak = notify\` is for this demonstration, whose child does what it should not, and is to go on with that."
 "$build/broker/supervisor/mcpcredd" --foreground --runtime "$here/run" --state "$here/state" \
         --config "$here/config" --libexec "$build/libexec" 2>"$here/broker.log" </dev/null &
 broker=$!
@@ -173,7 +180,19 @@ exec 9<&-
 wait "$session" || :
 session=
 
-step "9. The audit log is a chain; an edited line would be named"
+step "9. Without on_leak, the first handle in a wrong place ends its session"
+"$build/client-lib/cli/mcpcred" --runtime "$here/run" --broker "$here/none" exec strict $sandbox -- sh -c '
+        ask() { curl -sS -m 10 -A quickstart -o /dev/null -w "    %{http_code} %header{x-mcpcred-reason}\n" "$@" 2>/dev/null || :; }
+        ask -H "X-Note: $OPENAI_API_KEY" https://api.openai.com/v1/models
+        i=0
+        while ask -H "Authorization: Bearer $OPENAI_API_KEY" https://api.openai.com/v1/models | grep -q 200 && [ $i -lt 100 ]; do
+                i=$((i + 1))
+                sleep 0.1
+        done
+        echo "    and then nothing any more"' 2>&1 </dev/null
+mcpcred leak list --all | awk -v RS= '/ profile +strict/' | indent
+
+step "10. The audit log is a chain; an edited line would be named"
 mcpcred audit verify | indent
 
 step "Done. The broker, the upstreams and their files are removed again."

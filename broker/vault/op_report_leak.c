@@ -113,6 +113,15 @@ static int match_row(ReportOp *op, const Match *match, Row *row, LeakMatch *ret)
         return r;
 }
 
+/* Whether more is done about it without a person. Whoever is told of it does not count: it is over all the same. */
+static bool goes_on(const IncidentRecord *record)
+{
+        for (LeakAction action = 0; action < _LEAK_ACTION_N; action++)
+                if (action != LEAK_NOTIFY && (record->actions[action].state == ACTION_TODO || record->actions[action].state == ACTION_BEGUN))
+                        return true;
+        return false;
+}
+
 static int send_rows(ReportOp *op, Row rows[LIMIT_PAGE])
 {
         LeakMatch page[LIMIT_PAGE];
@@ -125,7 +134,7 @@ static int send_rows(ReportOp *op, Row rows[LIMIT_PAGE])
 
                 if (vault_db_failed(op->vault, match_row(op, &op->matches[i], &rows[at], &page[at]), &failure))
                         return failure_answer(&failure, op->request);
-                reply.pending = reply.pending || (op->matches[i].incident[0] && incident_is_open(&rows[at].incident));
+                reply.pending = reply.pending || (op->matches[i].incident[0] && goes_on(&rows[at].incident));
                 if (reply.matches.n < LIMIT_PAGE || i + 1 == op->n)
                         continue;
                 reply.unknown = 0; /* told once, at the end */

@@ -268,7 +268,7 @@ static void check_leaks(Doctor *doctor, Vault *vault)
                 else
                         (void)snprintf(remedy, sizeof(remedy), "`mcpcred leak list` says what is left; `mcpcred leak close %s` "
                                        "when that is done.", records[i].id);
-                say(doctor, person ? DOCTOR_FAIL : DOCTOR_WARN, id, person ? remedy : NULL, "A leak%s%s %s: %s.",
+                say(doctor, person ? DOCTOR_FAIL : DOCTOR_WARN, id, person ? remedy : NULL, "A leak%s%s %s (signal: %s).",
                     records[i].secret[0] ? " of secret " : "", records[i].secret,
                     person ? "needs a person" : "is being dealt with", leak_signal_names[records[i].signal]);
         }

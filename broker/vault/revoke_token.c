@@ -183,10 +183,13 @@ static void list_last(RevokeOp *op, const uint8_t hash[SEAL_HASH_SIZE], const Se
         LeaseRecord last;
         int r = rows_lease_get_by_token(op->vault->db, hash, &last);
 
-        if (r == DB_E_NOT_FOUND)
+        if (r == DB_E_NOT_FOUND) {
                 failure_set(failure, FAULT_NOT_FOUND, "No credential of this value was issued here.");
-        else if (!vault_db_failed(op->vault, r, failure) && selection_takes(what, &last))
+                (void)snprintf(failure->remedy, sizeof(failure->remedy),
+                               "`mcpcred leak report --dry-run FILE` knows stored secrets too, and a value among other text.");
+        } else if (!vault_db_failed(op->vault, r, failure) && selection_takes(what, &last)) {
                 revoke_list(op, last.id, lease_outcome(&last));
+        }
 }
 
 int revoke_token(RevokeOp *op, const char *sha256_hex, const Selection *what, Failure *failure)

@@ -17,7 +17,7 @@ static const FaultInfo table[_FAULT_N] = {
         [FAULT_POLICY_DENIED] = { "PolicyDenied", 5, "The profile does not allow this.",
                                   "`mcpcred profile NAME` shows what the profile gives." },
         [FAULT_NOT_FOUND] = { "NotFound", 6, "There is no such thing.",
-                              "`mcpcred list`, `mcpcred profile` and `mcpcred sessions` show what there is." },
+                              "`mcpcred list`, `profile`, `sessions --all` and `leak list --all` show what there is." },
         [FAULT_EXISTS] = { "Exists", 1, "It exists already.",
                            "Choose another name, or put it in the place of the old one: `mcpcred rotate`, `mcpcred add --replace`." },
         [FAULT_EXPIRED] = { "Expired", 5, "Its lifetime is over.", "Open a new session." },

@@ -17,6 +17,8 @@ typedef struct EventFilter {
                 OPTION(type, filter.token, "token", TEXT, "HASH", "of this token: what `mcpcred audit hash` says"), \
                 OPTION(type, filter.verdict, "verdict", TEXT, "WORD", "allow, deny or error")
 
+/* 0, or an exit status where nothing could ever be what is wanted. */
+int event_filter_check(Cli *cli, const Verb *verb, const EventFilter *filter);
 bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event);
 /* One line, for people. */
 void event_print(const mcpcred_row *event);

@@ -16,6 +16,16 @@ static bool fits_operation(const char *wanted, const char *operation)
         return fits(wanted, operation) || (operation && strncmp(wanted, operation, n) == 0 && operation[n] == '.');
 }
 
+int event_filter_check(Cli *cli, const Verb *verb, const EventFilter *filter)
+{
+        static const char *const verdicts[] = { "allow", "deny", "error" };
+
+        for (size_t i = 0; filter->verdict && i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
+                if (strcmp(filter->verdict, verdicts[i]) == 0)
+                        return 0;
+        return filter->verdict ? cli_usage(cli, verb, "--verdict takes allow, deny or error") : 0;
+}
+
 bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event)
 {
         return fits(filter->session, mcpcred_row_text(event, "session")) &&

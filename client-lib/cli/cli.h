@@ -89,6 +89,7 @@ typedef struct Verb {
         size_t options_size; /* of the struct that the options are read into; 0: none */
         size_t min_arguments, max_arguments;
         bool takes_rest;   /* "--" may be followed by a command */
+        bool selects;      /* what it is about is said by options alone */
         bool takes_secret; /* so that a word too many may be one, and is not repeated */
         bool is_exec;    /* its own failures are 125 and nothing goes to stdout */
         int (*run)(Cli *cli, const void *options, const Arguments *arguments);

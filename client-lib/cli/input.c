@@ -40,7 +40,7 @@ static int from_file(Cli *cli, const char *path, mcpcred_value *value)
                 return cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System",
                                       "", "%s: %s.", path, strerror(errno));
         if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)) && S_ISREG(st.st_mode))
-                cli_note("%s can be read by others; delete it once the secret is stored.", path);
+                cli_note("%s can be read by others; delete it when this is done.", path);
         r = read_value(cli, fd, path, value);
         (void)close(fd);
         return r;

@@ -67,6 +67,16 @@ static void print_part(const char *label, const mcpcred_row *row, const char *fi
                 (void)printf(", %s%s", label, clean);
 }
 
+/* "revoke: todo" of a dry run is "revoke"; a reason stays. In place. */
+static void cut_todo(char *actions)
+{
+        static const char todo[] = ": todo";
+        char *at;
+
+        while (actions && (at = strstr(actions, todo)))
+                memmove(at, at + sizeof(todo) - 1, strlen(at + sizeof(todo) - 1) + 1);
+}
+
 static void print_match(LeakPrint *print, const mcpcred_row *row)
 {
         _cleanup_(free_memory) char *kind = printable(mcpcred_row_text(row, "kind"));
@@ -88,6 +98,8 @@ static void print_match(LeakPrint *print, const mcpcred_row *row)
         if (issued)
                 (void)printf(", issued %s", relative_time(issued, when));
         (void)putchar('\n');
+        if (print->dry_run)
+                cut_todo(done);
         print->places = 0;
         findings_match(print->findings, mcpcred_row_number(row, "index"), print_place, print);
         if (print->places > PLACES_MAX)
@@ -248,8 +260,9 @@ static void print_notes(const LeakPrint *print, const mcpcred_leaked *leaked)
                 cli_note("%llu finding%s so long that not every piece was compared; report the value alone.",
                          (unsigned long long)print->findings->cut, print->findings->cut == 1 ? " is" : "s are");
         if (print->failed)
-                cli_note("not everything that was to be done could be; see above.");
-        if (leaked->pending)
+                cli_note("%s", print->dry_run ? "not everything that is to be done can be done from here; see above."
+                                              : "not everything that was to be done could be; see above, and `mcpcred leak list`.");
+        if (leaked->pending && !print->dry_run)
                 cli_note("it is over here; something goes on, and the broker sees to it: mcpcred leases, mcpcred status.");
 }
 

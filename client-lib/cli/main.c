@@ -139,6 +139,7 @@ void cli_note(const char *format, ...)
         (void)vsnprintf(message, sizeof(message), format, args);
         va_end(args);
         clean = printable(message);
+        (void)fflush(stdout); /* what it speaks of stands before it, also where both go to one file */
         (void)fprintf(stderr, "mcpcred: %s\n", clean ? clean : "");
 }
 

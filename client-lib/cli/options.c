@@ -141,6 +141,12 @@ static int check_arguments(Cli *cli, const Verb *verb, const Arguments *argument
         if (arguments->n < verb->min_arguments)
                 return cli_usage(cli, verb, "%.*s is missing", (int)strcspn(verb->arguments, " "),
                                  verb->arguments);
+        /* The word is not repeated: it may be a secret all the same. */
+        if (arguments->n > verb->max_arguments && verb->takes_secret && verb->selects)
+                return cli_usage(cli, verb,
+                                 "a word needs an option before it that says what it is: --session ID, --secret NAME, "
+                                 "or --all for everything. A token is never an argument: --token asks for it; this one "
+                                 "is in your shell's history now, if it was one");
         if (arguments->n > verb->max_arguments && verb->takes_secret)
                 return cli_usage(cli, verb,
                                  "there is a word too many. A secret is never an argument: leave it "

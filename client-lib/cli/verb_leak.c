@@ -292,11 +292,13 @@ static int run(Cli *cli, const void *asked, const Arguments *arguments)
         _cleanup_(findings_deinit) Findings findings = { 0 };
         int r;
 
-        if (strcmp(arguments->items[0], "list") == 0 && arguments->n == 1)
+        if (arguments->n == 1 && strcmp(arguments->items[0], "list") == 0)
                 return leak_incidents_list(cli, ((const LeakOptions *)asked)->all);
-        if (strcmp(arguments->items[0], "close") == 0 && arguments->n == 2)
+        if (arguments->n == 1 && strcmp(arguments->items[0], "close") == 0)
+                return cli_usage(cli, &verb_leak, "which incident? `mcpcred leak list` names them");
+        if (arguments->n == 2 && strcmp(arguments->items[0], "close") == 0)
                 return leak_incidents_close(cli, arguments->items[1]);
-        if (strcmp(arguments->items[0], "report") != 0)
+        if (arguments->n == 0 || strcmp(arguments->items[0], "report") != 0)
                 return cli_usage(cli, &verb_leak, "what about the leak? `mcpcred leak report` reports one, `list` lists what "
                                                   "was done, `close INCIDENT` ends one");
         r = read_report(cli, arguments, &input);
@@ -326,7 +328,6 @@ const Verb verb_leak = {
                    "  gitleaks git --report-format json --report-path - | mcpcred leak report -\n"
                    "  mcpcred leak report --headers headers.txt --webhook-secret hook body.json",
         OPTIONS(options, LeakOptions),
-        .min_arguments = 1,
         .max_arguments = 2,
         .takes_secret = true,
         .run = run,

@@ -17,6 +17,9 @@ static const char *const headers[] = { "LEASE", "KIND", "SESSION",  "PROFILE", "
 
 static void cells(Table *table, const mcpcred_row *row)
 {
+        const char *state = mcpcred_row_text(row, "state"), *outcome = mcpcred_row_text(row, "outcome");
+        /* What is over ends no more; where the upstream has not said so, it does by itself then. */
+        bool over = strcmp(state, "revoked") == 0 && strcmp(outcome, "pending") != 0 && strcmp(outcome, "impossible_rotate") != 0;
         char ends[32];
 
         table_add(table, mcpcred_row_text(row, "lease"));
@@ -25,7 +28,7 @@ static void cells(Table *table, const mcpcred_row *row)
         /* The value of a secret was given by no profile; its name says more. */
         table_add(table, mcpcred_row_text(row, strcmp(mcpcred_row_text(row, "kind"), "secret") == 0 ? "secret" : "profile"));
         table_add(table, mcpcred_row_text(row, "state"));
-        table_add(table, relative_time(mcpcred_row_time(row, "expires"), ends));
+        table_add(table, over ? NULL : relative_time(mcpcred_row_time(row, "expires"), ends));
         table_add(table, outcome_text(row));
         table_add(table, mcpcred_row_text(row, "reason"));
 }

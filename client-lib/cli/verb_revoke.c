@@ -183,5 +183,6 @@ const Verb verb_revoke = {
                    "  mcpcred revoke --token --stdin < leaked.txt",
         OPTIONS(options, RevokeOptions),
         .takes_secret = true,
+        .selects = true,
         .run = run,
 };

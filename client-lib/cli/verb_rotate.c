@@ -35,6 +35,7 @@ typedef struct Steps {
         bool transient; /* the last line is to be written over */
         bool pending, made_by_provider;
         bool silent; /* only what the last row says is wanted */
+        bool planning;
 } Steps;
 
 /* ---- what is shown ---- */
@@ -94,6 +95,14 @@ static void print_step(Steps *steps, const char *step, const char *message)
         (void)fflush(stdout);
 }
 
+/* The plan of what needs nobody. What a person would do comes behind it: the upstream may be away. */
+static void print_made(Steps *steps, const char *by_hand)
+{
+        print_step(steps, "plan", "The upstream is asked for the new value, and ends the old one: nobody has to do anything there.");
+        print_step(steps, "or by hand", by_hand);
+        print_step(steps, "", "Then give the new value with --paste or --file.");
+}
+
 static int take_row(const mcpcred_row *row, void *userdata)
 {
         Steps *steps = userdata;
@@ -104,6 +113,8 @@ static int take_row(const mcpcred_row *row, void *userdata)
         steps->made_by_provider = mcpcred_row_flag(row, "made_by_provider");
         if (steps->cli->json && !steps->silent)
                 json_row(&steps->json, NULL, row);
+        else if (!steps->silent && steps->planning && steps->made_by_provider)
+                print_made(steps, message ? message : "");
         else if (!steps->silent)
                 print_step(steps, step ? step : "", message ? message : "");
         return 0;
@@ -131,9 +142,9 @@ static int report(Steps *steps, int r)
 }
 
 static int run_rotation(Cli *cli, const char *name, mcpcred_rotation rotation,
-                        const mcpcred_rotation_options *how, const mcpcred_value *value)
+                        const mcpcred_rotation_options *how, const mcpcred_value *value, bool planning)
 {
-        Steps steps = { .cli = cli, .terminal = isatty(STDOUT_FILENO) };
+        Steps steps = { .cli = cli, .terminal = isatty(STDOUT_FILENO), .planning = planning };
 
         if (cli->json) {
                 json_begin(&steps.json);
@@ -168,7 +179,7 @@ static int get_value(Cli *cli, const char *name, const RotateOptions *asked, mcp
                 return r;
         /* Whoever types it here has to be told first what to do upstream. */
         if (!given && !cli->json)
-                r = run_rotation(cli, name, MCPCRED_ROTATION_PLAN, NULL, NULL);
+                r = run_rotation(cli, name, MCPCRED_ROTATION_PLAN, NULL, NULL, false);
         return r ? r : input_secret(cli, source, "New value: ", false, ret);
 }
 
@@ -189,14 +200,14 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         if (asked->plan || asked->abort)
                 return run_rotation(cli, name,
                                     asked->plan ? MCPCRED_ROTATION_PLAN : MCPCRED_ROTATION_ABORT,
-                                    NULL, NULL);
+                                    NULL, NULL, asked->plan);
         r = get_value(cli, name, asked, &value);
         if (r)
                 return r;
         if (asked->allow_wider && !value)
                 return cli_usage(cli, &verb_rotate,
                                  "--allow-wider is for a value that you give; --paste asks for one");
-        return run_rotation(cli, name, MCPCRED_ROTATION_RUN, &how, value);
+        return run_rotation(cli, name, MCPCRED_ROTATION_RUN, &how, value, false);
 }
 
 const Verb verb_rotate = {

@@ -134,8 +134,9 @@ int watch_events(Cli *cli, uint64_t since, const EventFilter *filter)
 static int run(Cli *cli, const void *given, const Arguments *arguments UNUSED)
 {
         const WatchOptions *asked = given;
+        int r = event_filter_check(cli, &verb_watch, &asked->filter);
 
-        return watch_events(cli, asked->since, &asked->filter);
+        return r ? r : watch_events(cli, asked->since, &asked->filter);
 }
 
 const Verb verb_watch = {

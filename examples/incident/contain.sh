@@ -18,7 +18,7 @@ mcpcred=${MCPCRED:-mcpcred}
 RECENT=3600 # seconds: a secret that was replaced within them is not replaced again
 
 usage() {
-        sed -n '3,6s/^# *//p' "$0" >&2
+        sed -n '4,7s/^# *//p' "$0" >&2
         exit 2
 }
 
@@ -63,6 +63,9 @@ ask() {
 
 words() { head -n 1 "$work/words" | sed 's/^mcpcred: //'; }
 
+# What to do about it, as mcpcred says it; nothing where it says nothing.
+remedy() { sed -n '2s/^ *//p' "$work/words"; }
+
 # count OUTCOME WORDS
 count() {
         n=$(grep -cx "$1" "$work/outcomes" || :)
@@ -77,7 +80,10 @@ revoke() {
         0 | 8) ;;
         *)
                 fail "nothing was revoked: $(words)"
-                note "Try: $mcpcred revoke $*"
+                case $status in
+                6) note "Look what there is: $mcpcred sessions --all; $mcpcred list. \"$0 everything\" needs no name." ;;
+                *) note "$(remedy)" && note "Then again: $mcpcred revoke $*" ;;
+                esac
                 exit 1
                 ;;
         esac

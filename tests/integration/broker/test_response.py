@@ -121,7 +121,7 @@ class Response(test_proxy.Proxy):
         with self.it.client() as client:
             replies = client.stream("ReportLeak", {"hashes": [sha256_hex(value) for value in values], "source": "test",
                                                    "dry_run": dry_run})
-        self.unknown = replies[-1]["unknown"]
+        self.unknown, self.pending = replies[-1]["unknown"], any(reply["pending"] for reply in replies)
         return [match for reply in replies for match in reply["matches"]]
 
     # -- what came of it
@@ -504,6 +504,15 @@ class Reported(Response):
         self.assertEqual((states["revoke"], states["end-session"]), ("done", "done"))
         for text in (session.token, sha256_hex(session.token)):
             self.assertNotIn(text, json.dumps(document))
+
+    def test_only_what_ends_it_is_waited_for_and_not_who_hears_of_it(self):
+        """Else the status of `leak report` would depend on how fast a command is."""
+        open(os.path.join(self.told, "hold"), "w", encoding="ascii").close()
+        [match] = self.report(self.it.open("gh").token)
+        self.assertTrue({"notify: begun", "notify: todo"} & set(match["actions"]), match)
+        self.assertFalse(self.pending)
+        os.unlink(os.path.join(self.told, "hold"))
+        self.wait_incident()
 
     def test_a_person_closes_what_is_open(self):
         self.report(KEY)

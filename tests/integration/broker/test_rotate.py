@@ -115,6 +115,7 @@ class Guided(Rotating):
         with self.assertRaises(CallError) as caught:
             self.it.rotate(self.next)
         self.assertEqual(caught.exception.name, "UpstreamRootInvalid")
+        self.assertIn("old value is in use as before", caught.exception.parameters["remedy"])
         self.settled(1)
         self.register()
         self.assertEqual(self.it.rotate(self.next), STEPS)

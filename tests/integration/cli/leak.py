@@ -115,10 +115,14 @@ def test_no_value_goes_to_the_broker():
 
 
 def test_a_dry_run_says_so():
-    with Home({"ReportLeak": vault(TOKEN, pending=True)}) as home:
+    with Home({"ReportLeak": vault(TOKEN, pending=True, actions=["revoke: todo"])}) as home:
         done = home.run("leak", "report", "-", "--dry-run", stdin=TOKEN)
         equal(done.returncode, 0)
-        holds(b"would do" in done.stdout, done)
+        holds(b"would do revoke (" in done.stdout and b"it is over" not in done.stderr, done)
+    with Home({"ReportLeak": vault(TOKEN, actions=["revoke: todo", "rotate: needs-person (run: x)", "notify: todo"])}) as home:
+        done = home.run("leak", "report", "-", "--dry-run", stdin=TOKEN)
+        equal(done.returncode, 0)
+        holds(b"would do revoke, rotate: needs-person (run: x), notify (" in done.stdout, done)
         equal(home.broker.asked("ReportLeak")[0][1]["dry_run"], True)
 
 
@@ -138,6 +142,8 @@ def test_exit_statuses():
         equal(home.run("leak", "report", "-", "--format", "nothing", stdin="").returncode, 2)
         equal(home.run("leak", stdin="").returncode, 2)
         equal(home.run("leak", "repeat", stdin="").returncode, 2)
+        done = home.run("leak", "close", stdin="")
+        equal((done.returncode, b"which incident" in done.stderr), (2, True))
 
     def locked(parameters):
         raise Fault("KeyringLocked")

@@ -176,7 +176,8 @@ class Home:
     def run(self, *arguments, stdin=b"", env=None, timeout=30, **options):
         if isinstance(stdin, str):
             stdin = stdin.encode()
-        return subprocess.run([MCPCRED, *map(str, arguments)], input=stdin, capture_output=True,
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.run([MCPCRED, *map(str, arguments)], input=stdin,
                               env=self.environment(**(env or {})), timeout=timeout, **options)
 
     def json(self, *arguments, status=0, **options):

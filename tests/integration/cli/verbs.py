@@ -86,6 +86,15 @@ def test_sessions_and_leases():
         equal(home.json("leases")["leases"][0]["expires"], lease["expires"])
 
 
+def test_what_is_over_has_no_end_to_come():
+    row = {"lease": LEASE, "kind": "credential", "session": SESSION, "profile": "p", "secret": "s", "generation": 1,
+           "state": "revoked", "outcome": "confirmed", "created": times(-1), "expires": times(3500), "attempts": 0}
+    with Home({"ListLeases": lambda p: {"leases": [row, {**row, "outcome": "pending"}]}}) as home:
+        lines = home.run("leases", "--all").stdout.decode().splitlines()
+        equal(lines[1].split()[4:7], ["revoked", "-", "confirmed"])
+        holds("in 58m" in lines[2], lines)
+
+
 def test_leases_say_what_they_are_and_can_be_selected():
     lease = {"lease": LEASE, "kind": "stored", "session": SESSION, "profile": "p", "secret": "openai", "generation": 1,
              "state": "live", "outcome": "none", "created": times(-1), "expires": times(3500), "attempts": 0}
@@ -179,6 +188,26 @@ def test_a_secret_among_the_words_is_not_repeated():
                 done = home.run(*words, *more)
                 equal(done.returncode, 2, words)
                 equal((b"never an argument" in done.stderr, b"sk-secret" in done.stderr + done.stdout), (True, False))
+
+
+def test_a_selector_without_its_option_is_told_which_there_are():
+    with Home({}) as home:
+        done = home.run("revoke", SESSION)
+        equal((done.returncode, b"a word needs an option" in done.stderr, SESSION.encode() in done.stderr), (2, True, False))
+
+
+def test_a_note_stands_behind_what_it_is_about():
+    row = {"lease": LEASE, "session": SESSION, "profile": "p", "secret": "s", "outcome": "impossible_rotate"}
+    with Home({"Revoke": lambda p: {"sessions": 1, "credentials": [row], "pending": False}}) as home:
+        done = home.run("revoke", "--all", stderr=subprocess.STDOUT)
+        text = done.stdout.decode()
+        holds(text.index(LEASE) < text.index("can only be ended by rotating"), text)
+
+
+def test_watch_refuses_a_verdict_that_never_comes():
+    with Home({}) as home:
+        equal(home.run("watch", "--verdict", "nope").returncode, 2)
+        equal(home.broker.calls, [])
 
 
 def test_usage_is_status_2():
@@ -433,6 +462,15 @@ def test_rotate_asks_the_provider_where_that_makes_it():
         equal(home.run("rotate", "cloudflare", "--now", "--grace", "5m").returncode, 2)
         home.json("rotate", "cloudflare", "--allow-wider", "--stdin", status=8, stdin=SECRET)
         equal((home.broker.calls[-1][1]["allow_wider"], home.broker.calls[-1][2]), (True, [SECRET.encode()]))
+
+
+def test_a_plan_of_what_the_provider_makes_says_that_nobody_is_needed():
+    with Home(rotating(True)) as home:
+        text = home.run("rotate", "cloudflare", "--plan").stdout.decode()
+        holds("nobody has to do anything" in text and text.index("nobody") < text.index("Make a key there."), text)
+        equal(home.json("rotate", "cloudflare", "--plan")["steps"][0]["message"], "Make a key there.")
+        text = home.run("rotate", "cloudflare", "--paste").stdout.decode()  # who asks for it has to
+        holds("Make a key there." in text and "nobody" not in text, text)
 
 
 def test_metrics_are_whole_or_not_there():

@@ -202,8 +202,13 @@ class Contain(Incident):
         self.assertEqual(self.it.sessions()[session.id]["state"], "ended")
 
     def test_what_fails_is_said(self):
-        self.assertIn("FAILED: nothing was revoked", self.contain("session", "s-0123456789abcdef", status=1))
-        self.assertEqual(self.contain("session", status=2), "")
+        text = self.contain("session", "s-0123456789abcdef", status=1)
+        self.assertIn("FAILED: nothing was revoked", text)
+        self.assertIn("mcpcred sessions --all", text)
+        usage = self.run_in_place([CONTAIN, "session"])
+        self.assertEqual((usage.returncode, usage.stdout), (2, ""))
+        self.assertEqual([line.split()[:2] for line in usage.stderr.splitlines()],
+                         [["contain.sh", form] for form in ("session", "secret", "provider", "everything")])
         self.it.stop()
         self.assertIn("FAILED", self.contain("everything", status=1))
 
