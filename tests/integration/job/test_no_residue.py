@@ -314,11 +314,12 @@ class SameUser(Case):
         script = f"{job.MCPCRED} token >/dev/null; echo ready; read line"
         client = subprocess.Popen(self.exec_command("/bin/sh", "-c", script), **pipes)
         self.assertEqual(client.stdout.readline(), "ready\n")
+        # The provider of the operation before has ended, and the one that is kept ready is there to be used.
+        wait_until(lambda: len(children_of(self.broker.pid)) == len(ROLES) + 1, "no provider is kept ready")
         before = self.github.count("mint")
         fault = self.github.fault("mint", "delay")
         waiting = subprocess.Popen(self.exec_command("/bin/true"), **pipes)
         self.github.wait("mint", before + 1)
-        # The provider of an operation before may still be ending; the one that is held up stays.
         wait_until(lambda: len(children_of(self.broker.pid)) == len(ROLES) + 1, "a process too many, or too few")
         roles = children_of(self.broker.pid)
         self.assertEqual({role_name(name) for name in roles.values()}, {*ROLES, "provide"})
