@@ -224,12 +224,17 @@ class Run:
             watched.wait()
         if self.broker.process is not None:
             status = self.broker.process.wait()
-            if not self.fault.kills("supervisor"):
-                raise Wrong(f"the supervisor ended with {status}:\n" + "\n".join(self.broker.log.lines))
             self.broker.log.join()
+            if not self.fault.kills("supervisor") and not self._said_why_it_cannot_start(status):
+                raise Wrong(f"the supervisor ended with {status}:\n" + "\n".join(self.broker.log.lines))
             self.broker.process = None
         self.close_clients()
         self.broker.up()
+
+    def _said_why_it_cannot_start(self, status):
+        """Without its locks, its directories and its socket it serves nobody, and says which of them it cannot have."""
+        said = any(re.search(r"(/state|/runtime|/runtime/s|socket): (Input/output|No space)", line) for line in self.broker.log.lines)
+        return self.operation.survives_start and self.fault.is_of_files_of("supervisor") and status == 1 and said
 
     def close_clients(self):
         for client in self._clients:
