@@ -124,7 +124,8 @@ static int on_request(void *userdata, Channel *channel, Request *request)
 
 static void describe_end(const Child *child, const siginfo_t *info)
 {
-        LogLevel level = child->stopping ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+        bool crashed = info->si_code != CLD_EXITED && info->si_status != SIGKILL && info->si_status != SIGTERM;
+        LogLevel level = child->stopping && !crashed ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
         if (info->si_code == CLD_EXITED)
                 log_line(log_of(child), level, child->name, "ended with status %d",

@@ -231,7 +231,12 @@ static int add_sessions(Supervisor *supervisor)
                 .userdata = supervisor,
         };
 
-        return sessions_new(&supervisor->sessions, &config);
+        int r = sessions_new(&supervisor->sessions, &config);
+
+        if (r < 0)
+                log_line(supervisor->config.log, LOG_LEVEL_ERROR, "supervisor", "cannot have the sessions' directory %s/s: %s",
+                         supervisor->config.runtime->path, strerror(-r));
+        return r;
 }
 
 static int add_providers(Supervisor *supervisor)

@@ -123,6 +123,8 @@ int waiting_room_enter(WaitingRoom *room, WaitingRun run, void *userdata, Reques
 
 int waiting_room_look(WaitingRoom *room)
 {
+        if (!room)
+                return 0;
         if (is_up(room, true))
                 room->over = false;
         return let_in(room);

@@ -16,5 +16,6 @@ WaitingRoom *waiting_room_free(WaitingRoom *room);
  * dropped. */
 int waiting_room_enter(WaitingRoom *room, WaitingRun run, void *userdata, Request *request, bool store) NODISCARD
         NONNULL(1, 2, 4);
-/* Lets everybody in for whom the vault is up now. */
-int waiting_room_look(WaitingRoom *room) NODISCARD NONNULL(1);
+/* Lets everybody in for whom the vault is up now. NULL: the vault ends, and nobody waits any more; who waited for the
+ * keyring is told so then, and comes by here. */
+int waiting_room_look(WaitingRoom *room) NODISCARD;

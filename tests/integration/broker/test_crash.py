@@ -3,13 +3,14 @@
 lifeline lives go on, and no token is alive upstream that nobody knows of."""
 
 import os
+import select
 import signal
 import subprocess
 import threading
 import unittest
 
-from harness import Case, children_of, main, sha256_hex, wait_gone, wait_until
-from varlink import SESSION, CallError, Client, Closed
+from harness import PASSPHRASE, WAIT, Case, children_of, main, sha256_hex, wait_gone, wait_until
+from varlink import SESSION, CallError, Client, Closed, sealed_value
 
 
 class Crashing(Case):
@@ -530,6 +531,24 @@ class Supervisor(Crashing):
         self.assertEqual(self.count_open(self.it, "unrecoverable"), 1)
         self.assert_all_known(self.it)
         self.is_sound()
+
+    def test_terminate_while_the_keyring_is_waited_for(self):
+        """Who waits for it is told so by a vault that is about to end, and has let go of other things already."""
+        self.it.call("Lock")
+        keyring = self.it.signal_role("keyring", signal.SIGSTOP)
+        clients = [self.it.client() for _ in range(2)]
+        for client in clients:
+            self.addCleanup(client.close)
+            with sealed_value(PASSPHRASE) as value:
+                client.send("Unlock", {"create": False}, [value.fileno()])
+        # One of the two is told that the other one is under way: that waits for the keyring.
+        [first, *_], _, _ = select.select([client.socket for client in clients], [], [], WAIT)
+        self.assertEqual(self.answer(clients[[client.socket for client in clients].index(first)]), "Busy")
+        self.it.process.terminate()
+        os.kill(keyring, signal.SIGCONT)
+        log = self.it.log
+        self.it.stop()
+        self.assertEqual([line for line in log.lines if "was killed by signal" in line], [])
 
     def test_terminate(self):
         """In order: the sessions' sockets are gone, and so are the roles."""

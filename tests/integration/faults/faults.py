@@ -116,13 +116,13 @@ class Worker:
 # -- the series
 
 
-def call_series(operation, counts, level, long):
+def call_series(operation, counts, level, options):
     """[(role, class, action)]"""
-    found = []
+    found, long = [], options.long
     for role in operation.roles if level != SANDBOX else ("session", "egress"):
         made = counts.get(role, {})
-        if made.get("act"):
-            found.append((role, "act", "KILL"))
+        # Whether a provider's process has anything to do before the answer, or behind it, is not the same each time.
+        found.append((role, "step" if options.brief else "act", "KILL"))
         if made.get("connect") and role in ("provider", "egress"):
             found += [(role, "connect", "ECONNREFUSED")] + [(role, "connect", "ENETUNREACH")] * long
         if role not in STORING:
@@ -148,7 +148,7 @@ def plan(name, clean, options, root):
     long = options.long
     level = FULL if long or options.every else operation.level
     if root:
-        for role, kind, action in call_series(operation, clean["counts"], level, long):
+        for role, kind, action in call_series(operation, clean["counts"], level, options):
             last = clean["counts"]["vault" if action.startswith("KILL=") else role].get(kind, 0)
             found.append((f"{role}/{kind}/{{}}/{action}", last, 1, False))
         if level == FULL:
@@ -166,7 +166,7 @@ def plan(name, clean, options, root):
 def is_brief(name, series):
     """What needs no waiting, and finds most."""
     pattern, _, _, slow = series
-    deaths = "/act/" in pattern and pattern.endswith("/KILL")
+    deaths = "/step/" in pattern and pattern.endswith("/KILL")
     upstream = pattern.startswith("upstream/") or "/connect/" in pattern
     return OPERATIONS[name].level == FULL and not slow and (deaths or upstream)
 

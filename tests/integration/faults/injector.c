@@ -19,6 +19,7 @@
  * read     a read of a file below DIR
  * send     whatever leaves by a socket
  * act      all of these but reads: what others can notice
+ * step     likewise, but several writes to one file in a row are one
  *
  * ACTION
  * EIO, ENOSPC, ...  the call does nothing and returns this, once
@@ -74,6 +75,7 @@ typedef enum Class {
         CLASS_READ,
         CLASS_SEND,
         CLASS_ACT,
+        CLASS_STEP,
         CLASSES_N,
         CLASS_NONE = CLASSES_N,
 } Class;
@@ -82,7 +84,7 @@ static const char *const class_names[CLASSES_N] = {
         [CLASS_WRITE] = "write",       [CLASS_SYNC] = "sync",     [CLASS_RENAME] = "rename",
         [CLASS_UNLINK] = "unlink",     [CLASS_TRUNCATE] = "truncate", [CLASS_CREATE] = "create",
         [CLASS_CONNECT] = "connect",   [CLASS_READ] = "read",     [CLASS_SEND] = "send",
-        [CLASS_ACT] = "act",
+        [CLASS_ACT] = "act",           [CLASS_STEP] = "step",
 };
 
 static const char *const roles[] = { "supervisor", "gate", "session", "vault", "keyring", "egress", "provider" };
@@ -137,6 +139,7 @@ typedef struct Injector {
         Fault fault;
         Tracee tracees[TRACEES_MAX];
         unsigned long counts[ROLES_N][CLASSES_N];
+        char written[ROLES_N][DETAIL_SIZE]; /* where the last act of the role was a write; or "" */
         Unsynced unsynced[ROLES_N];
         char told_early[DETAIL_SIZE + ROLE_SIZE]; /* the first, or "" */
         bool ending;
@@ -391,10 +394,18 @@ static void note_death(Injector *injector, const Tracee *tracee, int status)
                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-static void resume(Tracee *tracee, int signal)
+/* Behind the fault, unless it lasts, there is nothing more to look at but who dies: to stop at each call takes time. */
+static bool looks_at_calls(const Injector *injector, const Tracee *tracee)
 {
+        return !injector->fault.struck || injector->fault.action == ACTION_FULL || tracee->replace || tracee->kill_at_exit;
+}
+
+static void resume(const Injector *injector, Tracee *tracee, int signal)
+{
+        int how = looks_at_calls(injector, tracee) ? PTRACE_SYSCALL : PTRACE_CONT;
+
         tracee->resumed = true;
-        (void)ptrace(PTRACE_SYSCALL, tracee->pid, NULL, (void *)(intptr_t)signal); /* NOLINT */
+        (void)ptrace(how, tracee->pid, NULL, (void *)(intptr_t)signal); /* NOLINT */
 }
 
 static void detach(Tracee *tracee, int signal)
@@ -520,13 +531,25 @@ static bool strike(Injector *injector, Tracee *tracee, const Call *call, uint64_
         return false;
 }
 
+/* Between two writes to one file nobody has heard of either, and nothing says yet that they are complete. */
+static bool is_step(Injector *injector, int role, Class class, const char *path)
+{
+        char *last = injector->written[role];
+        bool same = class == CLASS_WRITE && strcmp(last, path) == 0;
+
+        if (class == CLASS_READ)
+                return false;
+        memcpy(last, class == CLASS_WRITE ? path : "", class == CLASS_WRITE ? strlen(path) + 1 : 1);
+        return !same;
+}
+
 static bool on_entry(Injector *injector, Tracee *tracee, uint64_t number, const uint64_t *arguments)
 {
         Fault *fault = &injector->fault;
         char detail[DETAIL_SIZE];
         Call call = classify(injector, tracee->pid, number, arguments, detail);
         unsigned long *counts;
-        bool fits;
+        bool fits, step;
 
         if (call.class == CLASS_NONE || tracee->role < 0)
                 return false;
@@ -534,6 +557,8 @@ static bool on_entry(Injector *injector, Tracee *tracee, uint64_t number, const 
         counts[call.class]++;
         if (call.class != CLASS_READ)
                 counts[CLASS_ACT]++;
+        step = is_step(injector, tracee->role, call.class, detail);
+        counts[CLASS_STEP] += step;
         follow_syncs(injector, tracee->role, call.class, detail);
         if (fault->struck) {
                 if (fault->action == ACTION_FULL && (call.class == CLASS_WRITE || call.class == CLASS_CREATE))
@@ -541,7 +566,8 @@ static bool on_entry(Injector *injector, Tracee *tracee, uint64_t number, const 
                 return false;
         }
         fits = fault->action != ACTION_NONE && fault->role == tracee->role &&
-               (fault->class == call.class || (fault->class == CLASS_ACT && call.class != CLASS_READ)) &&
+               (fault->class == call.class || (fault->class == CLASS_ACT && call.class != CLASS_READ) ||
+                (fault->class == CLASS_STEP && step)) &&
                counts[fault->class] == fault->number;
         if (!fits)
                 return false;
@@ -572,7 +598,7 @@ static void on_call(Injector *injector, Tracee *tracee)
         bool dead = false;
 
         if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->pid, (void *)sizeof(info), &info) <= 0) {
-                resume(tracee, 0);
+                resume(injector, tracee, 0);
                 return;
         }
         if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !injector->ending) {
@@ -582,7 +608,7 @@ static void on_call(Injector *injector, Tracee *tracee)
                 dead = on_exit_of_call(injector, tracee);
         }
         if (!dead)
-                resume(tracee, 0);
+                resume(injector, tracee, 0);
 }
 
 static void on_event(Injector *injector, Tracee *tracee, int event, int signal)
@@ -600,20 +626,20 @@ static void on_event(Injector *injector, Tracee *tracee, int event, int signal)
                         child->role = tracee->role; /* a thread */
                         child->group = tracee->group;
                 }
-                resume(tracee, 0);
+                resume(injector, tracee, 0);
                 return;
         case PTRACE_EVENT_EXEC:
                 tracee->role = role_of_process(tracee->pid);
-                resume(tracee, 0);
+                resume(injector, tracee, 0);
                 return;
         case PTRACE_EVENT_STOP:
                 if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
                         tracee->resumed = ptrace(PTRACE_LISTEN, tracee->pid, NULL, NULL) == 0;
                 else
-                        resume(tracee, 0);
+                        resume(injector, tracee, 0);
                 return;
         default:
-                resume(tracee, 0);
+                resume(injector, tracee, 0);
         }
 }
 
@@ -634,7 +660,7 @@ static void on_status(Injector *injector, pid_t pid, int status)
         } else if (signal == (SIGTRAP | 0x80)) {
                 on_call(injector, tracee);
         } else {
-                resume(tracee, signal);
+                resume(injector, tracee, signal);
         }
 }
 

@@ -72,6 +72,9 @@ class Fault:
         """Whether the state may not have been writable for a while."""
         return False
 
+    def is_of_files_of(self, role):
+        return False
+
     def after(self, run):
         pass
 
@@ -131,6 +134,9 @@ class CallFault(Fault):
 
     def of_the_state(self):
         return self.action in ("FULL", "EIO", "EDQUOT")
+
+    def is_of_files_of(self, role):
+        return self.of_the_state() and self.role == role
 
 
 class Quiet(Fault):

@@ -9,7 +9,6 @@
 """
 
 import calendar
-import errno
 import os
 import re
 import signal
@@ -29,7 +28,6 @@ EXPIRY_MARGIN = 60  # seconds, as the broker keeps a lease behind its end
 # Refusals that pass: whoever gets one asks again.
 PASSING = ("Unavailable", "Busy", "KeyringLocked", "KeyringHung", "AuditUnavailable", "UpstreamUnknown", "UpstreamUnreachable",
            "UpstreamRateLimited", "Timeout", "Internal", "KeyringFailed")
-WHY = tuple(os.strerror(number) for number in (errno.EIO, errno.ENOSPC))
 STOPPED = ["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]
 
 
@@ -227,16 +225,16 @@ class Run:
         if self.broker.process is not None:
             status = self.broker.process.wait()
             self.broker.log.join()
-            if not self.fault.kills("supervisor") and not self._start_was_refused(status):
+            if not self.fault.kills("supervisor") and not self._said_why_it_cannot_start(status):
                 raise Wrong(f"the supervisor ended with {status}:\n" + "\n".join(self.broker.log.lines))
             self.broker.process = None
         self.close_clients()
         self.broker.up()
 
-    def _start_was_refused(self, status):
-        """A start that cannot have its lock or its directories is none, and says which it was and why."""
-        return (self.operation.survives_start and self.fault.of_the_state() and status == 1
-                and any(line.startswith("mcpcredd: ") and line.endswith(WHY) for line in self.broker.log.lines))
+    def _said_why_it_cannot_start(self, status):
+        """Without its locks, its directories and its socket it serves nobody, and says which of them it cannot have."""
+        said = any(re.search(r"(/state|/runtime|/runtime/s|socket): (Input/output|No space)", line) for line in self.broker.log.lines)
+        return self.operation.survives_start and self.fault.is_of_files_of("supervisor") and status == 1 and said
 
     def close_clients(self):
         for client in self._clients:
