@@ -225,13 +225,12 @@ static int report(Reported *reported, size_t from, size_t to)
         wipe_free(body);
         if (r)
                 return r;
-        if (response.head.status != 422)
-                set_open(reported, from, to, PROVIDER_END_TAKEN);
-        else if (n == 1)
-                set_open(reported, from, to, PROVIDER_END_REFUSED);
-        else
-                r = report(reported, from, middle);
-        return r || response.head.status != 422 || n == 1 ? r : report(reported, middle, to);
+        if (response.head.status != 422 || n == 1) {
+                set_open(reported, from, to, response.head.status == 422 ? PROVIDER_END_REFUSED : PROVIDER_END_TAKEN);
+                return 0;
+        }
+        r = report(reported, from, middle);
+        return r ? r : report(reported, middle, to);
 }
 
 /* Once more after a pause for those that live: they are done later. */

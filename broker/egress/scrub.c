@@ -50,7 +50,7 @@ struct Scrub {
         Needle needles[SCRUB_SECRETS_MAX * _FORM_N];
         size_t n_needles;
         size_t span;   /* the longest match */
-        size_t shortest; /* secret */
+        size_t shortest; /* of the secrets */
         uint8_t mask;
         uint8_t first[256];              /* 1: a match can begin with this byte */
         uint8_t pairs[256 * 256 / 8];    /* bits: and with these two */
@@ -508,8 +508,8 @@ int scrub_new(Scrub **ret, Arena *arena, const Slice *secrets, size_t n_secrets)
                         return r > 0 ? SCRUB_E_FULL : r;
                 for (Form form = FORM_PLAIN; form < _FORM_N; form++)
                         add_needle(scrub, secret_slice(scrub->secrets[i]), form);
-                /* Each byte escaped, and that much of Base64 with its line breaks. */
                 scrub->shortest = i == 0 ? size : MIN(scrub->shortest, size);
+                /* Each byte escaped, and that much of Base64 with its line breaks. */
                 scrub->span = MAX(scrub->span, ESCAPE_MAX * size + size / 2 + 32);
         }
         *ret = take_ptr(scrub);

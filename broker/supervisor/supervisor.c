@@ -101,8 +101,10 @@ static int on_deadline(void *userdata)
         Supervisor *supervisor = userdata;
         Child *child = phase_child(supervisor);
 
-        if (supervisor->phase == PHASE_TELLING_VAULT)
+        if (supervisor->phase == PHASE_TELLING_VAULT) {
                 advance(supervisor);
+                return 0;
+        }
         if (!child || !child_is_running(child))
                 return 0;
         if (supervisor->killed == child) { /* even so it may not die: see child.c */
@@ -230,7 +232,6 @@ static int add_sessions(Supervisor *supervisor)
                 .lifeline_gone = on_lifeline_gone,
                 .userdata = supervisor,
         };
-
         int r = sessions_new(&supervisor->sessions, &config);
 
         if (r < 0)

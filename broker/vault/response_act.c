@@ -335,12 +335,12 @@ static int act_notify(ResponseRun *run)
         Buf json = BUF_NULL(NOTIFY_JSON_MAX);
         NotifyRequest request = { .incident = run->record.id };
         bool misuse = response_is_misuse(&run->record);
-        const char *not = may_not_notify(run->vault->responses, misuse);
+        const char *hindrance = may_not_notify(run->vault->responses, misuse);
         Call *call = NULL;
         int r;
 
-        if (not)
-                return response_step(run, ACTION_SKIPPED, not);
+        if (hindrance)
+                return response_step(run, ACTION_SKIPPED, hindrance);
         r = begin_durably(run);
         if (r == 0)
                 r = response_settle(run);

@@ -184,7 +184,7 @@ static int on_dropped(void *userdata, Secret *value, const Failure *failure)
                 r = request_reply(take_ptr(rotation->aborter), &reply, NULL, 0);
         if (r < 0)
                 return r;
-        if (why.fault == FAULT_UPSTREAM_ROOT_INVALID)
+        if (rotation->journal.kind == ROTATION_GUIDED && why.fault == FAULT_UPSTREAM_ROOT_INVALID)
                 (void)snprintf(why.remedy, sizeof(why.remedy),
                                "The old value is in use as before. Check the new one, and repeat `mcpcred rotate %s` with it.",
                                rotation->name);

@@ -20,10 +20,12 @@ int event_filter_check(Cli *cli, const Verb *verb, const EventFilter *filter)
 {
         static const char *const verdicts[] = { "allow", "deny", "error" };
 
-        for (size_t i = 0; filter->verdict && i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
+        if (!filter->verdict)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++)
                 if (strcmp(filter->verdict, verdicts[i]) == 0)
                         return 0;
-        return filter->verdict ? cli_usage(cli, verb, "--verdict takes allow, deny or error") : 0;
+        return cli_usage(cli, verb, "--verdict takes allow, deny or error");
 }
 
 bool event_is_wanted(const EventFilter *filter, const mcpcred_row *event)

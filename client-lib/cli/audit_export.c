@@ -53,6 +53,7 @@ static const Mapping mappings[] = {
         { "leak.", NULL, CLASS_DETECTION, 2, "Update" }, /* what is done about it */
         { "proxy.request", "misuse", CLASS_DETECTION, 1, "Create" },
         { "proxy.request", "leaked", CLASS_DETECTION, 1, "Create" },
+        { "proxy.request", "guessed", CLASS_DETECTION, 1, "Create" },
         { "audit.delete", NULL, CLASS_API, 4, "Delete" },
 };
 typedef struct Status {

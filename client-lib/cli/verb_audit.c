@@ -44,8 +44,14 @@ static int run_hash(Cli *cli, const AuditOptions *asked)
 
 static int run(Cli *cli, const void *given, const Arguments *arguments)
 {
+        const AuditOptions *asked = given;
         const char *what = arguments->items[0];
+        int r = event_filter_check(cli, &verb_audit, &asked->filter);
 
+        if (r)
+                return r;
+        if (asked->lines && strcmp(what, "tail") != 0)
+                return cli_usage(cli, &verb_audit, "--lines is for tail; `mcpcred audit show --since` begins later");
         if (strcmp(what, "verify") == 0)
                 return audit_run_verify(cli, given);
         if (strcmp(what, "tail") == 0)

@@ -87,8 +87,9 @@ static int report(Doctor *doctor)
                 if (!json_end(&doctor->json, stdout))
                         return EXIT_FAILED;
         } else {
-                (void)printf("\n%zu ok, %zu warnings, %zu failures\n", doctor->n[HEALTH_OK],
-                             doctor->n[HEALTH_WARN], doctor->n[HEALTH_FAIL]);
+                (void)printf("\n%zu ok, %zu warning%s, %zu failure%s\n", doctor->n[HEALTH_OK], doctor->n[HEALTH_WARN],
+                             doctor->n[HEALTH_WARN] == 1 ? "" : "s", doctor->n[HEALTH_FAIL],
+                             doctor->n[HEALTH_FAIL] == 1 ? "" : "s");
         }
         return doctor->n[HEALTH_FAIL] > 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -10,28 +10,12 @@ import unittest
 
 import test_proxy
 from harness import Case, main, wait_until
+from profiles import CLOUDFLARE, GITLAB
 from varlink import CallError, Closed, sealed_value
 
 STEPS = ["planned", "created", "stored", "verified", "switched", "old_revoked", "done"]
 
-GITLAB = """
-[profile gl]
-secret = gitlab
-repositories = octo/hello
-permissions = api:read
-ttl = 1h
-deliver = env
-env = GITLAB_TOKEN
-"""
-
-CLOUDFLARE = """
-[profile cf]
-secret = cloudflare
-deliver = env
-env = CLOUDFLARE_API_TOKEN
-expose_secret = yes
-command = /x
-
+BY_PROXY = """
 [profile cf-proxy]
 secret = cloudflare
 env = CLOUDFLARE_API_TOKEN
@@ -429,7 +413,7 @@ class Creating(Rotating):
     """Cloudflare: both live, and the old one is ended afterwards."""
 
     vendor = "cloudflare"
-    config = CLOUDFLARE
+    config = CLOUDFLARE + BY_PROXY
     making = "cloudflare.create"
 
     def add(self, value, **more):

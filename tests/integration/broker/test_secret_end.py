@@ -4,22 +4,13 @@
 import os
 
 from harness import Case, main, sha256_hex, wait_until
+from profiles import GITHUB, GITLAB
 from vendors import shapes
 
 SECTION = """
 [secret {name}]
 on_leak = revoke-upstream
 revoke_upstream = yes
-"""
-
-PROFILES = """
-[profile gh]
-secret = github
-repositories = octo/hello
-permissions = contents:read
-ttl = 1h
-deliver = env
-env = GITHUB_TOKEN
 """
 
 
@@ -31,7 +22,7 @@ class Personal(Case):
     def setUp(self):
         super().setUp()
         self.names = [f"p{number}" for number in range(self.number)]
-        self.it = self.broker(config=PROFILES + "".join(SECTION.format(name=name) for name in self.names))
+        self.it = self.broker(config=GITHUB + "".join(SECTION.format(name=name) for name in self.names))
         self.values = {name: self.add(name) for name in self.names}
 
     def add(self, name, value=None, **more):
@@ -103,23 +94,7 @@ class Together(Personal):
 class Starving(Case):
     """hanging-provider-starves-no-other"""
 
-    config = """
-[profile gh]
-secret = github
-repositories = octo/hello
-permissions = contents:read
-ttl = 1h
-deliver = env
-env = GITHUB_TOKEN
-
-[profile gl]
-secret = gitlab
-repositories = octo/hello
-permissions = api:read
-ttl = 1h
-deliver = env
-env = GITLAB_TOKEN
-"""
+    config = GITHUB + GITLAB
 
     def test_hanging_provider_starves_no_other(self):
         """One has more to revoke than there is room for, and says nothing; the other's dies all the same."""

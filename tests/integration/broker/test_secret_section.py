@@ -8,29 +8,13 @@ import sqlite3
 import subprocess
 
 from harness import BUILD, Case, main, wait_until
+from profiles import CLOUDFLARE, GITLAB
 from varlink import sealed_value
 from vendors import shapes
 
 MCPCRED = os.path.join(BUILD, "client-lib", "cli", "mcpcred")
 HOUR = 3600
 
-CLOUDFLARE = """
-[profile cf]
-secret = cloudflare
-deliver = env
-env = CLOUDFLARE_API_TOKEN
-expose_secret = yes
-command = /x
-"""
-GITLAB = """
-[profile gl]
-secret = gitlab
-repositories = octo/hello
-permissions = api:read
-ttl = 1h
-deliver = env
-env = GITLAB_TOKEN
-"""
 PERSONAL = """
 [profile pat]
 secret = pat

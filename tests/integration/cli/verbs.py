@@ -780,6 +780,7 @@ OCSF = (
     ("scan.patterns", '"detail":"x"', 3004, 2),
     ("proxy.request", '"session":"s-1","reason":"denied"', 6003, 99),
     ("proxy.request", '"session":"s-1","reason":"misuse"', 2004, 1),
+    ("proxy.request", '"session":"s-1","reason":"guessed"', 2004, 1),
     ("leak.report", '"detail":"1 candidates"', 2004, 1),
     ("leak.end-session", '"session":"s-1"', 2004, 2),
     ("leak.close", '"detail":"x"', 2004, 3),
@@ -840,12 +841,13 @@ def test_audit_show_and_export_select():
         write_files(home.path, lines, [1, 5])
         path = home.path / "audit.log"
         for verb in (("show", "--json"), ("export", "--format", "json")):
-            for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 15]),
-                                          ("--operation", "lease.revoke", [5]), ("--since", "17", [17, 18, 19]),
-                                          ("--since", "2026-01-31T23:59:16Z", [16, 17, 18, 19]), ("--since", "1h", [])):
+            for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 14, 16]),
+                                          ("--operation", "lease.revoke", [5]), ("--since", "18", [18, 19, 20]),
+                                          ("--since", "2026-01-31T23:59:17Z", [17, 18, 19, 20]), ("--since", "1h", [])):
                 done = home.run("audit", *verb, option, value, "--file", path)
                 equal([json.loads(line)["sequence"] for line in done.stdout.splitlines()], wanted, (verb, option))
-        equal(home.run("audit", "show", "--since", "yesterday", "--file", path).returncode, 2)
+        for wrong in ("--since", "yesterday"), ("--verdict", "nope"), ("--lines", "3"):
+            equal(home.run("audit", "show", *wrong, "--file", path).returncode, 2, wrong)
 
 
 def test_audit_tail():
