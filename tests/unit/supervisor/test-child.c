@@ -4,7 +4,9 @@
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct Seen {
@@ -182,6 +184,53 @@ START_TEST(floods_are_bounded)
 }
 END_TEST
 
+/* A file with so many notices of one size, each of which says "word". Returns that size. */
+static size_t write_notices(const char *path, unsigned n)
+{
+        const Method *log = &interface_from_worker.methods[FROM_WORKER_LOG];
+        const LogNotice notice = { .level = LOG_LEVEL_INFO, .text = "word" };
+        Buf frame = BUF_NULL(CHANNEL_FRAME_MAX);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        size_t size;
+
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(buf_append_u16(&frame, FROM_WORKER_LOG), 0);
+        ck_assert_int_eq(buf_append_u16(&frame, 0), 0); /* a request */
+        ck_assert_int_eq(buf_append_u32(&frame, 0), 0);
+        ck_assert_int_eq(schema_encode(log->request, &notice, &frame), 0);
+        for (unsigned i = 0; i < n; i++)
+                ck_assert_int_eq(fd_write_all(fd, frame.data, frame.size), 0);
+        size = frame.size;
+        buf_deinit(&frame);
+        fd_close(fd);
+        return size;
+}
+
+/* More than one round of the loop, and its end is there before any of it is looked at. */
+START_TEST(what_it_said_last_is_heard)
+{
+        char path[] = "/tmp/test-child-XXXXXX", script[128];
+        static char log[65536];
+        siginfo_t info;
+        Seen seen;
+        Child *child;
+        unsigned n = 0;
+
+        fd_close(mkstemp(path));
+        (void)snprintf(script, sizeof(script), "dd bs=%zu if=%s 2>/dev/null >&3", write_notices(path, 60), path);
+        child = make(&seen, script, false);
+        ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+        run_until(&seen, &seen.gone, 1);
+        log[MAX(read(seen.log_fd, log, sizeof(log) - 1), 0)] = 0;
+        for (const char *at = log; (at = strstr(at, "sh: word\n")); at++)
+                n++;
+        ck_assert_uint_eq(n, 60);
+        child_free(child);
+        done(&seen);
+        (void)unlink(path);
+}
+END_TEST
+
 START_TEST(missing_executable)
 {
         Seen seen;
@@ -208,6 +257,7 @@ int main(void)
         tcase_add_test(tests, freed_in_its_callback);
         tcase_add_test(tests, nothing_inherited);
         tcase_add_test(tests, floods_are_bounded);
+        tcase_add_test(tests, what_it_said_last_is_heard);
         tcase_add_test(tests, missing_executable);
         srunner_set_tap(r, "-");
         srunner_run_all(r, CK_SILENT);
