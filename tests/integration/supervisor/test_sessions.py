@@ -172,6 +172,23 @@ class Sessions(BrokerTest):
         self.assertNotIn("Adopt fds=1", broker.trace("gate"))
         ours.close()
 
+    def test_connection_of_what_no_gate_has_delivered_is_not_adopted(self):
+        """The vault can have one made for a gate that is dead by then; its client waits for an answer that nobody has."""
+        broker = self.broker()
+        ours, theirs = socket.socketpair()
+        broker.set_mode("gate", "exit 1")
+        broker.tell("gate", "exit", answered=False)
+        wait_for(lambda: len(broker.pids("gate")) >= 5)  # by now there is a while before the next
+        self.create(broker, "connection", [theirs.fileno()])
+        starts = len(broker.pids("gate"))
+        broker.set_mode("gate", "")
+        theirs.close()
+        wait_for(lambda: len(broker.pids("gate")) > starts)
+        wait_for(lambda: any(line.startswith("Listen") for line in broker.trace("gate")[-3:]))
+        broker.tell("gate", "attest 0 0")
+        self.assertNotIn("Adopt fds=1", broker.trace("gate"))
+        ours.close()
+
     def test_end_kills_and_removes(self):
         broker = self.broker()
         path, _ = self.create(broker)
