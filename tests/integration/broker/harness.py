@@ -9,6 +9,7 @@
 The build is $MCPCRED_BUILD, or the build folder beside the sources. Works as root and as any user.
 """
 
+import contextlib
 import ctypes
 import glob
 import hashlib
@@ -17,6 +18,7 @@ import re
 import select
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -285,6 +287,12 @@ class Broker:
             raise TimeoutError("the broker does not end:\n" + "\n".join(self.log.lines))
         if expect is not None and status != expect:
             raise RuntimeError(f"the broker ended with {status}:\n" + "\n".join(self.log.lines))
+
+    def edit_state(self, statement, values=()):
+        """While it is stopped: for what only time would bring, since its clock is the real one."""
+        with contextlib.closing(sqlite3.connect(self.path("state", "state.db"))) as state:
+            state.execute(statement, values)
+            state.commit()
 
     def kill(self):
         """SIGKILL for the supervisor alone. Returns pidfds of what were its children."""

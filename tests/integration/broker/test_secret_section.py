@@ -1,10 +1,8 @@
 #!/usr/bin/python3
 """What a [secret] section says of its value: when it is rotated, when it is old, and how the former one ends."""
 
-import contextlib
 import os
 import re
-import sqlite3
 import subprocess
 
 from harness import BUILD, Case, main, wait_until
@@ -33,12 +31,10 @@ class Section(Case):
         return row
 
     def restart(self, older=0):
-        """What is stored looks that many seconds older to the next broker: its clock is the real one."""
+        """What is stored looks that many seconds older to the next broker."""
         self.it.stop()
         if older:
-            with contextlib.closing(sqlite3.connect(self.it.path("state", "state.db"))) as state:
-                state.execute("UPDATE secret SET added = added - ?, rotated = max(0, rotated - ?)", [older * 1000000] * 2)
-                state.commit()
+            self.it.edit_state("UPDATE secret SET added = added - ?, rotated = max(0, rotated - ?)", [older * 1000000] * 2)
         self.it.start_sealed(create=False)
 
     def configure(self, text):
