@@ -174,7 +174,10 @@ class Run:
         self._quietly(self.broker.status)
 
     def _launch_traced(self):
-        """Traced from its first call on."""
+        """Traced from its first call on, where that may be done."""
+        if os.geteuid() != 0:
+            self.broker.launch()
+            return
         self.broker.prefix = STOPPED
         try:
             self.broker.launch()
