@@ -214,6 +214,7 @@ START_TEST(what_it_said_last_is_heard)
         siginfo_t info;
         Seen seen;
         Child *child;
+        ssize_t size;
         unsigned n = 0;
 
         fd_close(mkstemp(path));
@@ -221,7 +222,8 @@ START_TEST(what_it_said_last_is_heard)
         child = make(&seen, script, false);
         ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
         run_until(&seen, &seen.gone, 1);
-        log[MAX(read(seen.log_fd, log, sizeof(log) - 1), 0)] = 0;
+        size = read(seen.log_fd, log, sizeof(log) - 1);
+        log[size > 0 ? size : 0] = 0;
         for (const char *at = log; (at = strstr(at, "sh: word\n")); at++)
                 n++;
         ck_assert_uint_eq(n, 60);
