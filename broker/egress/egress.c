@@ -3,7 +3,7 @@
 #include "egress/lane_server.h"
 #include <stdio.h>
 
-/* What is held back of a body: scrub_hold() of the longest credential is less. */
+/* What is held back of a body: scrub_stream_hold() of the longest credential is less. */
 #define HELD_MAX (16U * SCRUB_SECRET_MAX)
 
 static Tenant *find(EgressProcess *process, const char *session)

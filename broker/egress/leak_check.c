@@ -52,7 +52,7 @@ int leak_check_piece(LeakCheck *check, const EgressRequest *request, Slice piece
         int r = 0;
 
         if (!check->stream)
-                r = scrub_stream_new(&check->stream, check->scrub, SCRUB_STRICT, scrub_is_line_stream(content_type(request)));
+                r = scrub_stream_new(&check->stream, check->scrub, SCRUB_STRICT, scrub_stream_has_lines(content_type(request)));
         return r ? r : settle(check, scrub_stream_feed(check->stream, piece, out));
 }
 

@@ -6,7 +6,7 @@
  *
  * As with responses, how long it takes and how much is held back does not tell how far a guess goes.
  */
-#include "egress/scrub.h"
+#include "egress/scrub_stream.h"
 #include "wire/msg_egress.h"
 
 /* A body can list all that a shorter credential may be, or a dictionary: that it was met says that its session misbehaves,

@@ -1,4 +1,5 @@
 #include "egress/response.h"
+#include "egress/scrub_stream.h"
 #include "base/text.h"
 
 /* A head, its copy and its table. */
@@ -153,7 +154,7 @@ int response_head_init(ResponseHead *ret, const HttpHead *head, const Grant *gra
         *ret = (ResponseHead){ .pool = POOL_NULL(POOL_MAX) };
         ret->response.status = head->status;
         ret->coding = scrubs ? coding_of(head) : INFLATE_IDENTITY;
-        ret->lines = type && scrub_is_line_stream(type->value);
+        ret->lines = type && scrub_stream_has_lines(type->value);
         set_body(ret, head, head_request);
         r = add_all(ret, head, grant);
         return r == 0 && scrubs ? add_coding(ret, head) : r;

@@ -11,7 +11,7 @@ typedef struct ResponseHead {
         Pool pool; /* what `response` points at */
         EgressResponse response;
         InflateCoding coding; /* of the body; to be undone unless it is INFLATE_UNKNOWN */
-        bool lines;           /* of the body: scrub_is_line_stream() */
+        bool lines;           /* of the body: scrub_stream_has_lines() */
         bool scrubbed;        /* the credential was in it */
 } ResponseHead;
 

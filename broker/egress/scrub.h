@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Finds a grant's real credential in what an upstream sends back, in the forms in which servers reflect
- * things, across any split into chunks:
+ * Finds a grant's real credential in bytes that are there whole (of a body that comes in chunks,
+ * scrub_stream.h does), in the forms in which servers reflect things:
  *
  *   - as it is;
  *   - in Base64, at all three alignments (so also as "user:credential"), in both alphabets, with the line
@@ -11,22 +11,10 @@
  *     (\u00XX, \xXX, \/, \", \\), or as in HTML (&#NN; &#xHH; &name;), mixed at will;
  *   - and, without such escapes, in UTF-16 or UTF-32.
  *
- * Of a form that would be longer than scrub_hold() nothing is promised: only hex with every digit escaped is
+ * Of a form that would be longer than scrub_span() nothing is promised: only hex with every digit escaped is
  * that long.
  *
  * It does not decompress (inflate.h comes before it), nor undo two layers of escapes, encryption or hashes.
- *
- * How much is held back. A match can be told from the bytes from its first to its last, so that many bytes
- * have to be waited for. That number must not depend on whether they look like the credential: who can make
- * the upstream echo a guess could read from the delay how far the guess goes, and find the credential byte
- * by byte. So always exactly scrub_hold() bytes are held (fewer only if fewer have come) until the end, or,
- * with `lines`, as many as have come since the last line break.
- *
- * `lines` is for streams of which each line matters as it comes (scrub_is_line_stream()). A credential has no
- * line break (inject.h sees to it), so none of the forms but wrapped Base64 goes beyond a line, and a complete
- * line need not be waited with. The price: in such a stream Base64 that is wrapped is not seen as a whole.
- * No one wraps there: each line of an event has "data:" before it, and in JSON no string has a line break
- * but as "\n", which is seen.
  *
  * A secret of less than SCRUB_SECRET_MIN bytes is refused: it is found in innocent text, and what is masked
  * then tells it.
@@ -37,7 +25,6 @@
  */
 #include "base/buf.h"
 #include "base/secret.h"
-#include "wire/egress_policy.h"
 
 #define SCRUB_SECRET_MIN 8U
 #define SCRUB_SECRET_MAX 8192U
@@ -49,21 +36,18 @@ enum {
         _SCRUB_E_SUCCESS,
         SCRUB_E_SECRET, /* too short, too long, not printable ASCII, or too many */
         SCRUB_E_FULL,   /* the arena has no room */
-        SCRUB_E_FOUND,  /* strict: the credential is there; the stream is over, cut the response */
+        SCRUB_E_FOUND,  /* strict (scrub_stream.h): the credential is there, cut the response */
 };
 
 /* What is looked for: one for a grant, shared by its responses. */
 typedef struct Scrub Scrub;
-/* One response's body on its way. */
-typedef struct ScrubStream ScrubStream;
-
 /* The secrets are copied into the arena. SCRUB_E_SECRET, SCRUB_E_FULL, -ENOMEM. */
 int scrub_new(Scrub **ret, Arena *arena, const Slice *secrets, size_t n_secrets) NODISCARD NONNULL(1, 2);
 Scrub *scrub_ref(Scrub *scrub) NONNULL(1);
 /* Wipes with the last one. Accepts NULL. */
 Scrub *scrub_unref(Scrub *scrub);
-/* How many bytes are held back. */
-size_t scrub_hold(const Scrub *scrub) NONNULL(1);
+/* Bytes of the longest match that is promised. */
+size_t scrub_span(const Scrub *scrub) NONNULL(1);
 
 /*
  * A header's value (or name), or anything else that is there whole: appends it to `out` with each byte of a
@@ -79,26 +63,15 @@ bool scrub_finds(const Scrub *scrub, Slice text, bool *ret_sure) NONNULL(1, 3);
 /* Bytes of the shortest secret that is looked for. */
 size_t scrub_shortest(const Scrub *scrub) NONNULL(1);
 
-/* text/event-stream and all that is JSON, which some send line by line. Parameters are ignored. */
-bool scrub_is_line_stream(Slice content_type);
-
-/* Takes a reference. With SCRUB_OFF bytes pass. -ENOMEM. */
-int scrub_stream_new(ScrubStream **ret, Scrub *scrub, ScrubMode mode, bool lines) NODISCARD NONNULL(1, 2);
-ScrubStream *scrub_stream_free(ScrubStream *stream);
-/*
- * Appends to `out` what may go on: at most what came and was held. A match is overwritten, each byte by a mask,
- * so lengths do not change. Strict: SCRUB_E_FOUND, and what stood before the match has been appended.
- * buf_append()'s errors; the stream is of no use then.
- */
-int scrub_stream_feed(ScrubStream *stream, Slice bytes, Buf *out) NODISCARD NONNULL(1, 3);
-/* The body has ended: the rest. SCRUB_E_FOUND as above. */
-int scrub_stream_end(ScrubStream *stream, Buf *out) NODISCARD NONNULL(1, 2);
-/* Bytes that are held now. */
-size_t scrub_stream_held(const ScrubStream *stream) NONNULL(1);
-/* How many matches there were. */
-uint64_t scrub_stream_found(const ScrubStream *stream) NONNULL(1);
-/* One of them is sure, as scrub_finds() says. */
-bool scrub_stream_is_sure(const ScrubStream *stream) NONNULL(1);
+typedef struct ScrubScan {
+        size_t next; /* no match begins before here */
+        size_t cut;  /* strict: where the first match begins */
+        uint64_t found;
+        bool sure;   /* one of those found is, as scrub_finds() says */
+} ScrubScan;
+/* Overwrites each match that begins at `at` or behind it, and before `end`; with `strict` it stops at the first, and
+ * leaves it. */
+ScrubScan scrub_scan(const Scrub *scrub, uint8_t *data, size_t size, size_t at, size_t end, bool strict)
+        NONNULL(1);
 
 DEFINE_CLEANUP(Scrub *, scrub_unref);
-DEFINE_CLEANUP(ScrubStream *, scrub_stream_free);

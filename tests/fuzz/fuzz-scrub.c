@@ -4,7 +4,7 @@
  * length, is the same however it is cut, and no decoder finds the secret in it.
  */
 #include "../unit/egress/encodings.h"
-#include "egress/scrub.h"
+#include "egress/scrub_stream.h"
 #include "target.h"
 
 #define TEXT_MAX 4096U
@@ -58,7 +58,7 @@ static void run(Scrub *scrub, ScrubMode mode, bool lines, Slice text, size_t por
 
                 r = scrub_stream_feed(stream, slice(text.data, n), out);
                 text = slice(text.data + n, text.size - n);
-                if (scrub_stream_held(stream) > scrub_hold(scrub))
+                if (scrub_stream_held(stream) > scrub_stream_hold(scrub))
                         abort();
         }
         if (r == 0)

@@ -1,6 +1,6 @@
 #undef NDEBUG
 #include "../base/suite.h"
-#include "egress/scrub.h"
+#include "egress/scrub_stream.h"
 #include "encodings.h"
 #include <time.h>
 
@@ -399,7 +399,7 @@ START_TEST(held_back_is_a_constant_whatever_the_text_is)
                 trace(&f, lines, slice(text, SIZE), expected);
                 if (!lines)
                         for (size_t i = 0; i < SIZE; i++)
-                                if (expected[i] != MIN(i + 1, scrub_hold(f.scrub)))
+                                if (expected[i] != MIN(i + 1, scrub_stream_hold(f.scrub)))
                                         ck_abort_msg("%zu held at %zu", expected[i], i);
                 /* A guess of each length, the right one too, and many of them. */
                 for (size_t guess = 1; guess <= length; guess++) {
@@ -440,17 +440,17 @@ END_TEST
 
 START_TEST(line_streams_are_known)
 {
-        ck_assert(scrub_is_line_stream(slice_text("text/event-stream")));
-        ck_assert(scrub_is_line_stream(slice_text("Text/Event-Stream; charset=utf-8")));
-        ck_assert(scrub_is_line_stream(slice_text("application/x-ndjson;a=b")));
-        ck_assert(scrub_is_line_stream(slice_text("application/json;stream=watch")));
-        ck_assert(scrub_is_line_stream(slice_text("application/problem+JSON; a")));
-        ck_assert(!scrub_is_line_stream(slice_text("text/event-streams")));
-        ck_assert(!scrub_is_line_stream(slice_text("application/x-json")));
-        ck_assert(!scrub_is_line_stream(slice_text("text/html; a=+json")));
-        ck_assert(!scrub_is_line_stream(slice_text("")));
-        ck_assert(!scrub_is_line_stream(slice_text("text/plain")));
-        ck_assert(!scrub_is_line_stream(SLICE_NULL));
+        ck_assert(scrub_stream_has_lines(slice_text("text/event-stream")));
+        ck_assert(scrub_stream_has_lines(slice_text("Text/Event-Stream; charset=utf-8")));
+        ck_assert(scrub_stream_has_lines(slice_text("application/x-ndjson;a=b")));
+        ck_assert(scrub_stream_has_lines(slice_text("application/json;stream=watch")));
+        ck_assert(scrub_stream_has_lines(slice_text("application/problem+JSON; a")));
+        ck_assert(!scrub_stream_has_lines(slice_text("text/event-streams")));
+        ck_assert(!scrub_stream_has_lines(slice_text("application/x-json")));
+        ck_assert(!scrub_stream_has_lines(slice_text("text/html; a=+json")));
+        ck_assert(!scrub_stream_has_lines(slice_text("")));
+        ck_assert(!scrub_stream_has_lines(slice_text("text/plain")));
+        ck_assert(!scrub_stream_has_lines(SLICE_NULL));
 }
 END_TEST
 
