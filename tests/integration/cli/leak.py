@@ -165,6 +165,17 @@ def test_blanked_reports_are_no_all_clear():
         equal((document["matched"], document["redacted"], document["unknown"]), (1, 1, 0))
 
 
+def test_what_was_not_compared_is_no_all_clear():
+    line = "".join(f"{number:08x} " for number in range(3000))
+    with Home({"ReportLeak": vault(TOKEN)}) as home:
+        done = home.run("leak", "report", "-", stdin=f"{line}\n{TOKEN}\n")
+        equal(done.returncode, 1, done)
+        holds(b"not every piece" in done.stderr and b"1 of 2" in done.stdout, done)
+        document = home.json("leak", "report", "-", stdin=line, status=1)
+        equal((document["cut"], document["matched"]), (1, 0))
+        holds(document["remedy"], document)
+
+
 def test_a_cut_report_does_nothing():
     with Home({"ReportLeak": vault(TOKEN)}) as home:
         for report in (gitleaks(TOKEN)[:-2], sarif(TOKEN)[:-1], "{}", trufflehog(TOKEN) + '{"Raw'):
