@@ -628,6 +628,13 @@ class Guided(Rotating):
         self.rotate(wide, allow_wider=True)
         self.settled(3)
 
+    def test_another_issuers_token_is_not_sent_to_this_one(self):
+        other, _ = self.github.add_issued("cloudflare")
+        before = len(self.github.requests("gitlab.self"))
+        self.assertIn("another issuer", self.fails("InvalidParameter", self.rotate, other).message)
+        self.assertEqual(len(self.github.requests("gitlab.self")), before)
+        self.settled(1)
+
     def test_what_is_pasted_gets_out_of_needs_human(self):
         self.github.fault("gitlab.rotate", "drop", when="after")
         self.fails("NeedsHuman", self.rotate)
