@@ -334,13 +334,16 @@ def test_places_are_shown_and_values_in_them_are_not():
 def test_what_acts_on_a_terminal_is_shown_as_marks():
     """C1 and what changes the direction of a text too, and in JSON, which people look at as well."""
     bad = ("\u001b", "\u007f", "\u009b", "\u061c", "\u200e", "\u2028", "\u202e", "\u2066")
-    report = json.dumps([{"RuleID": "r", "Secret": TOKEN, "Match": TOKEN, "File": f"a{text}b/é", "StartLine": 1} for text in bad])
+    unseen = ("\u00ad", "\u180e", "\u200b", "\u2060", "\u2064", "\ufeff")
     with Home({"ReportLeak": vault(TOKEN)}) as home:
-        for more in (), ("--json",):
-            done = home.run("leak", "report", "-", *more, stdin=report)
-            shown = done.stdout.decode()
-            holds("b/é" in shown and not [text for text in bad if text in shown], done)
-        equal({place["place"] for place in json.loads(shown)["matches"][0]["places"]}, {f"a{text}b/é" for text in bad})
+        for texts in bad, unseen:
+            report = json.dumps([{"RuleID": "r", "Secret": TOKEN, "Match": TOKEN, "File": f"a{text}b/é", "StartLine": 1}
+                                 for text in texts])
+            for more in (), ("--json",):
+                done = home.run("leak", "report", "-", *more, stdin=report)
+                shown = done.stdout.decode()
+                holds("b/é" in shown and not [text for text in texts if text in shown], done)
+            equal({place["place"] for place in json.loads(shown)["matches"][0]["places"]}, {f"a{text}b/é" for text in texts})
 
 
 def test_incidents_are_listed_and_closed():

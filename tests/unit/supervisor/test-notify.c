@@ -241,6 +241,22 @@ START_TEST(output_is_logged_up_to_a_limit)
 }
 END_TEST
 
+/* What it prints may be of a report that a stranger wrote. */
+START_TEST(output_does_nothing_to_a_terminal)
+{
+        const char *text;
+        Seen seen;
+
+        setup(&seen, "#!/bin/sh\nprintf 'a\\302\\23331m b\\342\\200\\256 c\\303\\251\\n'\nprintf 'd\\2339\\n'\n", 0);
+        run(&seen, "{}");
+        wait_for(&seen, 1);
+        text = log_text(&seen);
+        ck_assert_ptr_nonnull(strstr(text, "notify: a??31m b??? c\xc3\xa9\n"));
+        ck_assert_ptr_nonnull(strstr(text, "notify: d?9\n"));
+        teardown(&seen);
+}
+END_TEST
+
 /* As ssh does it: whoever can write it could run what he likes as the owner. */
 START_TEST(command_that_others_can_write_is_refused)
 {
@@ -286,6 +302,7 @@ int main(void)
         tcase_add_test(tests, notify_that_ends_when_told_is_not_killed);
         tcase_add_test(tests, only_so_many_run_at_once);
         tcase_add_test(tests, output_is_logged_up_to_a_limit);
+        tcase_add_test(tests, output_does_nothing_to_a_terminal);
         tcase_add_test(tests, command_that_others_can_write_is_refused);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
