@@ -672,6 +672,9 @@ def test_runtime_directory_rules():
         equal(home.run("status", "--runtime", "relative").returncode, 2)
         equal(home.run("status", "--runtime", home.path / "absent").returncode, 7)
         equal(home.run("status", "--runtime", home.runtime, "--system").returncode, 2)
+        if not os.path.exists("/run/mcpcred"):
+            error = home.json("status", "--system", status=7)["error"]
+            holds("mcpcredd --system" in error["remedy"], error)  # exec starts none there
         long = home.path / ("d" * 100) / "mcpcred"
         long.parent.mkdir()
         os.symlink(home.runtime, long)
