@@ -274,10 +274,18 @@ static int read_sarif(Reader *reader, LeakText text)
         LeakText value;
         int r = take_whole(reader, text, &value);
 
+        if (r == 0 && !has_key(value, "runs"))
+                return invalid(reader, "there are no \"runs\" in it");
         return r ? r : each_member(reader, value, "runs", read_runs);
 }
 
-/* One object a line, and in between what the tool logs, which it can be told to write to the same stream. */
+/* What the tool logs, which it can be told to write to the same stream. */
+static bool is_log_line(LeakText object)
+{
+        return has_key(object, "level") && has_key(object, "msg");
+}
+
+/* One object a line. */
 static int read_trufflehog_lines(Reader *reader, LeakText text)
 {
         LeakText line;
@@ -296,6 +304,9 @@ static int read_trufflehog_lines(Reader *reader, LeakText text)
                         return invalid(reader, "line %llu is no JSON object, or is cut short", (unsigned long long)number);
                 if (has_key(value, "Raw") || has_key(value, "DetectorName"))
                         r = read_element(reader, value, read_trufflehog);
+                else if (!is_log_line(value))
+                        return invalid(reader, "line %llu is neither a finding nor a line of trufflehog's log",
+                                       (unsigned long long)number);
         }
         return r;
 }
