@@ -119,6 +119,7 @@ def test_profile_says_why_it_cannot_be_opened():
         holds("octo/hello" in text and "contents: read" in text and "30m" in text, text)
         holds("no secret github" in home.run("profile", "bad").stdout.decode())
         equal(home.run("profile", "absent").returncode, 6)
+        equal(home.json("profile", "absent", status=6)["error"]["code"], "NotFound")
 
 
 def test_profile_shows_the_way_out_as_it_is_in_force():
@@ -722,6 +723,59 @@ def test_audit_verify():
         home.broker.stop()
         equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 0)
         equal(home.run("audit", "verify").returncode, 7)
+
+
+def test_audit_verify_compares_a_given_head_whoever_answers():
+    """The broker's word of the end does not stand in for it: whoever has the account can make both fit."""
+    lines, head = audit_log(20)
+    seventh = json.loads(lines[6])["hash"]
+    with Home({}) as home:
+        path = home.path / "state" / "mcpcred" / "audit.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(line + "\n" for line in lines))
+        environment = {"XDG_STATE_HOME": str(home.path / "state")}
+        status = dict(status_reply(), audit_path=str(path), audit_sequence=20, audit_head=head)
+        home.broker.handlers["Status"] = lambda p: status
+        given = home.json("audit", "verify", "--head", f"7:{seventh}")["given"]
+        equal((given["compared"], given["bad_sequence"]), (1, 0))
+        for wrong in f"7:{head}", f"21:{head}":
+            document = home.json("audit", "verify", "--head", wrong, status=9)
+            equal((document["good"], str(document["given"]["bad_sequence"])), (False, wrong.partition(":")[0]))
+            holds(b"The head that was given" in home.run("audit", "verify", "--head", wrong).stdout)
+        for wrong in "x", "7", "7:", f"0:{head}", f"7:{head[:-1]}", f"7:{head}0", "7:" + "z" * 64:
+            equal(home.run("audit", "verify", "--head", wrong).returncode, 2, wrong)
+        home.broker.stop()
+        equal(home.run("audit", "verify", "--head", f"20:{head}", env=environment).returncode, 0)
+        equal(home.run("audit", "verify", "--head", f"20:{seventh}", env=environment).returncode, 9)
+
+
+def test_audit_cannot_compare_a_head_of_a_line_that_was_given_up():
+    lines, head = audit_log(20)
+    with Home({}) as home:
+        write_files(home.path, lines, [1, 8, 15])
+        (home.path / "audit.log.1").unlink()
+        base = json.loads(lines[6])["hash"]
+        status = dict(status_reply(), audit_path=str(home.path / "audit.log"), audit_sequence=20, audit_head=head,
+                      audit_base=7, audit_base_head=base)
+        home.broker.handlers["Status"] = lambda p: status
+        equal(home.run("audit", "verify").returncode, 0)
+        done = home.run("audit", "verify", "--head", f"3:{json.loads(lines[2])['hash']}")
+        holds(done.returncode == 1 and b"nothing was compared" in done.stdout, done)
+
+
+def test_audit_refuses_options_that_would_change_nothing():
+    lines, head = audit_log(3)
+    with Home() as home:
+        path = home.path / "audit.log"
+        path.write_text("".join(line + "\n" for line in lines))
+        for words in (["show", "--follow"], ["show", "--format", "ocsf"], ["show", "--head", f"3:{head}"], ["tail", "--journal"],
+                      ["tail", "--stdin"], ["verify", "--since", "2"], ["verify", "--session", SESSION],
+                      ["verify", "--format", "json"], ["hash", "--secret", "github"], ["export", "--format", "json", "--lines", "1"]):
+            done = home.run("audit", *words, "--file", path)
+            holds(done.returncode == 2 and done.stdout == b"", (words, done))
+        done = home.run("audit", "show", "--secret", "absent", "--file", path)
+        holds(done.returncode == 0 and b"no line of the log" in done.stderr, done)
+        equal(home.run("audit", "tail", "--since", "2", "--json", "--file", path).stdout.decode().splitlines(), lines[1:])
 
 
 def test_audit_verify_works_without_a_broker():
