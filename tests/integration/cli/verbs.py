@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Each verb against a broker of straw: what it asks, what it prints, how it exits."""
 import datetime
+import fcntl
 import hashlib
 import importlib.util
 import json
 import os
 import pathlib
+import pty
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
@@ -519,6 +523,23 @@ def test_doctor_works_without_a_broker():
               in document["checks"], document)
         checks.pop()
         equal(home.run("doctor").returncode, 0)
+
+
+def test_doctor_breaks_its_lines_between_words():
+    words = " ".join(f"word{i}" for i in range(40))
+    checks = [{"id": "config", "status": "fail", "summary": words, "remedy": words}]
+    with Home({"Doctor": lambda p: {"checks": checks}}) as home:
+        ours, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        subprocess.run([support.MCPCRED, "doctor"], stdout=terminal, stderr=subprocess.PIPE, timeout=30, check=False,
+                       env=dict(home.environment(), NO_COLOR="1"))
+        os.close(terminal)
+        lines = os.read(ours, 65536).decode().splitlines()
+        os.close(ours)
+        holds(max(map(len, lines)) <= 60, lines)
+        told = lines[lines.index(next(line for line in lines if line.startswith("fail"))):-2]
+        equal(" ".join(line[6:] for line in told), f"config: {words} {words}")
+        holds(f"fail  config: {words}\n      {words}\n".encode() in home.run("doctor").stdout)  # for programs, as it is
 
 
 def open_reply(home, **variables):
