@@ -220,7 +220,8 @@ def test_usage_is_status_2():
         for words in [["nonsense"], [], ["list", "extra"], ["list", "--nonsense"], ["remove"], ["revoke"],
                       ["revoke", "--all", "--profile", "x"], ["add", "x"], ["audit", "eat"], ["list", "--json=1"],
                       ["list", "--timeout", "soon"], ["token"], ["open", "p"], ["list", "-x"], ["list", "--", "x"],
-                      ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"]]:
+                      ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"],
+                      ["add", "x", "--provider", "nope", "--stdin"], ["open", "p", "--lifetime", "--permission", "contents"]]:
             done = home.run(*words, stdin="x")
             equal(done.returncode, 2, words)
             equal(done.stdout, b"", words)
