@@ -238,8 +238,10 @@ static void find_all(ReportOp *op, Failure *failure)
 {
         LeakFound *found = calloc(LEAK_MATCHES_MAX, sizeof(*found));
 
-        if (!found)
+        if (!found) {
                 failure_set(failure, FAULT_INTERNAL, NULL);
+                return;
+        }
         for (size_t i = 0; i < body_of(op)->hashes.n && !failed(failure); i++)
                 find_one(op, i, found, failure);
         free(found);

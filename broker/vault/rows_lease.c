@@ -539,7 +539,6 @@ Outcome lease_outcome(const LeaseRecord *lease)
         case LEASE_INTENT:
                 return lease->on_end;
         case LEASE_REVOKING:
-                return OUTCOME_PENDING;
         case LEASE_UNRECOVERABLE:
                 return OUTCOME_PENDING;
         default:

@@ -141,8 +141,8 @@ static int start(const char *path, pid_t *ret_pid, int *ret_fd)
 
 int heads_load(Cli *cli, const char *path, Heads *ret)
 {
-        int fd, status = 0, r;
-        pid_t pid;
+        int fd = -1, status = 0, r;
+        pid_t pid = -1;
 
         r = start(path, &pid, &fd);
         if (r)
