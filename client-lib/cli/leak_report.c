@@ -58,7 +58,8 @@ static int give(Reader *reader, const LeakFinding *finding)
                 report->missing++;
                 return 0;
         }
-        if (!finding->is_line && leak_is_redacted(finding->value)) {
+        numbered.blanked = leak_is_redacted(finding->value);
+        if (numbered.blanked && !finding->is_line) {
                 report->redacted++;
                 return 0;
         }
@@ -180,11 +181,10 @@ static int read_location(Reader *reader, const json_t *result, const json_t *loc
         const json_t *physical = json_object_get(location, "physicalLocation");
         const json_t *region = json_object_get(physical, "region");
         const json_t *context = json_object_get(physical, "contextRegion");
-        LeakText snippet = leak_json_text(json_object_get(region, "snippet"), "text");
         const LeakFinding finding = {
-                .value = first_of(snippet, leak_json_text(json_object_get(context, "snippet"), "text")),
-                /* Of some tools it is the value, of others the line; the former may be blanked. */
-                .is_line = !leak_is_redacted(snippet),
+                .value = first_of(leak_json_text(json_object_get(region, "snippet"), "text"),
+                                  leak_json_text(json_object_get(context, "snippet"), "text")),
+                .is_line = true, /* of some tools it is the value alone */
                 .rule = leak_json_string(result, "ruleId"),
                 .place = leak_json_string(json_object_get(physical, "artifactLocation"), "uri"),
                 .line = leak_json_number(region, "startLine"),
@@ -384,7 +384,7 @@ static int read_plain(Reader *reader, LeakText text)
                 LeakText value = take_line(&text, &number);
 
                 if (leak_text_trim(value).size > 0)
-                        r = give(reader, &(LeakFinding){ .value = value, .is_line = !leak_is_redacted(value), .line = line });
+                        r = give(reader, &(LeakFinding){ .value = value, .is_line = true, .line = line });
         }
         return r;
 }

@@ -163,6 +163,9 @@ def test_blanked_reports_are_no_all_clear():
     with Home({"ReportLeak": vault(TOKEN)}) as home:  # the others are dealt with all the same
         document = home.json("leak", "report", "-", stdin=gitleaks("REDACTED", TOKEN), status=1)
         equal((document["matched"], document["redacted"], document["unknown"]), (1, 1, 0))
+        for report in (f"look, {TOKEN} ...\n", sarif(f"/****** {TOKEN} ******/")):  # as are those in the same line
+            document = home.json("leak", "report", "-", stdin=report)
+            equal((document["matched"], document["redacted"]), (1, 0))
 
 
 def test_a_cut_report_does_nothing():

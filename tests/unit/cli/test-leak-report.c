@@ -9,7 +9,7 @@ typedef struct Seen {
         char values[16][128];
         char place[128], rule[64];
         uint64_t line, number;
-        bool is_line;
+        bool is_line, blanked;
         int answer;
 } Seen;
 
@@ -30,6 +30,7 @@ static int see(void *userdata, const LeakFinding *finding)
         into->line = finding->line;
         into->number = finding->number;
         into->is_line = finding->is_line;
+        into->blanked = finding->blanked;
         return into->answer;
 }
 
@@ -96,13 +97,16 @@ START_TEST(sarif)
         ck_assert_int_eq(reads(SARIF), 0);
         ck_assert_int_eq(report.format, LEAK_FORMAT_SARIF);
         ck_assert_uint_eq(report.findings, 3);
-        ck_assert_uint_eq(report.redacted, 1);
         ck_assert_uint_eq(report.missing, 1);
-        ck_assert_uint_eq(seen.n, 1);
+        ck_assert_uint_eq(seen.n, 2);
         ck_assert_str_eq(seen.values[0], "key = one");
+        ck_assert_str_eq(seen.values[1], "REDACTED");
+        ck_assert(seen.is_line && seen.blanked);
+        ck_assert_int_eq(reads("{\"runs\":[{\"results\":[{\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":"
+                               "\"src/x.c\"},\"region\":{\"startLine\":7},\"contextRegion\":{\"snippet\":{\"text\":\"a b\"}}}}]}]}]}"), 0);
+        ck_assert_str_eq(seen.values[0], "a b");
         ck_assert_str_eq(seen.place, "src/x.c");
         ck_assert_uint_eq(seen.line, 7);
-        ck_assert(seen.is_line);
 }
 END_TEST
 
@@ -196,8 +200,22 @@ START_TEST(plain_tokens_and_keys)
         ck_assert_uint_eq(report.findings, 0);
         ck_assert_int_eq(reads("\xef\xbb\xbfone"), 0);
         ck_assert_str_eq(seen.values[0], "one");
-        ck_assert_int_eq(reads("REDACTED\n"), 0);
-        ck_assert_uint_eq(report.redacted, 1);
+        ck_assert(!seen.blanked);
+}
+END_TEST
+
+/* Three dots behind a sentence are no reason to overlook the token in it. */
+START_TEST(a_line_with_something_blanked_is_looked_at)
+{
+        static const char *const lines[] = { "REDACTED", "it was one, and now ...", "/****** one ******/" };
+
+        for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+                ck_assert_int_eq(reads(lines[i]), 0);
+                ck_assert_uint_eq(report.redacted, 0);
+                ck_assert_uint_eq(seen.n, 1);
+                ck_assert(seen.blanked);
+                ck_assert_str_eq(seen.values[0], lines[i]);
+        }
 }
 END_TEST
 
@@ -317,6 +335,7 @@ int main(void)
         tcase_add_test(tcase, github_alerts_have_no_value_and_some_ask_for_nothing);
         tcase_add_test(tcase, gitguardian);
         tcase_add_test(tcase, plain_tokens_and_keys);
+        tcase_add_test(tcase, a_line_with_something_blanked_is_looked_at);
         tcase_add_test(tcase, what_is_cut_or_unknown_is_refused);
         tcase_add_test(tcase, a_finding_that_cannot_be_read_costs_no_other);
         tcase_add_test(tcase, nesting_is_bounded);
