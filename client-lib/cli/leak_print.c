@@ -185,7 +185,8 @@ static void json_notice(Json *json, const LeakNotice *notice)
 static const char *unseen_remedy(const LeakPrint *print)
 {
         if (redacted(print) > 0)
-                return "Run the scanner without its --redact, into a pipe and not into a file, and report that.";
+                return "Run the scanner without its --redact, into a pipe and not into a file, and report that; or, of a key "
+                       "whose first line alone is there, the file that it was found in.";
         return unseen(print) > 0 ? "Have the tool put the values into its report, and report it again." : NULL;
 }
 

@@ -20,6 +20,7 @@ typedef enum LeakFormat {
         LEAK_FORMAT_GITHUB_ALERT,    /* GitHub's webhook secret_scanning_alert, which has no value in it */
         LEAK_FORMAT_GITHUB_SECRETS,  /* what GitHub's API answers about alerts, which has */
         LEAK_FORMAT_GITGUARDIAN,     /* GitGuardian's custom webhook */
+        LEAK_FORMAT_GITLAB,          /* GitLab's gl-secret-detection-report.json, of whatever tool */
         _LEAK_FORMAT_N,
 } LeakFormat;
 extern const char *const leak_format_names[_LEAK_FORMAT_N];

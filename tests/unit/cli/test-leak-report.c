@@ -70,9 +70,17 @@ static int reads(const char *text)
         "{\"source\":\"GitGuardian\",\"timestamp\":\"2022-06-20T07:45:32.930965Z\",\"action\":\"incident_triggered\","        \
         "\"incident\":{\"id\":31542,\"detector\":{\"name\":\"generic_password\"},\"secret_hash\":\"xxx\",\"gitguardian_url\":" \
         "\"https://dashboard.gitguardian.com/workspace/1/incidents/31542\"}}"
+#define GITLAB                                                                                                         \
+        "{\"version\":\"15.2.4\",\"vulnerabilities\":[{\"id\":\"1\",\"category\":\"secret_detection\",\"name\":\"n\","           \
+        "\"raw_source_code_extract\":\"one\",\"scanner\":{\"id\":\"gitleaks\"},\"location\":{\"file\":\"a/b.py\",\"commit\":"     \
+        "{\"sha\":\"0000000\"},\"start_line\":9},\"identifiers\":[{\"type\":\"gitleaks_rule_id\",\"value\":\"r1\"},"               \
+        "{\"value\":\"r2\"}]},{\"raw_source_code_extract\":\"-----BEGIN RSA PRIVATE KEY-----\"},{\"category\":\"sast\","            \
+        "\"name\":\"n\",\"raw_source_code_extract\":[\"two\\n\",\"thr\\u0065e\",4]},{\"category\":\"secret_detection\"}],"            \
+        "\"scan\":{\"type\":\"secret_detection\"}}"
 #define PLAIN "one\n\n  two \r\n-----BEGIN X KEY-----\nAAAA\n-----END X KEY-----\nK=\"-----BEGIN Y KEY-----\nB\n-----END Y KEY-----\"\nlast"
 
-static const char *const samples[] = { GITLEAKS, SARIF, TRUFFLEHOG, PARTNER, ALERT("created", "active"), SECRETS, GUARDIAN, PLAIN };
+static const char *const samples[] = { GITLEAKS, SARIF, TRUFFLEHOG, PARTNER, ALERT("created", "active"), SECRETS, GUARDIAN, GITLAB,
+                                       PLAIN };
 
 START_TEST(gitleaks)
 {
@@ -187,6 +195,37 @@ START_TEST(gitguardian)
 }
 END_TEST
 
+/* What GitLab's own analyzer writes of a key in PEM is its first line: no value, and no all-clear. */
+START_TEST(gitlab)
+{
+        ck_assert_int_eq(reads(GITLAB), 0);
+        ck_assert_int_eq(report.format, LEAK_FORMAT_GITLAB);
+        ck_assert_uint_eq(report.findings, 6);
+        ck_assert_uint_eq(report.missing, 2);
+        ck_assert_uint_eq(seen.n, 4);
+        ck_assert_str_eq(seen.values[0], "one");
+        ck_assert_str_eq(seen.values[2], "two\n");
+        ck_assert_str_eq(seen.values[3], "three");
+        ck_assert_str_eq(seen.rule, "n");
+        ck_assert_str_eq(seen.place, "");
+        ck_assert(seen.is_line && !seen.blanked);
+
+        ck_assert_int_eq(reads("{\"scan\":{},\"vulnerabilities\":[],\"version\":\"15.0.0\"}"), 0);
+        ck_assert_int_eq(report.format, LEAK_FORMAT_GITLAB);
+        ck_assert_uint_eq(report.findings, 0);
+}
+END_TEST
+
+START_TEST(gitlabs_findings_have_a_rule_and_a_place)
+{
+        seen = (Seen){ .answer = 99 }; /* the first one alone */
+        ck_assert_int_eq(leak_report_read(leak_text_of(GITLAB), LEAK_FORMAT_AUTO, see, &seen, &report), 99);
+        ck_assert_str_eq(seen.rule, "r1");
+        ck_assert_str_eq(seen.place, "a/b.py");
+        ck_assert_uint_eq(seen.line, 9);
+}
+END_TEST
+
 START_TEST(plain_tokens_and_keys)
 {
         ck_assert_int_eq(reads(PLAIN), 0);
@@ -230,6 +269,9 @@ START_TEST(what_is_cut_or_unknown_is_refused)
         ck_assert_int_eq(read_as(LEAK_FORMAT_PLAIN, leak_text_of("{\"a\":1}")), 0);
         ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of(GITLEAKS)), LEAK_E_INVALID);
         ck_assert_int_eq(read_as(LEAK_FORMAT_GITLEAKS, leak_text_of("one")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of("{\"run\":[]}")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_GITLAB, leak_text_of("{\"version\":\"1\"}")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_GITLAB, leak_text_of("{\"vulnerabilities\":{}}")), LEAK_E_INVALID);
 }
 END_TEST
 
@@ -334,6 +376,8 @@ int main(void)
         tcase_add_test(tcase, github_secrets);
         tcase_add_test(tcase, github_alerts_have_no_value_and_some_ask_for_nothing);
         tcase_add_test(tcase, gitguardian);
+        tcase_add_test(tcase, gitlab);
+        tcase_add_test(tcase, gitlabs_findings_have_a_rule_and_a_place);
         tcase_add_test(tcase, plain_tokens_and_keys);
         tcase_add_test(tcase, a_line_with_something_blanked_is_looked_at);
         tcase_add_test(tcase, what_is_cut_or_unknown_is_refused);
