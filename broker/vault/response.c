@@ -147,6 +147,15 @@ int response_write(Vault *vault, IncidentRecord *record, LeakAction action, Acti
         return r == 0 ? audit_action(vault, record, action) : r;
 }
 
+int response_write_alone(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason)
+{
+        int r = db_begin(vault->db);
+
+        if (r == 0)
+                r = response_write(vault, record, action, state, reason);
+        return r == 0 ? vault_commit(vault) : r;
+}
+
 /* The incident itself, and what will not be done. */
 static int write_incident(Vault *vault, IncidentRecord *record)
 {
@@ -187,13 +196,8 @@ int response_step(ResponseRun *run, ActionState state, const char *reason)
         Failure ignored;
         int r = 0;
 
-        if (run->record.actions[run->at].state != state) { /* else it was part of the action's own transaction */
-                r = db_begin(vault->db);
-                if (r == 0)
-                        r = response_write(vault, &run->record, run->at, state, reason);
-                if (r == 0)
-                        r = vault_commit(vault);
-        }
+        if (run->record.actions[run->at].state != state) /* else it was part of the action's own transaction */
+                r = response_write_alone(vault, &run->record, run->at, state, reason);
         /* What cannot be written now is done once more after the next start. */
         (void)vault_db_failed(vault, r, &ignored);
         run->at++;
@@ -462,7 +466,7 @@ static int rotation_is_missing(Vault *vault, IncidentRecord *record, bool starti
                 return 0;
         }
         (void)snprintf(reason, sizeof(reason), "the rotation was given up; run: mcpcred rotate %s", record->secret);
-        return response_write(vault, record, LEAK_ROTATE, ACTION_PERSON, reason);
+        return response_write_alone(vault, record, LEAK_ROTATE, ACTION_PERSON, reason);
 }
 
 /* The rotation that an incident waits for. */
@@ -477,9 +481,9 @@ static int look_at_rotation(Vault *vault, IncidentRecord *record, bool starting)
                 return 0;
         r = rows_secret_get(vault->db, record->secret, &pool, &secret);
         if (r == DB_E_NOT_FOUND)
-                r = response_write(vault, record, LEAK_ROTATE, ACTION_SKIPPED, "the secret was removed");
+                r = response_write_alone(vault, record, LEAK_ROTATE, ACTION_SKIPPED, "the secret was removed");
         else if (r == 0 && secret.generation > record->generation)
-                r = response_write(vault, record, LEAK_ROTATE, ACTION_DONE, "the secret has another value now");
+                r = response_write_alone(vault, record, LEAK_ROTATE, ACTION_DONE, "the secret has another value now");
         else if (r == 0 && rotate->state == ACTION_BEGUN && secret.step == ROTATION_NONE &&
                  !change_find(vault, record->secret))
                 r = rotation_is_missing(vault, record, starting);

@@ -269,12 +269,8 @@ static int on_loaded(void *userdata, LoadedSecret *secret, const Failure *failur
 static int begin_durably(ResponseRun *run)
 {
         Failure ignored;
-        int r = db_begin(run->vault->db);
+        int r = response_write_alone(run->vault, &run->record, run->at, ACTION_BEGUN, NULL);
 
-        if (r == 0)
-                r = response_write(run->vault, &run->record, run->at, ACTION_BEGUN, NULL);
-        if (r == 0)
-                r = vault_commit(run->vault);
         (void)vault_db_failed(run->vault, r, &ignored);
         return r < 0 ? r : 0;
 }

@@ -34,6 +34,9 @@ int response_pause(ResponseRun *run) NODISCARD NONNULL(1);
 /* The state of the action and its line in the log, in the transaction that is open. DB_E_*. */
 int response_write(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason) NODISCARD
         NONNULL(1, 2);
+/* The same, in a transaction of its own, which is left open on failure: vault_db_failed() rolls it back. */
+int response_write_alone(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason)
+        NODISCARD NONNULL(1, 2);
 /* The command has ended, or is not waited for any more. */
 void response_call_over(ResponseRun *run) NONNULL(1);
 /* Nobody needs to wait for what is left. */

@@ -173,6 +173,12 @@ class Response(test_proxy.Proxy):
         self.assertEqual(len(documents), n)
         return documents
 
+    def written(self, operation, reason):
+        """In the file, without anybody being asked: that would have it written."""
+        with open(self.it.audit_path, encoding="utf-8") as file:
+            events = [json.loads(line) for line in file.read().split("\n")[:-1]]
+        return [event for event in events if (event["operation"], event.get("reason")) == (operation, reason)]
+
     def events(self, operation):
         return [event for event in self.it.audit() if event["operation"] == operation]
 
@@ -521,6 +527,16 @@ class Reported(Response):
         self.assertEqual(self.it.rows("ListIncidents", "incidents"), [])
         self.assertIn("a person", "".join(self.incidents()[0]["actions"]))
         self.fails("NotFound", self.it.call, "CloseIncident", {"incident": "i-none"})
+
+
+    def test_an_incident_that_closes_by_itself_is_in_the_log_without_another_line(self):
+        self.report(KEY)
+        self.wait_incident()
+        self.github.add_static_key("two", NEW_KEY)
+        self.it.rotate(NEW_KEY.encode(), name="api")
+        wait_until(lambda: self.written("secret.rotate", "done"), "the rotation is not in the file")
+        self.assertEqual(self.incidents()[0]["state"], "closed")
+        wait_until(lambda: self.written("leak.rotate", "done"), "what was found is not in the file")
 
 
 class Crashed(Response):
