@@ -590,6 +590,17 @@ class Rotated(Response):
         self.assertTrue(any("a moment ago" in line for line in row["actions"]), row)
 
 
+    def test_what_was_given_up_is_not_reported_as_going_on(self):
+        away = self.github.fault("gitlab.self", "status", status=403, count=0)
+        [match] = self.report(self.value)
+        self.assertTrue(self.pending, match)
+        wait_until(lambda: self.written("secret.rotate", "UpstreamDenied"), "the rotation is not given up")
+        [again] = self.report(self.value)
+        self.assertEqual((again["incident"], self.actions(again)["rotate"]), (match["incident"], "needs-person"))
+        self.assertFalse(self.pending, again)
+        self.github.release(away)
+
+
 class Exec(Response):
     def test_exec_says_why_its_session_was_ended(self):
         script = ("import os, sys, socket, time\n"
