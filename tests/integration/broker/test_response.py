@@ -528,7 +528,6 @@ class Reported(Response):
         self.assertIn("a person", "".join(self.incidents()[0]["actions"]))
         self.fails("NotFound", self.it.call, "CloseIncident", {"incident": "i-none"})
 
-
     def test_an_incident_that_closes_by_itself_is_in_the_log_without_another_line(self):
         self.report(KEY)
         self.wait_incident()
