@@ -268,6 +268,24 @@ static int look_at_lease(Vault *vault, const IncidentRecord *record, ResponseFac
         return r == DB_E_NOT_FOUND ? 0 : r;
 }
 
+/* Who still has a value that was replaced. */
+static int look_at_former(Vault *vault, const IncidentRecord *record, ResponseFacts *facts)
+{
+        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        LeaseRecord *leases;
+        uint64_t dying = 0;
+        size_t n = 0;
+        int r;
+
+        r = rows_lease_list_raw(vault->db, record->secret, record->generation, 0, 1, &pool, &leases, &n);
+        if (r == 0)
+                r = rows_lease_count_dying(vault->db, record->secret, record->generation, &dying);
+        facts->former_held = n > 0;
+        facts->former_dies = dying > 0;
+        pool_deinit(&pool);
+        return r;
+}
+
 /* `secret` and `last` are where `facts` points to. */
 static int look_at_secret(Vault *vault, const IncidentRecord *record, Pool *pool, SecretRecord *secret,
                           IncidentRecord *last, ResponseFacts *facts)
@@ -283,6 +301,9 @@ static int look_at_secret(Vault *vault, const IncidentRecord *record, Pool *pool
         if (r == 0) {
                 facts->secret = secret;
                 facts->info = provider_info(secret->provider);
+                r = response_is_of_former(record, secret) ? look_at_former(vault, record, facts) : 0;
+        }
+        if (r == 0) {
                 r = rows_incident_last_rotation(vault->db, record->secret, last);
                 if (r == 0)
                         facts->last_rotation = last;

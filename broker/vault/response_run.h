@@ -20,6 +20,7 @@ typedef struct ResponseRun {
         LeakAction at;    /* that is under way */
         unsigned waiting; /* for parts of it */
         size_t n_ended;   /* sessions */
+        bool of_former;   /* response_is_of_former(), as the action at hand has seen it */
         Call *call;       /* of the supervisor, or NULL */
         bool misuse_call; /* it is one of responses->n_misuse_calls */
         bool settled;     /* what is left is waited for by nobody */
