@@ -61,6 +61,13 @@ static bool add(Heads *heads, size_t *room, const Head *head)
         return true;
 }
 
+bool heads_add(Heads *heads, const Head *head)
+{
+        size_t room = heads->n;
+
+        return add(heads, &room, head);
+}
+
 static int by_sequence(const void *a, const void *b)
 {
         const Head *x = a, *y = b;

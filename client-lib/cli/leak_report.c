@@ -311,7 +311,13 @@ static int read_object_report(Reader *reader, LeakText text, const char *name, i
         return r ? r : each_member(reader, value, name, read);
 }
 
-/* One object a line, and in between what the tool logs, which it can be told to write to the same stream. */
+/* What the tool logs, which it can be told to write to the same stream. */
+static bool is_log_line(LeakText object)
+{
+        return has_key(object, "level") && has_key(object, "msg");
+}
+
+/* One object a line. */
 static int read_trufflehog_lines(Reader *reader, LeakText text)
 {
         LeakText line;
@@ -330,6 +336,9 @@ static int read_trufflehog_lines(Reader *reader, LeakText text)
                         return invalid(reader, "line %llu is no JSON object, or is cut short", (unsigned long long)number);
                 if (has_key(value, "Raw") || has_key(value, "DetectorName"))
                         r = read_element(reader, value, read_trufflehog);
+                else if (!is_log_line(value))
+                        return invalid(reader, "line %llu is neither a finding nor a line of trufflehog's log",
+                                       (unsigned long long)number);
         }
         return r;
 }

@@ -238,7 +238,7 @@ static int parse(Cli *cli, const LeakOptions *asked, const LeakInput *input, Fin
         LeakFormat format = LEAK_FORMAT_AUTO;
 
         if (asked->format && !leak_format_find(asked->format, &format))
-                return cli_usage(cli, &verb_leak, "there is no format \"%s\"", asked->format);
+                return cli_usage(cli, &verb_leak, "there is no format \"%s\"; `mcpcred leak --help` lists them", asked->format);
         switch (leak_report_read(leak_text(input->data, input->size), format, findings_add, findings, report)) {
         case 0:
                 return 0;

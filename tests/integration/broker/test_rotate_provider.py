@@ -369,9 +369,12 @@ class Aborting(Rotating):
         away = self.github.fault("gitlab.self", "delay")
         client = self.start()
         self.github.wait("gitlab.self", 2)  # the first one was when it was added
-        self.assertEqual(self.rotate(abort=True)[-1]["step"], "none")
+        # There was one, so that whoever aborts it must not be told that there was none.
+        self.assertEqual(self.rotate(abort=True)[-1]["step"], "aborted")
         self.github.release(away)
-        self.assertIn("aborted", self.over(client)["parameters"]["message"])
+        over = self.over(client)["parameters"]
+        self.assertIn("aborted", over["message"])
+        self.assertIn("mcpcred rotate gitlab", over["remedy"])
         self.assertEqual(self.asked(), 0)
         self.settled(1)
 

@@ -131,6 +131,16 @@ START_TEST(trufflehog)
 }
 END_TEST
 
+/* Whoever is told that there is nothing in it does nothing. */
+START_TEST(a_report_under_a_wrong_name_is_refused_and_not_empty)
+{
+        ck_assert_int_eq(read_as(LEAK_FORMAT_TRUFFLEHOG, leak_text_of(SARIF)), LEAK_E_INVALID);
+        ck_assert_str_eq(report.problem, "line 1 is neither a finding nor a line of trufflehog's log");
+        ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of("{\"level\":\"info-0\",\"msg\":\"x\"}")), LEAK_E_INVALID);
+        ck_assert_str_eq(report.problem, "there is no \"runs\" in it");
+}
+END_TEST
+
 START_TEST(partner)
 {
         ck_assert_int_eq(reads(PARTNER), 0);
@@ -372,6 +382,7 @@ int main(void)
         tcase_add_test(tcase, gitleaks);
         tcase_add_test(tcase, sarif);
         tcase_add_test(tcase, trufflehog);
+        tcase_add_test(tcase, a_report_under_a_wrong_name_is_refused_and_not_empty);
         tcase_add_test(tcase, partner);
         tcase_add_test(tcase, github_secrets);
         tcase_add_test(tcase, github_alerts_have_no_value_and_some_ask_for_nothing);
