@@ -22,6 +22,8 @@ void text_mend_end(char *text) NONNULL(1);
 bool text_is_name(const char *name);
 /* [A-Za-z_][A-Za-z0-9_]*, at most 128: an environment variable. */
 bool text_is_env_name(const char *name);
+/* Of two that may be NULL: both are, or neither is and they are equal. */
+bool text_is_same(const char *a, const char *b);
 /* No control characters, so that it can be shown on a terminal and put on one line. */
 bool text_is_printable(const char *text);
 /* `out` holds 2 * size + 1 bytes. */

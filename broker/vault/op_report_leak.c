@@ -272,8 +272,10 @@ int op_report_leak(Vault *vault, Request *request)
 {
         Failure failure = { 0 };
         ReportOp *op;
-        int r = op_new(&op, vault, request);
+        int r = response_look(vault); /* a rotation that was given up goes on no more, and one that is through is no cause */
 
+        if (r == 0)
+                r = op_new(&op, vault, request);
         if (r < 0)
                 return r;
         if (!vault->recovered)

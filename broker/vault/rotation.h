@@ -58,6 +58,7 @@ struct Rotation {
         Failure why;      /* it is dropped; none: a person wants it */
         bool may_ask;     /* planned just now: the upstream was not asked yet */
         bool checked;     /* the value in use was verified */
+        bool proven;      /* the store took what it has already: it will take the new value */
         unsigned probes;  /* of an answer that was lost: how many said the same */
         Secret *value;    /* the new one, until it is stored */
         RotationRecord made; /* names and expiry that came with it */
