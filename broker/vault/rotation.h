@@ -43,7 +43,9 @@ struct Rotation {
         Request *request; /* NULL: nobody, or no longer */
         Caller caller;
         bool asked;       /* by `caller` */
-        Request *aborter;
+        Request *aborter; /* answered once it is dropped, or cannot be any more */
+        Caller aborted_by; /* where `abort_asked`: for the log */
+        bool abort_asked;
         uint64_t patience; /* boot time at which they are told that it goes on without them */
         Timer *beat;       /* tells them that it still goes on */
         char waits_for[LIMIT_TEXT + 1]; /* what, for them */

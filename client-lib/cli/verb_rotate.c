@@ -151,6 +151,14 @@ static int get_value(Cli *cli, const char *name, const RotateOptions *asked, mcp
         return r ? r : input_secret(cli, source, "New value: ", false, ret);
 }
 
+static bool says_more(const RotateOptions *asked)
+{
+        const Source *source = &asked->source;
+
+        return asked->grace || asked->now || asked->allow_wider || asked->paste || source->from_stdin || source->file ||
+               source->from_env || source->from_command;
+}
+
 static int run(Cli *cli, const void *given, const Arguments *arguments)
 {
         const RotateOptions *asked = given;
@@ -165,6 +173,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 return cli_usage(cli, &verb_rotate, "--plan and --abort exclude each other");
         if (asked->now && asked->grace)
                 return cli_usage(cli, &verb_rotate, "--now and --grace exclude each other");
+        if ((asked->plan || asked->abort) && says_more(asked))
+                return cli_usage(cli, &verb_rotate, "%s goes with no other option", asked->plan ? "--plan" : "--abort");
         if (asked->plan || asked->abort)
                 return run_rotation(cli, name,
                                     asked->plan ? MCPCRED_ROTATION_PLAN : MCPCRED_ROTATION_ABORT,

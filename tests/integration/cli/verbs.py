@@ -221,6 +221,8 @@ def test_usage_is_status_2():
                       ["revoke", "--all", "--profile", "x"], ["add", "x"], ["audit", "eat"], ["list", "--json=1"],
                       ["list", "--timeout", "soon"], ["token"], ["open", "p"], ["list", "-x"], ["list", "--", "x"],
                       ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"],
+                      ["rotate", "x", "--abort", "--file", "f"], ["rotate", "x", "--plan", "--now"],
+                      ["audit", "tail", "--lines", "0"], ["watch", "--since", "99999999999999999999"],
                       ["add", "x", "--provider", "nope", "--stdin"], ["open", "p", "--lifetime", "--permission", "contents"]]:
             done = home.run(*words, stdin="x")
             equal(done.returncode, 2, words)
