@@ -132,7 +132,7 @@ int mcpcred_audit_verify(mcpcred *client, const mcpcred_audit_log *log, mcpcred_
         AuditReport report = { .unknown = log->base_head == NULL, .seen = on_seen, .userdata = &verifying };
         uint8_t head[AUDIT_HASH_SIZE];
         mcpcred_audit audit = { 0 };
-        Place place;
+        Place place = { .rotates = false };
         int r;
 
         client_clear_error(client);
@@ -285,7 +285,7 @@ int mcpcred_audit_read(mcpcred *client, const char *path, uint64_t since, mcpcre
                        uint64_t *ret_last)
 {
         Reading reading = { .client = client, .next = since ? since : 1, .line = line, .userdata = userdata };
-        Place place;
+        Place place = { .rotates = false };
         int r;
 
         client_clear_error(client);

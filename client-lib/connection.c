@@ -1,6 +1,7 @@
 #include "client.h"
 #include "runtime.h"
 #include "base/fd.h"
+#include <stdio.h>
 #include <string.h>
 
 /* Keeps the process-wide part of the JSON library out of other people's way unless they ask. */
@@ -94,6 +95,15 @@ const char *mcpcred_runtime(mcpcred *client)
         return find_runtime(client) ? NULL : client->runtime;
 }
 
+static int fail_not_running(mcpcred *client)
+{
+        int code = client_fail(client, MCPCRED_E_UNREACHABLE, "No broker is running in %s.", client->runtime);
+
+        if (client->system) /* which no command of a user's starts */
+                (void)snprintf(client->remedy, sizeof(client->remedy), "Start it as root: `mcpcredd --system`.");
+        return code;
+}
+
 int mcpcred_connect(mcpcred *client)
 {
         int r, fd;
@@ -114,8 +124,7 @@ int mcpcred_connect(mcpcred *client)
                                    "What listens in %s is the process of another user.",
                                    client->runtime);
         if (r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR)
-                return client_fail(client, MCPCRED_E_UNREACHABLE, "No broker is running in %s.",
-                                   client->runtime);
+                return fail_not_running(client);
         if (r == -EAGAIN)
                 return client_fail(client, MCPCRED_E_DEADLINE,
                                    "The broker did not take the connection within %u ms.",

@@ -7,7 +7,7 @@ set -eu
 build="gcc meson ninja-build pkg-config libsodium-dev libsecret-1-dev libcurl4-openssl-dev libssl-dev libmbedtls-dev
 libjansson-dev libinih-dev zlib1g-dev node-llhttp libsqlite3-dev libseccomp-dev check"
 run="python3 python3-cryptography openssl ca-certificates curl"
-tests="bubblewrap gnome-keyring dbus dbus-daemon libsecret-tools nodejs npm clang valgrind cppcheck clang-tidy
+tests="bubblewrap gnome-keyring dbus dbus-daemon libsecret-tools nodejs npm clang libclang-rt-dev valgrind cppcheck clang-tidy
 git strace util-linux procps mandoc gdb gh python3-venv socat ripgrep jq systemd"
 
 wanted="$build $run"

@@ -205,7 +205,6 @@ static int refuse(ProviderProcess *process, Request *request, Operation *operati
 static int serve(ProviderProcess *process, Request *request, Https *https, Pool *pool)
 {
         const Clock *clock = loop_clock(process->role.loop);
-        bool mints = request->id == PROVIDER_MINT;
         Operation operation = {
                 .arena = process->role.arena,
                 .pool = pool,
@@ -218,8 +217,10 @@ static int serve(ProviderProcess *process, Request *request, Https *https, Pool 
         int r = dispatch(&operation, request, &answer);
 
         r = r ? refuse(process, request, &operation, r) : request_reply(request, &answer, NULL, 0);
-        if (mints)
+        if (request->id == PROVIDER_MINT)
                 secret_free(answer.mint.token);
+        if (request->id == PROVIDER_ROTATE)
+                secret_free(answer.rotate.secret);
         return r;
 }
 

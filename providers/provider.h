@@ -27,9 +27,11 @@ typedef struct Operation {
 } Operation;
 
 /*
- * Each returns 0 with the reply filled, a Fault (and then has called operation_fail()), or -errno.
- * NULL: the provider cannot do it. The scope of a mint has been checked (provider_check_scope()),
- * and a proof is there where the provider wants one.
+ * Each returns 0 with the reply filled, a Fault (and then has called operation_fail()), or -errno for a defect of ours.
+ * Of a reply that is not 0's nothing is sent; a Secret in it is freed all the same. NULL: the provider cannot do it.
+ *
+ * The scope of a mint has been checked (provider_check_scope()). upstream->proof is there for verify, mint, rotate and
+ * abandon, where the provider has one (ProviderInfo.proof); never for revoke and revoke_secrets; perhaps for revoke_secret.
  *
  * Two of the faults say what became of a request: FAULT_UPSTREAM_UNREACHABLE that nothing happened
  * upstream, FAULT_UPSTREAM_UNKNOWN that it may have.
@@ -68,14 +70,18 @@ const char *operation_base_url(const Operation *operation) NONNULL(1);
 /* NULL where it is not set. */
 const char *operation_parameter(const Operation *operation, const char *name) NONNULL(1, 2);
 /*
- * Sends one request to a path below the base URL, within the operation's deadline. 0: there is a
- * response, of any status. Otherwise a Fault, or -ECANCELED when the vault hung up.
+ * Sends one request to a path below the base URL, within the operation's deadline; the request's `url` and `timeout_usec`
+ * are filled in here. `ret` begins as HTTPS_RESPONSE_NULL and is the caller's to deinit, on failure too.
+ *
+ * 0: there is a response, of any status, which is for the caller to judge. Otherwise, with the sentence kept as by
+ * operation_fail(), FAULT_UPSTREAM_UNREACHABLE, FAULT_UPSTREAM_UNKNOWN, or FAULT_INVALID_PARAMETER: it cannot be sent;
+ * or -ECANCELED when the vault hung up, -errno.
  */
 int operation_send(Operation *operation, HttpsRequest *request, const char *path,
                    HttpsResponse *ret) NODISCARD NONNULL(1, 2, 3, 4);
 /*
- * The result of a step that only read, before anything was asked to change: if its reply was lost, what was
- * to follow did not happen, so FAULT_UPSTREAM_UNKNOWN becomes FAULT_UPSTREAM_UNREACHABLE.
+ * The result of a step that only read, before anything was asked to change: if it failed, what was to follow did not
+ * happen. So `asked` is taken back, and FAULT_UPSTREAM_UNKNOWN becomes FAULT_UPSTREAM_UNREACHABLE.
  */
 int operation_only_read(Operation *operation, int r) NONNULL(1);
 /* Of the deadline; boot clock. */

@@ -17,9 +17,10 @@ typedef enum ReplyError {
         REPLY_E_NO_SPACE,  /* the arena or the pool has no room */
 } ReplyError;
 
-/* What a pool's or schema's failure is here. */
+/* What a pool returned, as a ReplyError: REPLY_E_NO_SPACE for want of room or memory, all else as it is. */
 int reply_from_pool(int r);
-/* A member that is a credential: printable ASCII without spaces, so that it fits into a header. */
+/* A member that is a credential: printable ASCII without spaces, so that it fits into a header. REPLY_E_SENSELESS: there is
+ * none, or it is no such text; REPLY_E_NO_SPACE. */
 int reply_token(const json_t *json, const char *key, Arena *arena, Secret **ret) NODISCARD NONNULL(2, 3, 4);
 /* A text that one line of a terminal can take, cut to fit at a character's beginning. */
 bool reply_printable(const char *text, char ret[REPLY_TEXT_MAX]) NONNULL(2);

@@ -35,7 +35,7 @@ valgrind_tests() {
         wrapper="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
         wrapper="$wrapper --trace-children=yes --trace-children-skip=/usr/*,/bin/*"
         names=$(meson test -C "$build" --no-rebuild --list --suite unit 2>/dev/null | sed -n 's#^mcpcred:unit / ##p' |
-                grep -vE '^(supervisor-(attest|lifeline|child)|tree)$')
+                grep -vE '^(supervisor-(attest|lifeline|child|notify)|tree)$')
         wrapper="$wrapper --suppressions=$PWD/tests/valgrind.supp"
         # shellcheck disable=SC2086  # one word a test
         CK_EXCLUDE_TAGS=descriptors CK_TIMEOUT_MULTIPLIER=30 meson test -C "$build" --suite unit --print-errorlogs \

@@ -113,6 +113,11 @@ bool text_is_env_name(const char *name)
         return n > 0;
 }
 
+bool text_is_same(const char *a, const char *b)
+{
+        return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 bool text_is_printable(const char *text)
 {
         for (const uint8_t *at = (const uint8_t *)text; *at; at++)

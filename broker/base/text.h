@@ -22,6 +22,8 @@ void text_mend_end(char *text) NONNULL(1);
 bool text_is_name(const char *name);
 /* [A-Za-z_][A-Za-z0-9_]*, at most 128: an environment variable. */
 bool text_is_env_name(const char *name);
+/* Of two that may be NULL: both are, or neither is and they are equal. */
+bool text_is_same(const char *a, const char *b);
 /* No control characters, C0, DEL or C1, so that it can be put on one line. */
 bool text_is_printable(const char *text);
 /* The bytes of the character at `text`; 0: it is no UTF-8, and `ret` stays. */

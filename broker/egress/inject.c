@@ -1,4 +1,6 @@
 #include "egress/inject.h"
+#include "egress/inject_form.h"
+#include "egress/percent.h"
 #include "egress/sigv4.h"
 #include "http/chars.h"
 #include <sodium.h>
@@ -178,36 +180,11 @@ static bool is_marker(Slice text)
 
 /* ---- writing ---- */
 
-static int append_escaped(Buf *out, Slice text)
-{
-        static const char keep[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-        static const char digits[] = "0123456789ABCDEF";
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < text.size; i++) {
-                uint8_t c = text.data[i];
-                char escape[3] = { '%', digits[c >> 4], digits[c & 15] };
-
-                r = c && strchr(keep, c) ? buf_append_u8(out, c) : buf_append(out, escape, sizeof(escape));
-        }
-        return r;
-}
-
-static size_t escaped_size(Slice text)
-{
-        static const char keep[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-        size_t n = 0;
-
-        for (size_t i = 0; i < text.size; i++)
-                n += text.data[i] && strchr(keep, text.data[i]) ? 1 : 3;
-        return n;
-}
-
 /* The text with the credential, percent-encoded, in the marker's place, and a NUL. */
 static int replace_in_target(Buf *out, const char *text, Slice credential)
 {
         const char *marker = strchr(text, SLOT_MARKER);
-        size_t size = strlen(text) - 1 + escaped_size(credential);
+        size_t size = strlen(text) - 1 + percent_size(credential);
         int r;
 
         if (!marker)
@@ -216,7 +193,7 @@ static int replace_in_target(Buf *out, const char *text, Slice credential)
                 return INJECT_E_TOO_LONG;
         r = buf_append(out, text, (size_t)(marker - text));
         if (r == 0)
-                r = append_escaped(out, credential);
+                r = percent_append_text(out, credential);
         if (r == 0)
                 r = buf_append_text(out, marker + 1);
         return r ? r : buf_append_u8(out, 0);
@@ -383,26 +360,16 @@ static int inject_key(const InjectInput *input, Slice credential, Injection *ret
 
 /* ---- slots in the target ---- */
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-                return (c | 0x20) - 'a' + 10;
-        return -1;
-}
-
 /* Is this, decoded as a form's, the name? */
-static bool is_name(const char *text, size_t size, const char *name)
+static bool is_name(Slice text, const char *name)
 {
-        for (size_t i = 0; i < size; i++, name++) {
-                char c = text[i] == '+' ? ' ' : text[i];
+        while (text.size > 0) {
+                bool was_encoded;
+                uint8_t c = percent_take(&text, &was_encoded);
 
-                if (c == '%' && size - i > 2 && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-                        c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-                        i += 2;
-                }
-                if (!*name || c != *name)
+                if (c == '+' && !was_encoded)
+                        c = ' ';
+                if (!*name || c != (uint8_t)*name++)
                         return false;
         }
         return *name == '\0';
@@ -418,7 +385,7 @@ static int inject_query(const InjectInput *input, Slice credential, Injection *r
         for (name = marker; name > query && name[-1] != '&'; name--)
                 ;
         equals = memchr(name, '=', (size_t)(marker - name));
-        if (!equals || !is_name(name, (size_t)(equals - name), input->policy->slot_name))
+        if (!equals || !is_name(slice(name, (size_t)(equals - name)), input->policy->slot_name))
                 return INJECT_E_PLACE;
         if (equals + 1 != marker || (marker[1] && marker[1] != '&'))
                 return INJECT_E_FORM;
@@ -665,124 +632,4 @@ void injection_deinit(Injection *injection)
         buf_deinit(&injection->bytes);
         injection->path = injection->query = NULL;
         injection->n_headers = 0;
-}
-
-/* ---- a form on its way ---- */
-
-enum {
-        IN_NAME,  /* what has come of it agrees */
-        IN_OTHER, /* a field of another name, or of none */
-        IN_FIRST, /* behind the name's "=": the marker may come */
-        IN_VALUE, /* of the field, without the marker */
-        IN_AFTER, /* behind the marker: the field must end */
-};
-
-/* IN_NAME: inside of a percent-encoding. `escape` is then the number of its first digit, behind these. */
-#define ESCAPE_BEGUN 0x80U
-#define ESCAPE_DIGIT 0x40U
-
-void inject_form_init(InjectForm *form, const char *name, const Secret *credential)
-{
-        *form = (InjectForm){ .name = name, .credential = credential, .state = IN_NAME };
-}
-
-uint64_t inject_form_length(const Secret *credential, uint64_t length)
-{
-        uint64_t more = credential ? escaped_size(secret_slice(credential)) : 1;
-
-        return length > 0 ? length - 1 + more : more;
-}
-
-static void form_name_character(InjectForm *form, char c)
-{
-        if (form->name[form->matched] && form->name[form->matched] == c)
-                form->matched++;
-        else
-                form->state = IN_OTHER;
-}
-
-static void form_name_byte(InjectForm *form, char c)
-{
-        int value = hex_digit(c);
-
-        if (form->escape & (ESCAPE_BEGUN | ESCAPE_DIGIT)) {
-                if (value < 0) {
-                        form->state = IN_OTHER;
-                } else if (form->escape & ESCAPE_BEGUN) {
-                        form->escape = (uint8_t)(ESCAPE_DIGIT | value);
-                } else {
-                        value += (form->escape & 15) * 16;
-                        form->escape = 0;
-                        form_name_character(form, (char)value);
-                }
-        } else if (c == '%') {
-                form->escape = ESCAPE_BEGUN;
-        } else {
-                form_name_character(form, c == '+' ? ' ' : c);
-        }
-}
-
-/* A byte that is passed on as it is. */
-static int form_byte(InjectForm *form, char c)
-{
-        if (c == '&') {
-                form->state = IN_NAME;
-                form->matched = 0;
-                form->escape = 0;
-        } else if (form->state == IN_AFTER) {
-                return INJECT_E_PLACE;
-        } else if (form->state == IN_FIRST) {
-                form->state = IN_VALUE;
-        } else if (form->state == IN_NAME && c == '=') {
-                form->state = !form->escape && !form->name[form->matched] ? IN_FIRST : IN_VALUE;
-        } else if (form->state == IN_NAME) {
-                form_name_byte(form, c);
-        }
-        return 0;
-}
-
-static int form_marker(InjectForm *form, Buf *out)
-{
-        if (form->state != IN_FIRST || form->used)
-                return INJECT_E_PLACE;
-        if (!form->credential || inject_check_credential(SLOT_FORM, secret_slice(form->credential)))
-                return INJECT_E_CREDENTIAL;
-        form->state = IN_AFTER;
-        form->used = true;
-        return append_escaped(out, secret_slice(form->credential));
-}
-
-/* How many bytes can be passed on without a look: inside of a value nothing but "&" and the marker counts. */
-static size_t form_plain(const InjectForm *form, Slice bytes)
-{
-        size_t n = 0;
-
-        if (form->state == IN_VALUE || form->state == IN_OTHER)
-                while (n < bytes.size && bytes.data[n] != '&' && bytes.data[n] != SLOT_MARKER)
-                        n++;
-        return n;
-}
-
-int inject_form_feed(InjectForm *form, Slice bytes, Buf *out)
-{
-        int r = form->failed ? INJECT_E_PLACE : 0;
-
-        while (r == 0 && bytes.size > 0) {
-                size_t n = form_plain(form, bytes);
-
-                if (n > 0) {
-                        r = buf_append(out, bytes.data, n);
-                } else {
-                        n = 1;
-                        if (bytes.data[0] == SLOT_MARKER)
-                                r = form_marker(form, out);
-                        else
-                                r = form_byte(form, (char)bytes.data[0]);
-                        if (r == 0 && bytes.data[0] != SLOT_MARKER)
-                                r = buf_append_u8(out, bytes.data[0]);
-                }
-                bytes = slice(bytes.data + n, bytes.size - n);
-        }
-        form->failed = form->failed || r;
-        return r;
 }

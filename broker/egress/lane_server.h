@@ -6,7 +6,7 @@
  */
 #include "egress/egress.h"
 #include "egress/inflate.h"
-#include "egress/inject.h"
+#include "egress/inject_form.h"
 #include "egress/leak_check.h"
 #include "http/body.h"
 

@@ -1,6 +1,6 @@
 #include "egress/needle.h"
-#include "base/macros.h"
 #include "egress/unescape.h"
+#include "http/chars.h"
 #include <string.h>
 
 /* "\r\n" between two characters of Base64 or hex, raw or as JSON writes it. */
@@ -15,11 +15,6 @@
 #define FORKS_MAX 16U
 
 /* ---- its characters ---- */
-
-static uint8_t lower(uint8_t c)
-{
-        return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
 
 static bool is_base64(NeedleForm form)
 {
@@ -50,7 +45,7 @@ static bool is_same(NeedleForm form, uint8_t want, uint8_t got)
         if (form == NEEDLE_PLAIN)
                 return want == ' ' && got == '+';
         if (form == NEEDLE_HEX)
-                return lower(got) == want;
+                return http_lower(got) == want;
         return (want == '+' && got == '-') || (want == '/' && got == '_');
 }
 

@@ -1,6 +1,7 @@
 #include "egress/scrub.h"
 #include "egress/needle.h"
 #include "egress/unescape.h"
+#include "http/chars.h"
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,7 @@ struct Scrub {
 /* A character of Base64. */
 static bool is_base64(uint8_t c)
 {
-        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '+' || c == '/' || c == '-' ||
-               c == '_';
+        return http_is_alnum(c) || c == '+' || c == '/' || c == '-' || c == '_';
 }
 
 /* The longest match at `at`; and where it begins and ends with the characters of Base64 that have only

@@ -1,26 +1,6 @@
 #include "egress/unescape.h"
-#include "base/macros.h"
+#include "http/chars.h"
 #include <string.h>
-
-/* ---- characters ---- */
-
-static bool is_alnum(uint8_t c)
-{
-        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-static uint8_t lower(uint8_t c)
-{
-        return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
-static int hex_value(uint8_t c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c = lower(c);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* ---- what an escape stands for ---- */
 
@@ -42,7 +22,7 @@ static const Entity entities[] = {
 /* Two digits. */
 static bool read_hex(const uint8_t *at, uint8_t *ret)
 {
-        int high = hex_value(at[0]), low = hex_value(at[1]);
+        int high = http_hex(at[0]), low = http_hex(at[1]);
 
         if (high < 0 || low < 0)
                 return false;
@@ -68,14 +48,14 @@ static size_t unescape_html(const uint8_t *at, size_t left, uint8_t *ret)
                         }
                 return 0;
         }
-        if (lower(at[2]) == 'x') {
+        if (http_lower(at[2]) == 'x') {
                 base = 16;
                 n = 3;
         }
         if (n == size - 1)
                 return 0;
         for (; n < size - 1; n++) {
-                int digit = hex_value(at[n]);
+                int digit = http_hex(at[n]);
 
                 if (digit < 0 || (unsigned)digit >= base)
                         return 0;
@@ -96,7 +76,7 @@ static size_t unescape_backslash(const uint8_t *at, size_t left, uint8_t *ret)
                 return left >= 6 && at[2] == '0' && at[3] == '0' && read_hex(at + 4, ret) ? 6 : 0;
         if (at[1] == 'x')
                 return left >= 4 && read_hex(at + 2, ret) ? 4 : 0;
-        if (at[1] <= ' ' || at[1] > '~' || is_alnum(at[1]))
+        if (at[1] <= ' ' || at[1] > '~' || http_is_alnum(at[1]))
                 return 0;
         *ret = at[1];
         return 2;
@@ -129,7 +109,7 @@ void unescape_begins(uint8_t c, UnescapeAdd add, void *userdata)
         add_hex_digit((uint8_t)digits[c >> 4], add, userdata);
         add(userdata, '\\', 'u');
         add(userdata, '\\', 'x');
-        if (!is_alnum(c))
+        if (!http_is_alnum(c))
                 add(userdata, '\\', c);
         add(userdata, '&', '#');
         for (size_t i = 0; i < ARRAY_SIZE(entities); i++)

@@ -99,7 +99,7 @@ static bool is_no_provider(const GError *error)
 
 static int error_fault(const GError *error, Report *report)
 {
-        g_autofree char *text = NULL;
+        g_autofree char *text = g_utf8_make_valid(error->message, -1);
 
         if (is_hung(error))
                 return FAULT_KEYRING_HUNG;
@@ -109,9 +109,8 @@ static int error_fault(const GError *error, Report *report)
                 return store_fail(report, FAULT_KEYRING_ABSENT, NULL, "No keyring answers on the session bus.");
         /* Errors that GLib has no name for are of this domain too, though the service itself said them. */
         if (error->domain == G_IO_ERROR && !g_dbus_error_is_remote_error(error))
-                return store_fail(report, FAULT_KEYRING_ABSENT, NULL, "There is no session bus (I/O error %d).",
-                                  error->code);
-        text = g_utf8_make_valid(error->message, -1);
+                return store_fail(report, FAULT_KEYRING_ABSENT, NULL, "The session bus cannot be reached: %.160s.",
+                                  text_is_printable(text) ? text : "unreadable");
         return store_fail(report, FAULT_KEYRING_FAILED, NULL, "The keyring answered with an error: %.160s (%s %d)",
                           text_is_printable(text) ? text : "unreadable", g_quark_to_string(error->domain),
                           error->code);

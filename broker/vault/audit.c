@@ -305,10 +305,10 @@ static int give_up(Audit *audit, const AuditLink *former, const AuditLink *base)
 static int forget_tampered(Audit *audit, const AuditLink *base)
 {
         static const char prefix[] = AUDIT_FILE_NAME ".";
-        unsigned long long first;
+        const char *number = audit->log.tampered + sizeof(prefix) - 1;
 
-        if (strncmp(audit->log.tampered, prefix, sizeof(prefix) - 1) != 0 ||
-            sscanf(audit->log.tampered + sizeof(prefix) - 1, "%llu", &first) != 1 || first > base->sequence)
+        if (strncmp(audit->log.tampered, prefix, sizeof(prefix) - 1) != 0 || *number < '1' || *number > '9' ||
+            strtoull(number, NULL, 10) > base->sequence)
                 return 0;
         audit->log.tampered[0] = '\0';
         return rows_meta_unset(audit->db, META_AUDIT_TAMPERED);

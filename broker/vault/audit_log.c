@@ -217,23 +217,21 @@ static int read_end(const AuditLog *log, uint64_t first, AuditLink *ret)
 /* What the first line of this one says that it follows. */
 static int read_beginning(const AuditLog *log, uint64_t first, AuditLink *ret)
 {
-        _cleanup_(buf_deinit) Buf buf = BUF_NULL(AUDIT_LINE_MAX);
+        _cleanup_(freep) uint8_t *text = malloc(AUDIT_LINE_MAX);
         _cleanup_(fd_closep) int fd = -1;
-        uint8_t hash[AUDIT_HASH_SIZE], *room;
+        uint8_t hash[AUDIT_HASH_SIZE];
         const uint8_t *newline;
         uint64_t size, sequence;
         ssize_t n;
-        int r = audit_file_open(log->directory, first, &fd, &size);
+        int r = text ? audit_file_open(log->directory, first, &fd, &size) : -ENOMEM;
 
-        if (r == 0)
-                r = buf_reserve(&buf, AUDIT_LINE_MAX, &room);
         if (r < 0)
                 return r;
-        n = pread(fd, room, AUDIT_LINE_MAX, 0);
+        n = pread(fd, text, AUDIT_LINE_MAX, 0);
         if (n < 0)
                 return error_errno();
-        newline = memchr(room, '\n', (size_t)n);
-        if (!newline || audit_line_parse(slice(room, (size_t)(newline - room)), &sequence, ret->hash, hash) ||
+        newline = memchr(text, '\n', (size_t)n);
+        if (!newline || audit_line_parse(slice(text, (size_t)(newline - text)), &sequence, ret->hash, hash) ||
             (first > 0 && sequence != first))
                 return AUDIT_LINE_E_INVALID;
         ret->sequence = sequence - 1;

@@ -25,6 +25,14 @@ static void check_hosts(const ConfigProfile *profile, const SecretRecord *secret
         pool_deinit(&pool);
 }
 
+/* The first of what policy_exposes() wants that the profile has not. */
+static const char *missing_to_expose(const ConfigProfile *profile)
+{
+        return profile->deliver != DELIVER_ENV ? "`deliver = env`"
+               : !profile->expose_secret       ? "`expose_secret = yes`"
+                                               : "`command`, what it is handed to";
+}
+
 static void check_delivery(const ConfigProfile *profile, const SecretRecord *secret, const ProviderInfo *info,
                            Failure *failure)
 {
@@ -39,9 +47,9 @@ static void check_delivery(const ConfigProfile *profile, const SecretRecord *sec
                         failure_set(failure, FAULT_INTERNAL, "Profile %s has no rules.", profile->name);
         } else if (!info->can_mint && !policy_exposes(profile)) {
                 failure_set(failure, FAULT_POLICY_DENIED,
-                            "Secret %s cannot be minted from. Set `deliver = proxy`, or, to hand it out raw, `deliver = "
-                            "env`, `expose_secret = yes` and a pinned `command`; profile %s does neither.",
-                            profile->secret, profile->name);
+                            "Secret %s cannot be minted from, so it goes by `deliver = proxy`. To hand it out raw, profile "
+                            "%s lacks %s.",
+                            profile->secret, profile->name, missing_to_expose(profile));
         }
 }
 

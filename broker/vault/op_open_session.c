@@ -397,9 +397,9 @@ static int insert(OpenOp *op)
         seal_token_hash(op->vault->seal, secret_slice(op->session_secret), op->session.secret_hash);
         r = db_begin(op->vault->db);
         if (r == 0)
-                r = open_proxy_insert(op);
-        if (r == 0)
                 r = audit_append(op->vault->audit, &event);
+        if (r == 0)
+                r = open_proxy_insert(op);
         if (r == 0)
                 r = vault_commit(op->vault);
         if (vault_db_failed(op->vault, r, &op->failure) && r == DB_E_NO_SPACE)

@@ -238,8 +238,10 @@ static void find_all(ReportOp *op, Failure *failure)
 {
         LeakFound *found = calloc(LEAK_MATCHES_MAX, sizeof(*found));
 
-        if (!found)
+        if (!found) {
                 failure_set(failure, FAULT_INTERNAL, NULL);
+                return;
+        }
         for (size_t i = 0; i < body_of(op)->hashes.n && !failed(failure); i++)
                 find_one(op, i, found, failure);
         free(found);
@@ -270,8 +272,10 @@ int op_report_leak(Vault *vault, Request *request)
 {
         Failure failure = { 0 };
         ReportOp *op;
-        int r = op_new(&op, vault, request);
+        int r = response_look(vault); /* a rotation that was given up goes on no more, and one that is through is no cause */
 
+        if (r == 0)
+                r = op_new(&op, vault, request);
         if (r < 0)
                 return r;
         if (!vault->recovered)

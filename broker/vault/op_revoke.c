@@ -48,7 +48,7 @@ static CredentialOutcome outcome_of(RevokeOp *op, const RevokeListed *listed, co
         };
 }
 
-static int answer_last(RevokeOp *op, RevokeReply *reply)
+static int answer_last(RevokeOp *op, const RevokeReply *page)
 {
         RevokeTotals totals = {
                 .none = op->totals[OUTCOME_NONE],
@@ -57,9 +57,11 @@ static int answer_last(RevokeOp *op, RevokeReply *reply)
                 .impossible_rotate = op->totals[OUTCOME_IMPOSSIBLE_ROTATE],
         };
 
-        reply->totals = &totals;
-        reply->pending = totals.pending > 0;
-        return request_reply(op->request, reply, NULL, 0);
+        RevokeReply reply = *page;
+
+        reply.totals = &totals;
+        reply.pending = totals.pending > 0;
+        return request_reply(op->request, &reply, NULL, 0);
 }
 
 /* Sends page after page; the last reply ends the request. */

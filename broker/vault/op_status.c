@@ -194,11 +194,10 @@ static void check_profile(Doctor *doctor, Vault *vault, const ConfigProfile *pro
                     "Profile %s has repositories or permissions, and secret %s is a stored key, which they do not "
                     "narrow (%s).",
                     profile->name, profile->secret, profile->source);
-        if (profile->expose_secret)
+        if (policy_exposes(profile) && !(info && info->can_mint))
                 say(doctor, DOCTOR_WARN, id, "Prefer a provider that mints, or the proxy, where there is one.",
                     "Profile %s hands secret %s itself to %s (%s): only rotating it ends what was handed out.",
-                    profile->name, profile->secret, profile->command.n > 0 ? profile->command.items[0] : "any command",
-                    profile->source);
+                    profile->name, profile->secret, profile->command.items[0], profile->source);
         if (policy_leaves(profile) && doctor->r == 0 && (r == 0 || r == DB_E_NOT_FOUND))
                 check_egress(doctor, profile, r == 0 ? &secret : NULL, &pool, id);
         pool_deinit(&pool);

@@ -3,6 +3,7 @@
 #include "vault/vault.h"
 #include "vault/webhook.h"
 #include <sodium.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -130,8 +131,10 @@ static void begin(VerifyOp *op, const LoadedSecret *secret, Failure *failure)
         /* A key of anything else would be used for two things, and this tells who guesses whether he is right. */
         if (!secret->info->webhook_key) {
                 failure_set(failure, FAULT_POLICY_DENIED,
-                            "Secret %s is not a webhook's key. Store that with `mcpcred add NAME --provider webhook`.",
+                            "Secret %s is not a webhook's key. Store the key with `mcpcred add NAME --provider webhook`.",
                             body->secret);
+                (void)snprintf(failure->remedy, sizeof(failure->remedy),
+                               "`mcpcred list` shows which secrets are of the provider webhook.");
                 return;
         }
         r = webhook_new(&op->webhook, op->vault->role.arena, (WebhookScheme)body->scheme, secret->item.current,

@@ -87,6 +87,25 @@ int open_proxy_make(OpenOp *op)
         return failed(&op->failure) ? 0 : make_certificate(op);
 }
 
+/* By its hash, whoever finds the handle somewhere can find whose it is. */
+static int audit_issue(OpenOp *op, const LeaseRecord *lease, const Secret *value)
+{
+        const OpenSessionRequest *body = op->request->body;
+        AuditEvent event = vault_event(body->caller, "handle.issue");
+        char hash[SEAL_AUDIT_HASH_SIZE];
+
+        seal_audit_hash(op->vault->seal, secret_slice(value), hash);
+        event.request = op->request_id.text;
+        event.session = lease->session;
+        event.profile = lease->profile;
+        event.secret = lease->secret;
+        event.lease = lease->id;
+        event.verdict = AUDIT_ALLOW;
+        event.reason = lease->kind == LEASE_CANARY ? "canary" : NULL;
+        event.token = hash;
+        return audit_append(op->vault->audit, &event);
+}
+
 /* As long as this row lives, the handle stands for something. */
 static int insert_lease(OpenOp *op, const OpenGrant *grant, LeaseKind kind, const Secret *value)
 {
@@ -100,6 +119,7 @@ static int insert_lease(OpenOp *op, const OpenGrant *grant, LeaseKind kind, cons
                 .on_end = OUTCOME_NONE,
                 .created = op->session.opened,
         };
+        int r;
 
         seal_token_hash(op->vault->seal, secret_slice(value), hash);
         (void)snprintf(lease.id, sizeof(lease.id), "%s", ident_new('l').text);
@@ -107,7 +127,8 @@ static int insert_lease(OpenOp *op, const OpenGrant *grant, LeaseKind kind, cons
         (void)snprintf(lease.profile, sizeof(lease.profile), "%s", grant->record->profile);
         (void)snprintf(lease.secret, sizeof(lease.secret), "%s", grant->record->secret);
         (void)snprintf(lease.provider, sizeof(lease.provider), "%s", grant->provider);
-        return rows_lease_insert(op->vault->db, &lease, &nowhere, &token);
+        r = rows_lease_insert(op->vault->db, &lease, &nowhere, &token);
+        return r == 0 ? audit_issue(op, &lease, value) : r;
 }
 
 int open_proxy_insert(OpenOp *op)

@@ -54,7 +54,8 @@ typedef struct OpenOp {
 int open_decide(OpenOp *op) NODISCARD NONNULL(1);
 /* Canaries; and, with a grant by proxy, handles, and a certificate for all hosts. What is wrong is op->failure. */
 int open_proxy_make(OpenOp *op) NODISCARD NONNULL(1);
-/* Inserts the session, and a lease for each handle and canary, into the caller's transaction. DB_E_*. */
+/* Inserts the session, and a lease for each handle and canary with a line about it, into the caller's transaction.
+ * DB_E_*. */
 int open_proxy_insert(OpenOp *op) NODISCARD NONNULL(1);
 void open_proxy_deinit(OpenOp *op) NONNULL(1);
 

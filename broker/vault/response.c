@@ -147,6 +147,15 @@ int response_write(Vault *vault, IncidentRecord *record, LeakAction action, Acti
         return r == 0 ? audit_action(vault, record, action) : r;
 }
 
+int response_write_alone(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason)
+{
+        int r = db_begin(vault->db);
+
+        if (r == 0)
+                r = response_write(vault, record, action, state, reason);
+        return r == 0 ? vault_commit(vault) : r;
+}
+
 /* The incident itself, and what will not be done. */
 static int write_incident(Vault *vault, IncidentRecord *record)
 {
@@ -187,13 +196,8 @@ int response_step(ResponseRun *run, ActionState state, const char *reason)
         Failure ignored;
         int r = 0;
 
-        if (run->record.actions[run->at].state != state) { /* else it was part of the action's own transaction */
-                r = db_begin(vault->db);
-                if (r == 0)
-                        r = response_write(vault, &run->record, run->at, state, reason);
-                if (r == 0)
-                        r = vault_commit(vault);
-        }
+        if (run->record.actions[run->at].state != state) /* else it was part of the action's own transaction */
+                r = response_write_alone(vault, &run->record, run->at, state, reason);
         /* What cannot be written now is done once more after the next start. */
         (void)vault_db_failed(vault, r, &ignored);
         run->at++;
@@ -264,6 +268,24 @@ static int look_at_lease(Vault *vault, const IncidentRecord *record, ResponseFac
         return r == DB_E_NOT_FOUND ? 0 : r;
 }
 
+/* Who still has a value that was replaced. */
+static int look_at_former(Vault *vault, const IncidentRecord *record, ResponseFacts *facts)
+{
+        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
+        LeaseRecord *leases;
+        uint64_t dying = 0;
+        size_t n = 0;
+        int r;
+
+        r = rows_lease_list_raw(vault->db, record->secret, record->generation, 0, 1, &pool, &leases, &n);
+        if (r == 0)
+                r = rows_lease_count_dying(vault->db, record->secret, record->generation, &dying);
+        facts->former_held = n > 0;
+        facts->former_dies = dying > 0;
+        pool_deinit(&pool);
+        return r;
+}
+
 /* `secret` and `last` are where `facts` points to. */
 static int look_at_secret(Vault *vault, const IncidentRecord *record, Pool *pool, SecretRecord *secret,
                           IncidentRecord *last, ResponseFacts *facts)
@@ -279,6 +301,9 @@ static int look_at_secret(Vault *vault, const IncidentRecord *record, Pool *pool
         if (r == 0) {
                 facts->secret = secret;
                 facts->info = provider_info(secret->provider);
+                r = response_is_of_former(record, secret) ? look_at_former(vault, record, facts) : 0;
+        }
+        if (r == 0) {
                 r = rows_incident_last_rotation(vault->db, record->secret, last);
                 if (r == 0)
                         facts->last_rotation = last;
@@ -462,7 +487,7 @@ static int rotation_is_missing(Vault *vault, IncidentRecord *record, bool starti
                 return 0;
         }
         (void)snprintf(reason, sizeof(reason), "the rotation was given up; run: mcpcred rotate %s", record->secret);
-        return response_write(vault, record, LEAK_ROTATE, ACTION_PERSON, reason);
+        return response_write_alone(vault, record, LEAK_ROTATE, ACTION_PERSON, reason);
 }
 
 /* The rotation that an incident waits for. */
@@ -477,9 +502,9 @@ static int look_at_rotation(Vault *vault, IncidentRecord *record, bool starting)
                 return 0;
         r = rows_secret_get(vault->db, record->secret, &pool, &secret);
         if (r == DB_E_NOT_FOUND)
-                r = response_write(vault, record, LEAK_ROTATE, ACTION_SKIPPED, "the secret was removed");
+                r = response_write_alone(vault, record, LEAK_ROTATE, ACTION_SKIPPED, "the secret was removed");
         else if (r == 0 && secret.generation > record->generation)
-                r = response_write(vault, record, LEAK_ROTATE, ACTION_DONE, "the secret has another value now");
+                r = response_write_alone(vault, record, LEAK_ROTATE, ACTION_DONE, "the secret has another value now");
         else if (r == 0 && rotate->state == ACTION_BEGUN && secret.step == ROTATION_NONE &&
                  !change_find(vault, record->secret))
                 r = rotation_is_missing(vault, record, starting);

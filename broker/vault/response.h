@@ -37,7 +37,8 @@ int response_begin(Vault *vault, const LeakEvidence *evidence, char ret_incident
 int response_consider(Vault *vault, const LeakEvidence *evidence, IncidentRecord *ret) NODISCARD NONNULL(1, 2, 3);
 /* Goes on with what an earlier run left. */
 int response_resume_all(Vault *vault) NODISCARD NONNULL(1);
-/* Incidents that wait for a rotation are over once the secret has another value. */
+/* Incidents that wait for a rotation are over once the secret has another value, and a person's if it was given up. A
+ * rotation's end says so to nobody, so this is called wherever incidents are shown, or new ones judged by them. */
 int response_look(Vault *vault) NODISCARD NONNULL(1);
 /* A person has dealt with what is open of it. DB_E_NOT_FOUND. */
 int response_close(Vault *vault, const Caller *caller, const char *incident) NODISCARD NONNULL(1, 2, 3);

@@ -64,6 +64,22 @@ static int cut_secret(Vault *vault, const char *secret, const char *reason)
         return rows_cutoff_insert(vault->db, &cutoff);
 }
 
+/* Another value is in use since: there is nothing to cut but this one's grace, and who was handed it. */
+static int look_if_former(ResponseRun *run)
+{
+        Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
+        SecretRecord secret;
+        int r = 0;
+
+        run->of_former = false;
+        if (response_target(&run->record) == TARGET_SECRET)
+                r = rows_secret_get(run->vault->db, run->record.secret, &pool, &secret);
+        if (response_target(&run->record) == TARGET_SECRET && r == 0)
+                run->of_former = response_is_of_former(&run->record, &secret);
+        pool_deinit(&pool);
+        return r == DB_E_NOT_FOUND ? 0 : r;
+}
+
 static int write_revocation(ResponseRun *run)
 {
         const IncidentRecord *record = &run->record;
@@ -72,7 +88,9 @@ static int write_revocation(ResponseRun *run)
         int r;
 
         reason_of(run, reason, sizeof(reason));
-        r = db_begin(vault->db);
+        r = look_if_former(run);
+        if (r == 0)
+                r = db_begin(vault->db);
         if (r)
                 return r;
         switch (response_target(record)) {
@@ -83,11 +101,13 @@ static int write_revocation(ResponseRun *run)
                 r = end_leases(vault, record->session, record->profile, reason);
                 break;
         case TARGET_SECRET:
-                r = cut_secret(vault, record->secret, reason);
+                r = run->of_former ? rows_lease_end_grace(vault->db, record->secret, record->generation, vault_now(vault))
+                                   : cut_secret(vault, record->secret, reason);
                 break;
         }
         if (r == 0)
-                r = response_write(vault, &run->record, LEAK_REVOKE, ACTION_DONE, NULL);
+                r = response_write(vault, &run->record, LEAK_REVOKE, ACTION_DONE,
+                                   run->of_former ? "the former value's grace is over" : NULL);
         return r == 0 ? epoch_commit(vault->epoch) : r;
 }
 
@@ -106,7 +126,9 @@ static int act_revoke(ResponseRun *run)
         }
         run->waiting = 3;
         cutoff_work_wake(vault->cutoff_work);
-        if (response_target(record) == TARGET_SECRET)
+        if (run->of_former)
+                r = on_part(run);
+        else if (response_target(record) == TARGET_SECRET)
                 r = proxy_grants_cut(vault->proxy_grants, &of_secret, on_part, run);
         else
                 r = egresses_cut(vault->egresses, record->session,
@@ -193,15 +215,40 @@ static int collect_holders(const ResponseRun *run, SessionSet *set)
         return r;
 }
 
+static int collect_former_holders(const ResponseRun *run, SessionSet *set)
+{
+        uint64_t after = 0;
+        LeaseRecord *leases;
+        size_t n = LIMIT_PAGE;
+        int r = 0;
+
+        while (r == 0 && n == LIMIT_PAGE) {
+                Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+
+                n = 0;
+                r = rows_lease_list_raw(run->vault->db, run->record.secret, run->record.generation, after, LIMIT_PAGE, &pool,
+                                        &leases, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        after = leases[i].sequence;
+                        r = session_set_add(set, leases[i].session);
+                }
+                pool_deinit(&pool);
+        }
+        session_set_sort(set);
+        return r;
+}
+
 static int end_holders(ResponseRun *run)
 {
         _cleanup_(session_set_deinit) SessionSet set = SESSION_SET_NULL;
         Failure failure = { 0 };
         char reason[LIMIT_LABEL];
-        int r;
+        int r = look_if_former(run);
 
         reason_of(run, reason, sizeof(reason));
-        if (vault_db_failed(run->vault, collect_holders(run, &set), &failure))
+        if (r == 0)
+                r = run->of_former ? collect_former_holders(run, &set) : collect_holders(run, &set);
+        if (vault_db_failed(run->vault, r, &failure))
                 return response_step(run, ACTION_FAILED, failure.message);
         run->n_ended = set.n;
         r = session_ends_write(run->vault, &set, NULL, reason, &failure);
@@ -269,12 +316,8 @@ static int on_loaded(void *userdata, LoadedSecret *secret, const Failure *failur
 static int begin_durably(ResponseRun *run)
 {
         Failure ignored;
-        int r = db_begin(run->vault->db);
+        int r = response_write_alone(run->vault, &run->record, run->at, ACTION_BEGUN, NULL);
 
-        if (r == 0)
-                r = response_write(run->vault, &run->record, run->at, ACTION_BEGUN, NULL);
-        if (r == 0)
-                r = vault_commit(run->vault);
         (void)vault_db_failed(run->vault, r, &ignored);
         return r < 0 ? r : 0;
 }

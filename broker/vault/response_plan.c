@@ -78,9 +78,14 @@ static uint64_t asked(const IncidentRecord *record, const ResponseFacts *facts)
 
 /* ---- the secret's part ---- */
 
+bool response_is_of_former(const IncidentRecord *record, const SecretRecord *secret)
+{
+        return !secret || record->generation < secret->generation;
+}
+
 static bool is_replaced(const IncidentRecord *record, const ResponseFacts *facts)
 {
-        return !facts->secret || record->generation < facts->secret->generation;
+        return response_is_of_former(record, facts->secret);
 }
 
 static void plan_rotation(IncidentRecord *record, const ResponseFacts *facts)
@@ -111,13 +116,24 @@ static void plan_upstream(IncidentRecord *record, const ResponseFacts *facts)
                 skip(record, LEAK_REVOKE_UPSTREAM, "the rotation ends it, once the new value works");
 }
 
+/* Of a value that was replaced: its grace, and who was handed it. */
+static void plan_former(IncidentRecord *record, const ResponseFacts *facts)
+{
+        if (facts->former_dies && is_todo(record, LEAK_REVOKE_UPSTREAM)) {
+                set(record, LEAK_REVOKE, ACTION_TODO, "%s", "");
+                skip(record, LEAK_REVOKE_UPSTREAM, "its end there is under way since it was replaced");
+        }
+        if (!facts->former_dies)
+                skip(record, LEAK_REVOKE, "the value is not in use any more");
+        if (!facts->former_held)
+                skip(record, LEAK_END_SESSION, "the value is not in use any more");
+}
+
 static void plan_secret(IncidentRecord *record, const ResponseFacts *facts)
 {
         if (is_replaced(record, facts)) {
-                if (response_target(record) == TARGET_SECRET) {
-                        skip(record, LEAK_REVOKE, "the value is not in use any more");
-                        skip(record, LEAK_END_SESSION, "the value is not in use any more");
-                }
+                if (response_target(record) == TARGET_SECRET)
+                        plan_former(record, facts);
                 skip(record, LEAK_ROTATE, facts->secret ? "it was replaced since" : "the secret was removed");
         } else {
                 plan_rotation(record, facts);

@@ -9,7 +9,9 @@
  *   - a credential or handle that was issued acts on its lease and its session;
  *   - a secret is rotated where a real value was seen, in a report or by egress: its own, or a credential that was
  *     issued from it. It is revoked upstream where its own was.
- * A value that has been replaced since is dead weight: nothing that lives uses it.
+ * A value that has been replaced since is dead weight, once nobody has it any more. A session that was handed it raw has it
+ * still, and its upstream takes it until the grace of the rotation is over: of these alone it is the end then, and not of
+ * what uses the new value.
  */
 #include "vault/rows_incident.h"
 #include "vault/rows_secret.h"
@@ -24,6 +26,8 @@ typedef struct ResponseFacts {
         const ConfigSecret *on_secret; /* the section of the secret, or the defaults; NULL: no real value was seen */
         const SecretRecord *secret;    /* NULL: it is gone, or no real value was seen */
         const ProviderInfo *info;      /* of that secret; NULL likewise */
+        bool former_held; /* the value was replaced, and lives on in a session that was handed it raw */
+        bool former_dies; /* it was replaced, and its end at the upstream is written down, at the end of its grace or due */
         bool session_lives;
         bool lease_lives;  /* of a reported lease */
         bool lease_is_real; /* it is of a credential that its upstream accepts, and of no handle */
@@ -39,6 +43,8 @@ typedef enum ResponseTarget {
 } ResponseTarget;
 
 ResponseTarget response_target(const IncidentRecord *record) NONNULL(1);
+/* Is it a value that another one has replaced since? `secret` NULL: it is gone. */
+bool response_is_of_former(const IncidentRecord *record, const SecretRecord *secret) NONNULL(1);
 /* Was it the value of the secret itself? */
 bool response_is_of_secret(const IncidentRecord *record) NONNULL(1);
 /* Is it what a session did by itself, at will? No real value was seen then. */

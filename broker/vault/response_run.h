@@ -20,6 +20,7 @@ typedef struct ResponseRun {
         LeakAction at;    /* that is under way */
         unsigned waiting; /* for parts of it */
         size_t n_ended;   /* sessions */
+        bool of_former;   /* response_is_of_former(), as the action at hand has seen it */
         Call *call;       /* of the supervisor, or NULL */
         bool misuse_call; /* it is one of responses->n_misuse_calls */
         bool settled;     /* what is left is waited for by nobody */
@@ -34,6 +35,9 @@ int response_pause(ResponseRun *run) NODISCARD NONNULL(1);
 /* The state of the action and its line in the log, in the transaction that is open. DB_E_*. */
 int response_write(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason) NODISCARD
         NONNULL(1, 2);
+/* The same, in a transaction of its own, which is left open on failure: vault_db_failed() rolls it back. */
+int response_write_alone(Vault *vault, IncidentRecord *record, LeakAction action, ActionState state, const char *reason)
+        NODISCARD NONNULL(1, 2);
 /* The command has ended, or is not waited for any more. */
 void response_call_over(ResponseRun *run) NONNULL(1);
 /* Nobody needs to wait for what is left. */

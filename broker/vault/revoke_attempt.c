@@ -1,4 +1,5 @@
 #include "vault/revoke_attempt.h"
+#include "base/text.h"
 #include "vault/revoke_many.h"
 #include "vault/secret_load.h"
 
@@ -83,16 +84,11 @@ static int ask_of_secret(Attempt *attempt, Secret *proof)
         return ask(attempt, PROVIDER_REVOKE_SECRET, &request);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-        return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* What is stored under the name now may be another upstream's, and must not go to this one. */
 static bool is_same_upstream(const Attempt *attempt, const SecretRecord *record)
 {
         return strcmp(record->provider, attempt->lease.provider) == 0 &&
-               same_text(record->base_url, attempt->binding.base_url);
+               text_is_same(record->base_url, attempt->binding.base_url);
 }
 
 static int on_loaded(void *userdata, LoadedSecret *secret, const Failure *failure)

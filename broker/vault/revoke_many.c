@@ -1,4 +1,5 @@
 #include "vault/revoke_many.h"
+#include "base/text.h"
 #include "wire/provider_info.h"
 
 #define POOL_MAX (2U * CHANNEL_FRAME_MAX)
@@ -17,11 +18,6 @@ typedef struct Many {
         void *userdata;
 } Many;
 
-static bool same_text(const char *a, const char *b)
-{
-        return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* 0 or DB_E_*, -errno. */
 static int load(Vault *vault, const LeaseRecord *lease, Pool *pool, LeaseUpstream *ret_binding, Secret **ret_value)
 {
@@ -37,7 +33,7 @@ static bool fits(Vault *vault, const LeaseRecord *lease, const LeaseUpstream *fi
         Pool pool = POOL_NULL(POOL_MAX);
         LeaseUpstream binding;
         bool fit = lease->kind == LEASE_SECRET && load(vault, lease, &pool, &binding, &value) == 0 &&
-                   same_text(binding.base_url, first->base_url) && secret_slice(value).size <= VALUES_MAX - *bytes;
+                   text_is_same(binding.base_url, first->base_url) && secret_slice(value).size <= VALUES_MAX - *bytes;
 
         if (fit)
                 *bytes += secret_slice(value).size;
@@ -57,9 +53,10 @@ size_t revoke_many_fitting(Vault *vault, LeaseRecord *leases, size_t n)
 {
         size_t most = provider_info(leases[0].provider)->revoke_together, bytes = 0, taken = 1;
         Pool pool = POOL_NULL(POOL_MAX);
+        _cleanup_(secret_freep) Secret *value = NULL;
         LeaseUpstream first;
 
-        if (rows_lease_upstream(vault->db, leases[0].id, &pool, &first) == 0)
+        if (load(vault, &leases[0], &pool, &first, &value) == 0)
                 for (size_t i = 1; i < n && taken < most; i++)
                         if (fits(vault, &leases[i], &first, &bytes))
                                 swap(&leases[taken++], &leases[i]);

@@ -209,8 +209,9 @@ int revoke_token(RevokeOp *op, const char *sha256_hex, const Selection *what, Fa
         r = revoke_live(op, hash, what, failure);
         if (r == 0 && !failed(failure) && op->n_listed == 0)
                 list_last(op, hash, what, failure);
-        if (r < 0 || failed(failure) || op->dry_run)
+        if (r < 0 || op->dry_run || op->n_listed == 0)
                 return r;
+        /* Behind a page that could not be written, too: what is on the others is, and is due. */
         op->ending++;
         r = epoch_move(op->vault->epoch, revoke_step, op);
         return r < 0 ? r : revoker_wake(op->vault->revoker);

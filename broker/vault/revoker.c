@@ -257,6 +257,8 @@ static bool is_done(const Failure *failure)
 /* Writes down how an attempt went. */
 static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *failure)
 {
+        /* Behind a failed attempt the row says what that met, which is no reason any more. */
+        const char *reason = lease->attempts == 0 && lease->reason[0] ? lease->reason : "revoked";
         Vault *vault = revoker->vault;
         bool done = is_done(failure);
         AuditEvent event = {
@@ -273,8 +275,7 @@ static int record(Revoker *revoker, const LeaseRecord *lease, const Failure *fai
 
         r = db_begin(vault->db);
         if (r == 0 && done)
-                r = rows_lease_finish(vault->db, lease->id, LEASE_REVOKED, OUTCOME_CONFIRMED, vault_now(vault),
-                                      lease->reason[0] ? lease->reason : "revoked");
+                r = rows_lease_finish(vault->db, lease->id, LEASE_REVOKED, OUTCOME_CONFIRMED, vault_now(vault), reason);
         else if (r == 0)
                 r = rows_lease_retry(vault->db, lease->id, vault_now(vault) + retry_after(lease, failure),
                                      failure->message);
@@ -511,11 +512,11 @@ static int arm(Revoker *revoker)
         return 0;
 }
 
-bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info, uint64_t number)
+bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info, uint64_t side)
 {
-        const Side *side = find_side(revoker, info, number);
+        const Side *found = find_side(revoker, info, side);
 
-        return side && side->failures >= STUCK_FAILURES;
+        return found && found->failures >= STUCK_FAILURES;
 }
 
 int revoker_wake(Revoker *revoker)

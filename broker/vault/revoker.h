@@ -18,7 +18,8 @@ int revoker_new(Revoker **ret, Vault *vault) NODISCARD NONNULL(1, 2);
 Revoker *revoker_free(Revoker *revoker);
 /* Looks for work now and sets the timer for what is due later. Called after every change of leases. */
 int revoker_wake(Revoker *revoker) NODISCARD NONNULL(1);
-/* Its upstream does not answer, or not yet: what is to be revoked there takes its time. */
+/* The upstream of that `side` (LeaseRecord.side: a provider's own, or one of another base URL) gave no answer twice in a row,
+ * or said that it takes no more for now: nobody should wait for what is to be revoked there. */
 bool revoker_is_stuck(const Revoker *revoker, const ProviderInfo *info, uint64_t side) NONNULL(1, 2);
 /* Calls `settled` after each attempt, until it is freed. */
 int revoke_watch_new(RevokeWatch **ret, Revoker *revoker, RevokeSettled settled, void *userdata) NODISCARD

@@ -44,6 +44,11 @@ int rotation_leave(Rotation *rotation, const char *reason, int (*also)(Rotation 
         AuditEvent event = rotation_event(rotation);
         int r;
 
+        if (rotation->abort_asked) {
+                event.has_principal = true;
+                event.principal = rotation->aborted_by.uid;
+        }
+
         event.verdict = AUDIT_ALLOW;
         event.reason = reason;
         r = db_begin(vault->db);
@@ -162,6 +167,13 @@ int rotation_store_next(Rotation *rotation, LoadedSecret *secret)
 
 /* ---- leaving it ---- */
 
+/* What whoever waits for a rotation is told that somebody else has aborted. */
+static void aborted_failure(const Rotation *rotation, Failure *ret)
+{
+        failure_set(ret, FAULT_BUSY, "The rotation was aborted.");
+        (void)snprintf(ret->remedy, sizeof(ret->remedy), "`mcpcred rotate %s` begins another.", rotation->name);
+}
+
 static int on_dropped(void *userdata, Secret *value, const Failure *failure)
 {
         Rotation *rotation = userdata;
@@ -192,8 +204,7 @@ static int on_dropped(void *userdata, Secret *value, const Failure *failure)
                 return rotation_fail(rotation, &why);
         if (!rotation->request)
                 return rotation_finish(rotation, "aborted", 0, false, told);
-        failure_set(&why, FAULT_BUSY, "The rotation was aborted.");
-        why.remedy[0] = '\0';
+        aborted_failure(rotation, &why);
         return rotation_fail(rotation, &why);
 }
 
@@ -315,12 +326,17 @@ static int abort_step(Rotation *rotation, LoadedSecret *secret)
         return rotation_drop(rotation, secret, &none);
 }
 
-static int nothing_to_abort(Rotation *rotation, uint64_t generation)
+/* There is nothing in the state; somebody may have asked for one a moment ago, and that is dropped. */
+static int abort_unbegun(Rotation *rotation, uint64_t generation)
 {
         RotateReply reply = { .step = "none", .message = "No rotation is under way.", .generation = generation };
         Failure failure;
         int r;
 
+        if (rotation->request) {
+                reply.step = "aborted";
+                reply.message = "It was only being prepared; the old value is in use as before.";
+        }
         r = rotation->aborter ? request_reply(take_ptr(rotation->aborter), &reply, NULL, 0) : 0;
         if (r < 0)
                 return r;
@@ -328,8 +344,7 @@ static int nothing_to_abort(Rotation *rotation, uint64_t generation)
                 rotation_free(rotation);
                 return 0;
         }
-        failure_set(&failure, FAULT_BUSY, "The rotation was aborted.");
-        failure.remedy[0] = '\0';
+        aborted_failure(rotation, &failure);
         return rotation_fail(rotation, &failure);
 }
 
@@ -339,7 +354,7 @@ static int on_first(Rotation *rotation, LoadedSecret *secret)
         Failure failure;
 
         if (rotation->abort && secret->record.step == ROTATION_NONE)
-                return nothing_to_abort(rotation, secret->record.generation);
+                return abort_unbegun(rotation, secret->record.generation);
         if (rotation_is_under_way(secret->record.step)) {
                 failure_set(&failure, FAULT_BUSY,
                             "A rotation of %s is under way (%s). Wait for it, or drop it with `mcpcred rotate --abort %s`.",

@@ -43,7 +43,9 @@ struct Rotation {
         Request *request; /* NULL: nobody, or no longer */
         Caller caller;
         bool asked;       /* by `caller` */
-        Request *aborter;
+        Request *aborter; /* answered once it is dropped, or cannot be any more */
+        Caller aborted_by; /* where `abort_asked`: for the log */
+        bool abort_asked;
         uint64_t patience; /* boot time at which they are told that it goes on without them */
         Timer *beat;       /* tells them that it still goes on */
         char waits_for[LIMIT_TEXT + 1]; /* what, for them */
@@ -58,6 +60,7 @@ struct Rotation {
         Failure why;      /* it is dropped; none: a person wants it */
         bool may_ask;     /* planned just now: the upstream was not asked yet */
         bool checked;     /* the value in use was verified */
+        bool proven;      /* the store took what it has already: it will take the new value */
         unsigned probes;  /* of an answer that was lost: how many said the same */
         Secret *value;    /* the new one, until it is stored */
         RotationRecord made; /* names and expiry that came with it */

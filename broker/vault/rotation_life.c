@@ -323,6 +323,8 @@ static bool leave_ask(Rotation *rotation)
 int rotation_join(Rotation *running, Request *request)
 {
         running->aborter = request;
+        running->aborted_by = *((const RotateRequest *)request->body)->caller;
+        running->abort_asked = true;
         running->abort = true;
         running->patience = vault_boot(running->vault) + PATIENCE_USEC;
         arm_beat(running);

@@ -93,7 +93,7 @@ static int tell_retirement(Rotation *rotation, const LoadedSecret *secret, const
                 return rotation_tell(rotation, "old_revoked", generation, "%llu session%s that had the old value itself %s.%s",
                                      holders, holders == 1 ? "" : "s", holders == 1 ? "was ended" : "were ended",
                                      retirement->revoke ? " The upstream is asked to revoke it." : "");
-        if (rotation->journal.has_value || rotation->journal.kind == ROTATION_REPLACE)
+        if (rotation->journal.kind == ROTATION_REPLACE)
                 return rotation_tell(rotation, "old_revoked", generation,
                                      "The upstream ended the old value when it made the new one.");
         if (!retirement->revoke)

@@ -51,7 +51,7 @@ static int on_proven(void *userdata, Secret *value, const Failure *failure)
         secret_free(value);
         if (failed(failure))
                 return rotation_fail(rotation, failure);
-        rotation->probes = 1;
+        rotation->proven = true;
         return rotation_step(rotation);
 }
 
@@ -106,9 +106,8 @@ int rotation_provider_begin(Rotation *rotation, LoadedSecret *secret)
         }
         if (secret->info->can_verify && !rotation->checked)
                 return rotation_ask(rotation, secret, secret->item.current, PROVIDER_VERIFY, &verify, on_old_verified);
-        if (secret->info->rotation == PROVIDER_ROTATION_REPLACE && rotation->probes == 0)
+        if (secret->info->rotation == PROVIDER_ROTATION_REPLACE && !rotation->proven)
                 return prove_store(rotation, secret);
-        rotation->probes = 0;
         return plan(rotation, secret);
 }
 

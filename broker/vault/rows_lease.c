@@ -472,6 +472,30 @@ int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_
                          ret_n);
 }
 
+_Static_assert(LEASE_SECRET == 3, "the statements below say so");
+
+int rows_lease_count_dying(Db *db, const char *secret, uint64_t generation, uint64_t *ret)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         "SELECT count(*) FROM lease WHERE secret = ?1 AND state = 2 AND kind = 3 AND generation = ?2",
+                         DB_VALUES(DB_TEXT(secret), DB_U64(generation)), &query);
+
+        if (r == 0)
+                r = db_step(query);
+        if (r == 0)
+                *ret = db_u64(query, 0);
+        return r;
+}
+
+int rows_lease_end_grace(Db *db, const char *secret, uint64_t generation, uint64_t now)
+{
+        return db_run(db,
+                      "UPDATE lease SET next_attempt = ?3 WHERE secret = ?1 AND state = 2 AND kind = 3"
+                      " AND generation = ?2 AND attempts = 0 AND next_attempt > ?3",
+                      DB_VALUES(DB_TEXT(secret), DB_U64(generation), DB_U64(now)), NULL);
+}
+
 /* ?1 after, ?2 up to, ?3 states, ?4 session, ?5 secret, ?6 profile, ?7 provider, ?8 principal, ?9 since, ?10 how many. */
 #define FILTER_STATES  "(?3 = 0 OR (?3 >> state) & 1)"
 #define FILTER_REST                                                                                \
@@ -553,7 +577,6 @@ Outcome lease_outcome(const LeaseRecord *lease)
         case LEASE_INTENT:
                 return lease->on_end;
         case LEASE_REVOKING:
-                return OUTCOME_PENDING;
         case LEASE_UNRECOVERABLE:
                 return OUTCOME_PENDING;
         default:

@@ -94,6 +94,10 @@ int rows_lease_is_ending_secret(Db *db, const uint8_t hash[SEAL_HASH_SIZE], bool
  * behind the sequence `after`. */
 int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,
                         LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 2, 6, 7, 8);
+/* How many values of a secret, of this generation, are dying: LEASE_SECRET that is REVOKING. */
+int rows_lease_count_dying(Db *db, const char *secret, uint64_t generation, uint64_t *ret) NODISCARD NONNULL(1, 2, 4);
+/* Their grace is over: what was not asked for yet is due now. What waits for its upstream goes on waiting. */
+int rows_lease_end_grace(Db *db, const char *secret, uint64_t generation, uint64_t now) NODISCARD NONNULL(1, 2);
 /* The value that revoking needs. DB_E_NOT_FOUND: none is kept. DB_E_SEALED, DB_E_DAMAGED. */
 int rows_lease_token(Db *db, const char *id, Arena *arena, Secret **ret) NODISCARD
         NONNULL(1, 2, 3, 4);

@@ -29,7 +29,7 @@ typedef struct RotationRecord {
         uint64_t attempts;     /* failed in a row at this step */
         uint64_t next_attempt; /* wall time; 0: none waits */
         char problem[LIMIT_TEXT + 1]; /* what the last one met, or why a person is needed */
-        bool has_value;
+        bool has_value; /* what the upstream made is kept sealed: until it is in use. rows_rotation_value() */
 } RotationRecord;
 
 /* Begins the journal, or begins it anew; a value that was there is gone. */

@@ -116,12 +116,16 @@ bool vault_is_owner(const Vault *vault, const Caller *caller) NONNULL(1, 2);
 uint64_t vault_now(const Vault *vault) NONNULL(1);  /* wall clock */
 uint64_t vault_boot(const Vault *vault) NONNULL(1); /* boot clock */
 /*
- * Turns what a db_*, rows_* or audit_* function returned into a Failure: 0 leaves it alone and
- * returns false. DB_E_FULL and DB_E_IO are FAULT_AUDIT_UNAVAILABLE, since then nothing can be audited;
- * DB_E_NOT_FOUND is FAULT_NOT_FOUND; a negative value is FAULT_INTERNAL. True: it failed.
+ * Deals with what a db_*, rows_* or audit_* function returned. 0: returns false, and nothing else. Otherwise true, with
+ * `failure` filled, and *rolls back the transaction that is open, whoever began it*: behind this a caller begins anew, or
+ * gives up. What is a defect or the disk's is logged.
+ *
+ * DB_E_FULL and DB_E_IO are FAULT_AUDIT_UNAVAILABLE, since then nothing can be audited; DB_E_NOT_FOUND is
+ * FAULT_NOT_FOUND, DB_E_EXISTS FAULT_EXISTS, DB_E_SEALED FAULT_KEYRING_LOCKED; all else, -errno too, is FAULT_INTERNAL.
  */
 bool vault_db_failed(Vault *vault, int r, Failure *failure) NONNULL(1, 3);
-/* Commits and sees to it that the audit file follows. */
+/* Commits and sees to it that the audit file follows: a line of audit_append() without this is in the file only when
+ * something else has it written. */
 int vault_commit(Vault *vault) NODISCARD NONNULL(1);
 /* As audit_append(), but a log that cannot take it is no failure: revocation never waits for the log. */
 int vault_audit_revocation(Vault *vault, AuditEvent *event) NODISCARD NONNULL(1, 2);

@@ -410,7 +410,7 @@ int audit_line_read(Slice line, Pool *pool, AuditFields *ret)
                 { "prev", &ignored },
                 { "hash", &ignored },
         };
-        _cleanup_(buf_deinit) Buf number = BUF_NULL(32);
+        _cleanup_(buf_deinit) Buf number = BUF_NULL(AUDIT_LINE_MAX);
         int r;
 
         if (line.size > AUDIT_LINE_MAX || !text_is_utf8(line) ||
@@ -422,7 +422,7 @@ int audit_line_read(Slice line, Pool *pool, AuditFields *ret)
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
                 r = take_text(&line, keys[i].key, pool, keys[i].text);
         if (r)
-                return r == -ENOBUFS && number.size >= 32 ? AUDIT_LINE_E_INVALID : r;
+                return r;
         if (line.size != 1 || line.data[0] != '}' || !time || !fields.operation || !fields.verdict ||
             text_parse_u64(sequence, &fields.sequence) || text_parse_time(time, &fields.time))
                 return AUDIT_LINE_E_INVALID;

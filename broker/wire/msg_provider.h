@@ -27,7 +27,7 @@ typedef struct ProviderVerifyReply {
 typedef struct ProviderMintRequest {
         Upstream *upstream;
         Scope *scope;
-        const char *label; /* unique to the lease, put on what is minted where the upstream can */
+        const char *label; /* unique to the lease (its id: letters, digits, "-"), put on what is minted where the upstream can */
 } ProviderMintRequest;
 
 typedef struct ProviderMintReply {
@@ -58,7 +58,7 @@ typedef struct ProviderRevokeReply {
  */
 typedef struct ProviderRotateRequest {
         Upstream *upstream; /* its proof is the value in use */
-        const char *label;  /* unique to the rotation, put on what is made where the upstream can */
+        const char *label;  /* unique to the rotation: "mcpcred-r-...", 26 letters, digits and "-"; put on what is made */
 } ProviderRotateRequest;
 
 typedef struct ProviderRotateReply {

@@ -1,5 +1,6 @@
 #pragma once
 /* The parts of `mcpcred audit` and `mcpcred watch`. */
+#include "audit_heads.h"
 #include "cli.h"
 
 /* Which events are wanted; NULL: any. */
@@ -36,10 +37,11 @@ typedef struct AuditPlace {
         uint64_t sequence, base;
         char head[65], base_head[65];
         bool has_head, has_base;
+        Head given; /* --head; its sequence is 0: none */
 } AuditPlace;
 
-/* From the broker, unless the options say it; where none answers, from where its state is, and nothing is known of the
- * ends. 0 or an exit status. */
+/* From the broker, unless the options say it; where none answers, from where its state is, and of the ends is known what
+ * --head says. 0 or an exit status. */
 int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret);
 /* What is wanted of the log: the filter with what --since says of the time, and the line it says to begin with. */
 int audit_wanted(Cli *cli, const AuditOptions *asked, EventFilter *ret_filter, uint64_t *ret_since);

@@ -36,6 +36,7 @@ static const Mapping mappings[] = {
         { "session.end", NULL, CLASS_AUTHENTICATION, 2, "Logoff" },
         { "session.", NULL, CLASS_AUTHORIZE, 1, "Assign Privileges" },
         { "token.", NULL, CLASS_ACCESS, 1, "Assign Privileges" },
+        { "handle.issue", NULL, CLASS_ACCESS, 1, "Assign Privileges" },
         { "lease.", NULL, CLASS_ACCESS, 2, "Revoke Privileges" },
         { "state.end-all", NULL, CLASS_ACCESS, 2, "Revoke Privileges" },
         { "secret.add", NULL, CLASS_ENTITY, 1, "Create" },

@@ -61,6 +61,13 @@ static bool add(Heads *heads, size_t *room, const Head *head)
         return true;
 }
 
+bool heads_add(Heads *heads, const Head *head)
+{
+        size_t room = heads->n;
+
+        return add(heads, &room, head);
+}
+
 static int by_sequence(const void *a, const void *b)
 {
         const Head *x = a, *y = b;
@@ -134,8 +141,8 @@ static int start(const char *path, pid_t *ret_pid, int *ret_fd)
 
 int heads_load(Cli *cli, const char *path, Heads *ret)
 {
-        int fd, status = 0, r;
-        pid_t pid;
+        int fd = -1, status = 0, r;
+        pid_t pid = -1;
 
         r = start(path, &pid, &fd);
         if (r)

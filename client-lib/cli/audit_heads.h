@@ -18,6 +18,8 @@ typedef struct Heads {
 
 /* Asks journalctl for the entries about the log at this path. 0 or an exit status, of which it has complained. */
 int heads_load(Cli *cli, const char *path, Heads *ret);
+/* One that somebody noted. False: there is no memory. */
+bool heads_add(Heads *heads, const Head *head);
 void heads_free(Heads *heads);
 void heads_rewind(Heads *heads);
 /* A mcpcred_audit_seen: userdata is the Heads. */

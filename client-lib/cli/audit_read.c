@@ -11,14 +11,16 @@
 typedef struct Showing {
         const Cli *cli;
         const EventFilter *filter;
+        bool found;
 } Showing;
 
 static int show_line(const char *text, const mcpcred_row *row, void *userdata)
 {
-        const Showing *showing = userdata;
+        Showing *showing = userdata;
 
         if (!event_is_wanted(showing->filter, row))
                 return 0;
+        showing->found = true;
         if (showing->cli->json)
                 (void)puts(text);
         else
@@ -27,10 +29,12 @@ static int show_line(const char *text, const mcpcred_row *row, void *userdata)
 }
 
 /* What stopped because nobody reads it any more ended well enough. */
-static int end(Cli *cli, int code)
+static int end(Cli *cli, int code, const Showing *showing)
 {
         if (fflush(stdout) != 0 || ferror(stdout))
                 return EXIT_FAILED;
+        if (code == 0 && !showing->found)
+                cli_note("no line of the log is what was asked for.");
         return code ? cli_fail(cli) : 0;
 }
 
@@ -68,14 +72,16 @@ int audit_wanted(Cli *cli, const AuditOptions *asked, EventFilter *ret_filter, u
 int audit_run_show(Cli *cli, const AuditOptions *asked)
 {
         EventFilter filter;
-        Showing showing = { cli, &filter };
+        Showing showing = { .cli = cli, .filter = &filter };
         AuditPlace place;
         uint64_t since;
         int r = audit_wanted(cli, asked, &filter, &since);
 
         if (r == 0)
                 r = audit_place(cli, asked, &place);
-        return r ? r : end(cli, mcpcred_audit_read(cli->client, place.path, since, show_line, &showing, NULL));
+        if (r)
+                return r;
+        return end(cli, mcpcred_audit_read(cli->client, place.path, since, show_line, &showing, NULL), &showing);
 }
 
 /* ---- tail ---- */
@@ -99,26 +105,30 @@ static int note_line(const char *text UNUSED, const mcpcred_row *row, void *user
 
 int audit_run_tail(Cli *cli, const AuditOptions *asked)
 {
-        Ring ring = { .showing = { cli, &asked->filter }, .size = asked->lines ? asked->lines : TAIL_DEFAULT };
+        EventFilter filter;
+        Ring ring = { .showing = { .cli = cli, .filter = &filter }, .size = asked->lines ? asked->lines : TAIL_DEFAULT };
         AuditPlace place;
-        uint64_t since, last = 0;
+        uint64_t first, since, last = 0;
         int code, r;
 
         if (ring.size > TAIL_MAX)
                 return cli_usage(cli, &verb_audit, "--lines is at most %u; `mcpcred audit show` has all", TAIL_MAX);
         if (asked->follow && asked->file)
                 return cli_usage(cli, &verb_audit, "--follow is for the broker's own log, without --file");
-        r = audit_place(cli, asked, &place);
+        r = audit_wanted(cli, asked, &filter, &first);
+        if (r == 0)
+                r = audit_place(cli, asked, &place);
         if (r)
                 return r;
+        ring.showing.found = asked->follow; /* then there is more to come */
         ring.sequences = calloc(ring.size, sizeof(*ring.sequences));
         if (!ring.sequences)
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
-        code = mcpcred_audit_read(cli->client, place.path, 0, note_line, &ring, NULL);
+        code = mcpcred_audit_read(cli->client, place.path, first, note_line, &ring, NULL);
         since = ring.seen == 0 ? 0 : ring.sequences[ring.seen < ring.size ? 0 : ring.seen % ring.size];
         free(ring.sequences);
         if (code == 0 && since > 0)
                 code = mcpcred_audit_read(cli->client, place.path, since, show_line, &ring.showing, &last);
-        r = end(cli, code);
-        return r || !asked->follow ? r : watch_events(cli, (last ? last : place.sequence) + 1, &asked->filter);
+        r = end(cli, code, &ring.showing);
+        return r || !asked->follow ? r : watch_events(cli, (last ? last : place.sequence) + 1, &filter);
 }

@@ -1,5 +1,4 @@
 #include "audit_cli.h"
-#include "audit_heads.h"
 #include "output.h"
 #include <errno.h>
 #include <string.h>
@@ -49,29 +48,63 @@ static int ask_broker(Cli *cli, AuditPlace *ret)
         return 0;
 }
 
-int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret)
+static int parse_head(Cli *cli, const char *text, Head *ret)
 {
         char *end;
 
+        errno = 0;
+        ret->sequence = strtoull(text, &end, 10);
+        if (errno || text[0] < '0' || text[0] > '9' || ret->sequence == 0 || *end != ':' || strlen(end + 1) != 64 ||
+            strspn(end + 1, "0123456789abcdef") != 64)
+                return cli_usage(cli, &verb_audit, "--head takes a line's number, a colon and the hash in hex");
+        (void)snprintf(ret->hash, sizeof(ret->hash), "%s", end + 1);
+        return 0;
+}
+
+int audit_place(Cli *cli, const AuditOptions *asked, AuditPlace *ret)
+{
+        int r;
+
         *ret = (AuditPlace){ .sequence = 0 };
+        if (asked->head) {
+                r = parse_head(cli, asked->head, &ret->given);
+                if (r)
+                        return r;
+                ret->sequence = ret->given.sequence;
+                (void)snprintf(ret->head, sizeof(ret->head), "%s", ret->given.hash);
+                ret->has_head = true;
+        }
         if (!asked->file)
                 return ask_broker(cli, ret);
         (void)snprintf(ret->path, sizeof(ret->path), "%s", asked->file);
         if (access(ret->path, R_OK) < 0)
                 return cli_fail_local(cli, errno == ENOENT ? EXIT_NO_SUCH : EXIT_FAILED, "System", "", "%s: %s.",
                                       ret->path, strerror(errno));
-        if (!asked->head)
-                return 0;
-        errno = 0;
-        ret->sequence = strtoull(asked->head, &end, 10);
-        if (errno || asked->head[0] < '0' || asked->head[0] > '9' || *end != ':' || strlen(end + 1) != 64)
-                return cli_usage(cli, &verb_audit, "--head takes a line's number, a colon and the hash in hex");
-        (void)snprintf(ret->head, sizeof(ret->head), "%s", end + 1);
-        ret->has_head = true;
         return 0;
 }
 
-static int verify_once(Cli *cli, const AuditPlace *place, Heads *heads, mcpcred_audit *ret)
+/* What else is known of the chain. */
+typedef struct Known {
+        bool asked_journal;
+        Heads journal;
+        Heads given; /* of a line that the log has gone on behind: where the broker says how it ends */
+} Known;
+
+static void known_free(Known *known)
+{
+        heads_free(&known->journal);
+        heads_free(&known->given);
+}
+
+static void known_see(void *userdata, uint64_t sequence, const char *hash)
+{
+        Known *known = userdata;
+
+        heads_see(&known->journal, sequence, hash);
+        heads_see(&known->given, sequence, hash);
+}
+
+static int verify_once(Cli *cli, const AuditPlace *place, Known *known, mcpcred_audit *ret)
 {
         const mcpcred_audit_log log = {
                 .path = place->path,
@@ -81,18 +114,18 @@ static int verify_once(Cli *cli, const AuditPlace *place, Heads *heads, mcpcred_
                 .head = place->has_head ? place->head : NULL,
         };
 
-        if (heads)
-                heads_rewind(heads);
-        return mcpcred_audit_verify(cli->client, &log, heads ? heads_see : NULL, heads, ret);
+        heads_rewind(&known->journal);
+        heads_rewind(&known->given);
+        return mcpcred_audit_verify(cli->client, &log, known_see, known, ret);
 }
 
-static int verify(Cli *cli, const AuditOptions *asked, AuditPlace *place, Heads *heads, mcpcred_audit *ret)
+static int verify(Cli *cli, const AuditOptions *asked, AuditPlace *place, Known *known, mcpcred_audit *ret)
 {
         AuditPlace after;
         int r = 0;
 
         for (unsigned i = 0; i < VERIFY_ATTEMPTS; i++) {
-                int code = verify_once(cli, place, heads, ret);
+                int code = verify_once(cli, place, known, ret);
 
                 if (code && (asked->file || i + 1 == VERIFY_ATTEMPTS))
                         return cli_fail(cli);
@@ -108,7 +141,17 @@ static int verify(Cli *cli, const AuditOptions *asked, AuditPlace *place, Heads 
 
 /* ---- the report ---- */
 
-static int print_json(const AuditPlace *place, const mcpcred_audit *audit, const Heads *heads, bool good)
+static void add_heads(Json *json, const char *key, const Heads *heads)
+{
+        json_open_object(json, key);
+        json_number(json, "entries", heads->n);
+        json_number(json, "compared", heads->compared);
+        json_number(json, "bad_sequence", heads->bad);
+        json_text(json, "reason", heads->bad ? heads->reason : NULL);
+        json_close_object(json);
+}
+
+static int print_json(const AuditPlace *place, const mcpcred_audit *audit, const Known *known, bool good)
 {
         Json json;
 
@@ -125,61 +168,95 @@ static int print_json(const AuditPlace *place, const mcpcred_audit *audit, const
         json_text(&json, "file", audit->bad_line ? audit->file : NULL);
         json_number(&json, "bad_line", audit->bad_line);
         json_text(&json, "reason", audit->bad_line ? audit->reason : NULL);
-        if (heads) {
-                json_open_object(&json, "journal");
-                json_number(&json, "entries", heads->n);
-                json_number(&json, "compared", heads->compared);
-                json_number(&json, "bad_sequence", heads->bad);
-                json_text(&json, "reason", heads->bad ? heads->reason : NULL);
-                json_close_object(&json);
-        }
+        if (known->asked_journal)
+                add_heads(&json, "journal", &known->journal);
+        if (known->given.n > 0)
+                add_heads(&json, "given", &known->given);
         return json_end(&json, stdout);
 }
 
-static void print_text(const AuditPlace *place, const mcpcred_audit *audit, const Heads *heads)
+static void print_chain(const AuditPlace *place, const mcpcred_audit *audit)
 {
         if (audit->bad_line) {
                 (void)printf("%s: line %llu: %s. The %llu lines before it are good.\n", audit->file,
                              (unsigned long long)audit->bad_line, audit->reason, (unsigned long long)audit->lines);
-        } else {
-                (void)printf("%s: %llu lines", place->path, (unsigned long long)audit->lines);
-                if (audit->files > 1)
-                        (void)printf(" in %llu files", (unsigned long long)audit->files);
-                (void)printf(" are good%s.\n", place->has_head ? ", and end where they should"
-                                                              : "; whether lines are missing at the end is not known "
-                                                                "without the head");
-                if (audit->first > 1)
-                        (void)printf("Lines 1 to %llu are not there any more%s.\n", (unsigned long long)audit->first - 1,
-                                     place->has_base ? ": the broker gave them up (audit_keep)" : "");
-        }
-        if (!heads)
                 return;
+        }
+        (void)printf("%s: %llu lines", place->path, (unsigned long long)audit->lines);
+        if (audit->files > 1)
+                (void)printf(" in %llu files", (unsigned long long)audit->files);
+        (void)printf(" are good%s.\n", place->has_head ? ", and end where they should"
+                                                      : "; whether lines are missing at the end is not known "
+                                                        "without the head");
+        if (audit->first > 1)
+                (void)printf("Lines 1 to %llu are not there any more%s.\n", (unsigned long long)audit->first - 1,
+                             place->has_base ? ": the broker gave them up (audit_keep)" : "");
+}
+
+static void print_journal(const Heads *heads)
+{
         if (heads->bad)
                 (void)printf("The journal knows line %llu, and %s.\n", (unsigned long long)heads->bad, heads->reason);
         else
                 (void)printf("The journal has %zu entries of it; %zu were compared, and fit.\n", heads->n, heads->compared);
 }
 
+static void print_given(const Head *head, const Heads *heads)
+{
+        unsigned long long line = head->sequence;
+
+        if (heads->bad)
+                (void)printf("The head that was given is of line %llu, and %s.\n", line, heads->reason);
+        else if (heads->compared == 0)
+                (void)printf("The head that was given is of line %llu, with which nothing was compared.\n", line);
+        else
+                (void)printf("The head that was given is that of line %llu.\n", line);
+}
+
+static void print_text(const AuditPlace *place, const mcpcred_audit *audit, const Known *known)
+{
+        print_chain(place, audit);
+        if (known->asked_journal)
+                print_journal(&known->journal);
+        if (known->given.n > 0)
+                print_given(&place->given, &known->given);
+}
+
+/* 0 or an exit status, of which it has complained. */
+static int known_load(Cli *cli, const AuditOptions *asked, const AuditPlace *place, Known *ret)
+{
+        int r = 0;
+
+        ret->asked_journal = asked->journal;
+        if (asked->journal)
+                r = heads_load(cli, place->path, &ret->journal);
+        if (r == 0 && place->given.sequence > 0 && place->has_base && !heads_add(&ret->given, &place->given))
+                r = cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
+        return r;
+}
+
 int audit_run_verify(Cli *cli, const AuditOptions *asked)
 {
-        _cleanup_(heads_free) Heads heads = { 0 };
+        _cleanup_(known_free) Known known = { .asked_journal = false };
         AuditPlace place;
         mcpcred_audit audit = { 0 };
         bool good;
         int r = audit_place(cli, asked, &place);
 
-        if (r == 0 && asked->journal)
-                r = heads_load(cli, place.path, &heads);
         if (r == 0)
-                r = verify(cli, asked, &place, asked->journal ? &heads : NULL, &audit);
+                r = known_load(cli, asked, &place, &known);
+        if (r == 0)
+                r = verify(cli, asked, &place, &known, &audit);
         if (r)
                 return r;
-        if (asked->journal)
-                heads_finish(&heads, audit.first, audit.sequence);
-        good = audit.bad_line == 0 && heads.bad == 0;
-        if (cli->json && !print_json(&place, &audit, asked->journal ? &heads : NULL, good))
+        heads_finish(&known.journal, audit.first, audit.sequence);
+        heads_finish(&known.given, audit.first, audit.sequence);
+        good = audit.bad_line == 0 && known.journal.bad == 0 && known.given.bad == 0;
+        if (cli->json && !print_json(&place, &audit, &known, good))
                 return EXIT_FAILED;
         if (!cli->json)
-                print_text(&place, &audit, asked->journal ? &heads : NULL);
+                print_text(&place, &audit, &known);
+        if (good && known.given.n > 0 && known.given.compared == 0)
+                return EXIT_FAILED;
         return good ? EXIT_DONE : EXIT_TAMPERED;
 }

@@ -56,7 +56,7 @@ typedef enum OptionKind {
         OPTION_TEXT,     /* const char * */
         OPTION_TEXTS,    /* Texts; may be given several times */
         OPTION_DURATION, /* uint64_t, seconds: "90", "30s", "10m", "8h", "7d" */
-        OPTION_NUMBER,   /* uint64_t */
+        OPTION_NUMBER,   /* uint64_t; 0: not given */
 } OptionKind;
 
 typedef struct Option {

@@ -307,6 +307,15 @@ int leak_candidates(LeakText text, size_t max, LeakCandidate candidate, void *us
         return r;
 }
 
+/* "-----BEGIN X KEY-----", and nothing behind it. */
+static bool is_pem_header(LeakText text)
+{
+        static const char begin[] = "-----BEGIN ";
+        LeakText rest = leak_text_skip(text, strlen(begin));
+
+        return leak_text_begins(text, begin) && leak_text_find(rest, "-----") + 5 == rest.size;
+}
+
 bool leak_is_redacted(LeakText text)
 {
         static const char *const words[] = { "REDACTED", "[REDACTED]", "<REDACTED>", "***REDACTED***", "redacted" };
@@ -316,6 +325,8 @@ bool leak_is_redacted(LeakText text)
         for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
                 if (leak_text_is(text, words[i]))
                         return true;
+        if (is_pem_header(text))
+                return true;
         for (size_t i = 0; i < text.size; i++)
                 stars += text.data[i] == '*';
         if (text.size >= 3 && (stars == text.size || stars >= 6))

@@ -25,5 +25,6 @@ typedef int (*LeakCandidate)(void *userdata, LeakText candidate);
 /* 0, what `candidate` returned, or LEAK_E_NO_MEMORY. `ret_cut`: there were more than `max`, or they were too long. */
 int leak_candidates(LeakText text, size_t max, LeakCandidate candidate, void *userdata, bool *ret_cut);
 
-/* Whether the tool blanked the value: "REDACTED", asterisks, or a beginning with dots behind it. */
+/* Whether the tool blanked the value: "REDACTED", asterisks, a beginning with dots behind it, or of a key in PEM the
+ * first line alone, which is all that some rules match. */
 bool leak_is_redacted(LeakText text);

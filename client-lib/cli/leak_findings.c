@@ -126,7 +126,7 @@ int findings_add(void *userdata, const LeakFinding *finding)
         if (r)
                 return r;
         mine = &findings->items[findings->n++];
-        *mine = (Finding){ .line = finding->line, .number = finding->number };
+        *mine = (Finding){ .line = finding->line, .number = finding->number, .blanked = finding->blanked };
         r = copy(finding->place, &mine->place);
         if (r == 0)
                 r = copy(finding->rule, &mine->rule);
@@ -156,5 +156,14 @@ size_t findings_matched(const Findings *findings)
 
         for (size_t i = 0; i < findings->n; i++)
                 n += findings->items[i].matched;
+        return n;
+}
+
+size_t findings_blanked(const Findings *findings)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < findings->n; i++)
+                n += findings->items[i].blanked && !findings->items[i].matched;
         return n;
 }

@@ -9,7 +9,7 @@
 typedef struct Finding {
         char *place, *rule; /* NULL: not known, or the value is in it */
         uint64_t line, number; /* as in LeakFinding */
-        bool matched;
+        bool matched, blanked; /* the latter as in LeakFinding */
 } Finding;
 
 /* A candidate in a finding. The uses of one candidate are a list. */
@@ -39,3 +39,5 @@ int findings_add(void *userdata, const LeakFinding *finding);
 void findings_match(Findings *findings, size_t candidate, void (*visit)(void *userdata, const Finding *finding),
                     void *userdata);
 size_t findings_matched(const Findings *findings);
+/* Of those without a match: in which a value seems to be blanked out, so that it may be ours all the same. */
+size_t findings_blanked(const Findings *findings);

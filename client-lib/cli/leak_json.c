@@ -141,12 +141,19 @@ struct json_t *leak_json_parse(LeakText element)
         return json_loadb(element.data, element.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 }
 
+static LeakText text_of(const json_t *value)
+{
+        return json_is_string(value) ? leak_text(json_string_value(value), json_string_length(value)) : leak_text("", 0);
+}
+
 LeakText leak_json_text(const json_t *object, const char *key)
 {
-        const json_t *member = json_object_get(object, key);
+        return text_of(json_object_get(object, key));
+}
 
-        return json_is_string(member) ? leak_text(json_string_value(member), json_string_length(member))
-                                      : leak_text("", 0);
+LeakText leak_json_item(const json_t *array, size_t index)
+{
+        return text_of(json_array_get(array, index));
 }
 
 const char *leak_json_string(const json_t *object, const char *key)

@@ -33,7 +33,9 @@ int leak_json_next(LeakItems *items, LeakText *ret_key, LeakText *ret_value);
 struct json_t *leak_json_parse(LeakText element);
 /* A member that is a string, otherwise an empty text. Valid as long as the tree. */
 LeakText leak_json_text(const struct json_t *object, const char *key);
-/* The same, never with a NUL in it; NULL: there is none. */
+/* The same of an array's item. */
+LeakText leak_json_item(const struct json_t *array, size_t index);
+/* As leak_json_text(), never with a NUL in it; NULL: there is none. */
 const char *leak_json_string(const struct json_t *object, const char *key);
 /* A member that is a positive integer, otherwise 0. */
 uint64_t leak_json_number(const struct json_t *object, const char *key);

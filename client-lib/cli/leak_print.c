@@ -141,12 +141,15 @@ int leak_print_row(const mcpcred_row *row, void *userdata)
 
 /* ---- the rest ---- */
 
+static uint64_t redacted(const LeakPrint *print)
+{
+        return print->report->redacted + findings_blanked(print->findings);
+}
+
 /* Findings of which it cannot be said whether they are ours. */
 static uint64_t unseen(const LeakPrint *print)
 {
-        const LeakReport *report = print->report;
-
-        return report->redacted + report->missing + report->unreadable;
+        return redacted(print) + print->report->missing + print->report->unreadable;
 }
 
 /* How to get at the value that the webhook does not have; NULL: there is nothing to do. */
@@ -181,8 +184,9 @@ static void json_notice(Json *json, const LeakNotice *notice)
 
 static const char *unseen_remedy(const LeakPrint *print)
 {
-        if (print->report->redacted > 0)
-                return "Run the scanner without its --redact, into a pipe and not into a file, and report that.";
+        if (redacted(print) > 0)
+                return "Run the scanner without its --redact, into a pipe and not into a file, and report that; or, of a key "
+                       "whose first line alone is there, the file that it was found in.";
         if (unseen(print) > 0)
                 return "Have the tool put the values into its report, and report it again.";
         return print->findings->cut_lines > 0 ? "Report the values alone." : NULL;
@@ -201,7 +205,7 @@ static bool print_json(LeakPrint *print, const mcpcred_leaked *leaked, const cha
         json_number(json, "findings", report->findings);
         json_number(json, "matched", matched);
         json_number(json, "unknown", report->findings - unseen(print) - matched);
-        json_number(json, "redacted", report->redacted);
+        json_number(json, "redacted", redacted(print));
         json_number(json, "missing", report->missing);
         json_number(json, "unreadable", report->unreadable);
         json_number(json, "cut", print->findings->cut);
@@ -251,7 +255,7 @@ static void print_notes(const LeakPrint *print, const mcpcred_leaked *leaked)
 {
         const LeakReport *report = print->report;
 
-        note_unseen(report->redacted, "the value blanked out");
+        note_unseen(redacted(print), "the value blanked out, or only its beginning");
         note_unseen(report->missing, "no value");
         note_unseen(report->unreadable, "a form that cannot be read");
         if (unseen(print) > 0)

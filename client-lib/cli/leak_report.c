@@ -17,6 +17,7 @@ const char *const leak_format_names[_LEAK_FORMAT_N] = {
         [LEAK_FORMAT_GITHUB_ALERT] = "github-alert",
         [LEAK_FORMAT_GITHUB_SECRETS] = "github-secrets",
         [LEAK_FORMAT_GITGUARDIAN] = "gitguardian",
+        [LEAK_FORMAT_GITLAB] = "gitlab",
 };
 
 bool leak_format_find(const char *name, LeakFormat *ret)
@@ -58,7 +59,8 @@ static int give(Reader *reader, const LeakFinding *finding)
                 report->missing++;
                 return 0;
         }
-        if (!finding->is_line && leak_is_redacted(finding->value)) {
+        numbered.blanked = leak_is_redacted(finding->value);
+        if (numbered.blanked && !finding->is_line) {
                 report->redacted++;
                 return 0;
         }
@@ -138,6 +140,36 @@ static int read_gitguardian_match(Reader *reader, const json_t *element)
         return give(reader, &finding);
 }
 
+static int read_extract(Reader *reader, const json_t *element, LeakText extract)
+{
+        const char *rule = leak_json_string(json_array_get(json_object_get(element, "identifiers"), 0), "value");
+        const json_t *location = json_object_get(element, "location");
+        const LeakFinding finding = {
+                .value = extract,
+                .is_line = true, /* of GitLab's own analyzer it is the value alone */
+                .rule = rule ? rule : leak_json_string(element, "name"),
+                .place = leak_json_string(location, "file"),
+                .line = leak_json_number(location, "start_line"),
+        };
+
+        return give(reader, &finding);
+}
+
+/* The schema has one text; semgrep and its descendants write an array of lines. What the category is does not matter: a
+ * value is no less leaked for it. */
+static int read_vulnerability(Reader *reader, const json_t *element)
+{
+        static const char name[] = "raw_source_code_extract";
+        const json_t *lines = json_object_get(element, name);
+        int r = 0;
+
+        if (json_array_size(lines) == 0)
+                return read_extract(reader, element, leak_json_text(element, name));
+        for (size_t i = 0; r == 0 && i < json_array_size(lines); i++)
+                r = read_extract(reader, element, leak_json_item(lines, i));
+        return r;
+}
+
 typedef int (*ReadElement)(Reader *reader, const json_t *element);
 
 /* A value that is not what it should be is one finding that cannot be read, which is said, and the others count. */
@@ -180,11 +212,10 @@ static int read_location(Reader *reader, const json_t *result, const json_t *loc
         const json_t *physical = json_object_get(location, "physicalLocation");
         const json_t *region = json_object_get(physical, "region");
         const json_t *context = json_object_get(physical, "contextRegion");
-        LeakText snippet = leak_json_text(json_object_get(region, "snippet"), "text");
         const LeakFinding finding = {
-                .value = first_of(snippet, leak_json_text(json_object_get(context, "snippet"), "text")),
-                /* Of some tools it is the value, of others the line; the former may be blanked. */
-                .is_line = !leak_is_redacted(snippet),
+                .value = first_of(leak_json_text(json_object_get(region, "snippet"), "text"),
+                                  leak_json_text(json_object_get(context, "snippet"), "text")),
+                .is_line = true, /* of some tools it is the value alone */
                 .rule = leak_json_string(result, "ruleId"),
                 .place = leak_json_string(json_object_get(physical, "artifactLocation"), "uri"),
                 .line = leak_json_number(region, "startLine"),
@@ -269,15 +300,24 @@ static int read_array_report(Reader *reader, LeakText text, ReadElement read)
         return r ? r : read_array(reader, value, read);
 }
 
-static int read_sarif(Reader *reader, LeakText text)
+/* An object that has its findings in one of its members. */
+static int read_object_report(Reader *reader, LeakText text, const char *name, int (*read)(Reader *reader, LeakText value))
 {
         LeakText value;
         int r = take_whole(reader, text, &value);
 
-        return r ? r : each_member(reader, value, "runs", read_runs);
+        if (r == 0 && !has_key(value, name))
+                r = invalid(reader, "there is no \"%s\" in it", name);
+        return r ? r : each_member(reader, value, name, read);
 }
 
-/* One object a line, and in between what the tool logs, which it can be told to write to the same stream. */
+/* What the tool logs, which it can be told to write to the same stream. */
+static bool is_log_line(LeakText object)
+{
+        return has_key(object, "level") && has_key(object, "msg");
+}
+
+/* One object a line. */
 static int read_trufflehog_lines(Reader *reader, LeakText text)
 {
         LeakText line;
@@ -296,6 +336,9 @@ static int read_trufflehog_lines(Reader *reader, LeakText text)
                         return invalid(reader, "line %llu is no JSON object, or is cut short", (unsigned long long)number);
                 if (has_key(value, "Raw") || has_key(value, "DetectorName"))
                         r = read_element(reader, value, read_trufflehog);
+                else if (!is_log_line(value))
+                        return invalid(reader, "line %llu is neither a finding nor a line of trufflehog's log",
+                                       (unsigned long long)number);
         }
         return r;
 }
@@ -314,6 +357,11 @@ static int read_github_secrets(Reader *reader, LeakText text)
 static int read_matches(Reader *reader, LeakText value)
 {
         return read_array(reader, value, read_gitguardian_match);
+}
+
+static int read_vulnerabilities(Reader *reader, LeakText value)
+{
+        return read_array(reader, value, read_vulnerability);
 }
 
 static int read_notice(Reader *reader, LeakText text, bool (*fill)(const json_t *, LeakNotice *))
@@ -406,7 +454,7 @@ static int read_plain(Reader *reader, LeakText text)
                 LeakText value = take_part(&text);
 
                 if (leak_text_trim(value).size > 0)
-                        r = give(reader, &(LeakFinding){ .value = value, .is_line = !leak_is_redacted(value), .line = line });
+                        r = give(reader, &(LeakFinding){ .value = value, .is_line = true, .line = line });
                 for (; start < text.data; start++)
                         line += *start == '\n';
         }
@@ -430,6 +478,7 @@ static LeakFormat detect_object(LeakText object)
                 { "gitguardian_link", "policy", LEAK_FORMAT_GITGUARDIAN },
                 { "RuleID", "Secret", LEAK_FORMAT_GITLEAKS },
                 { "token", "type", LEAK_FORMAT_PARTNER },
+                { "vulnerabilities", "version", LEAK_FORMAT_GITLAB },
         };
 
         for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
@@ -486,7 +535,7 @@ int leak_report_read(LeakText text, LeakFormat format, LeakSink sink, void *user
         case LEAK_FORMAT_PARTNER:
                 return read_array_report(&reader, text, read_partner);
         case LEAK_FORMAT_SARIF:
-                return read_sarif(&reader, text);
+                return read_object_report(&reader, text, "runs", read_runs);
         case LEAK_FORMAT_TRUFFLEHOG:
                 return read_trufflehog_lines(&reader, text);
         case LEAK_FORMAT_GITHUB_SECRETS:
@@ -495,6 +544,8 @@ int leak_report_read(LeakText text, LeakFormat format, LeakSink sink, void *user
                 return read_notice(&reader, text, leak_notice_github);
         case LEAK_FORMAT_GITGUARDIAN:
                 return read_gitguardian(&reader, text);
+        case LEAK_FORMAT_GITLAB:
+                return read_object_report(&reader, text, "vulnerabilities", read_vulnerabilities);
         case LEAK_FORMAT_AUTO:
         case _LEAK_FORMAT_N:
                 break;

@@ -20,6 +20,7 @@ typedef enum LeakFormat {
         LEAK_FORMAT_GITHUB_ALERT,    /* GitHub's webhook secret_scanning_alert, which has no value in it */
         LEAK_FORMAT_GITHUB_SECRETS,  /* what GitHub's API answers about alerts, which has */
         LEAK_FORMAT_GITGUARDIAN,     /* GitGuardian's custom webhook */
+        LEAK_FORMAT_GITLAB,          /* GitLab's gl-secret-detection-report.json, of whatever tool */
         _LEAK_FORMAT_N,
 } LeakFormat;
 extern const char *const leak_format_names[_LEAK_FORMAT_N];
@@ -28,7 +29,8 @@ extern const char *const leak_format_names[_LEAK_FORMAT_N];
 typedef struct LeakFinding {
         LeakText value;
         LeakText context;  /* that the value stands in */
-        bool is_line;      /* the value is one of many in a text that somebody wrote */
+        bool is_line;      /* the value is somewhere in a text that somebody wrote: more of its pieces are looked at */
+        bool blanked;      /* filled in for the sink, of a line: a value in it seems to be; others in it may be whole */
         const char *rule;  /* what the tool calls it */
         const char *place; /* file or address */
         uint64_t line;     /* in it; 0: none */
@@ -52,7 +54,7 @@ typedef struct LeakNotice {
 typedef struct LeakReport {
         LeakFormat format;
         uint64_t findings;   /* all of them */
-        uint64_t redacted;   /* of these: the tool blanked the value */
+        uint64_t redacted;   /* of these: the tool blanked the value. A line is given to the sink all the same */
         uint64_t missing;    /* of these: there is no value */
         uint64_t unreadable; /* of these: not JSON, or longer than a finding can be */
         LeakNotice notice;

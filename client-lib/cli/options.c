@@ -1,4 +1,5 @@
 #include "cli.h"
+#include <errno.h>
 #include <string.h>
 
 bool parse_duration(const char *text, uint64_t *ret_seconds)
@@ -61,8 +62,11 @@ static const char *store(const Option *option, void *into, const char *value)
                 return parse_duration(value, at) ? NULL
                                                  : "takes a duration such as 90s, 10m, 8h or 7d";
         case OPTION_NUMBER:
+                errno = 0;
                 *(uint64_t *)at = strtoull(value, &end, 10);
-                return *value >= '0' && *value <= '9' && !*end ? NULL : "takes a number";
+                return *value >= '0' && *value <= '9' && !*end && !errno && *(uint64_t *)at > 0
+                               ? NULL
+                               : "takes a number from 1 on";
         }
         return "cannot be read";
 }

@@ -287,13 +287,37 @@ static size_t width_of(const char *text)
         return n;
 }
 
-static size_t terminal_width(void)
+size_t terminal_width(void)
 {
         struct winsize size;
 
         if (!isatty(STDOUT_FILENO))
                 return SIZE_MAX;
         return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void print_wrapped(const char *text, size_t indent, size_t at)
+{
+        size_t width = terminal_width();
+
+        for (bool first = true; *text; first = false) {
+                int bytes = (int)strcspn(text, " ");
+                _cleanup_(free_memory) char *word = strndup(text, (size_t)bytes);
+                size_t columns = word ? width_of(word) : (size_t)bytes;
+
+                if (!first && at > indent && at + 1 + columns > width) {
+                        (void)printf("\n%*s", (int)indent, "");
+                        at = indent;
+                } else if (!first) {
+                        (void)putchar(' ');
+                        at++;
+                }
+                (void)printf("%.*s", bytes, text);
+                at += columns;
+                text += bytes;
+                text += strspn(text, " ");
+        }
+        (void)putchar('\n');
 }
 
 /* The text, cut at `width` columns with a mark where it was. */

@@ -52,6 +52,17 @@ void table_add(Table *table, const char *text);
 /* Prints to stdout, on a terminal no wider than it is, and frees. Nothing if there are no rows. */
 void table_print(Table *table);
 
+/* The end of a regular noun behind this number: "" or "s". */
+static inline const char *plural(uint64_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
+/* Columns of the terminal that stdout is; where it is none, all there could be. */
+size_t terminal_width(void);
+/* The words of `text` from column `at` on, and below each other from `indent` on where the terminal ends; a line end. */
+void print_wrapped(const char *text, size_t indent, size_t at);
+
 /* RFC 3339 in UTC; `out` has at least 21 bytes. */
 void format_time(uint64_t usec, char out[32]);
 /* "in 29m", "3h ago", "now"; "-" for 0. */

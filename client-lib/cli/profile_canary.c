@@ -61,8 +61,8 @@ static int find_place(Cli *cli, Place *place)
                                       "There is no profile %s.", place->profile);
         if (place->canary[0])
                 return cli_fail_local(cli, EXIT_FAILED, "Exists", "Change it in the file, then `mcpcred reload`.",
-                                      "Profile %s has a canary already: %s (%s, line %lu).", place->profile, place->canary,
-                                      place->file, place->line);
+                                      "Profile %s (%s, line %lu) has a canary already: %s.", place->profile, place->file,
+                                      place->line, place->canary);
         if (place->line == 0)
                 return cli_fail_local(cli, EXIT_FAILED, "Unsupported", "", "The broker does not say where profile %s is written.",
                                       place->profile);

@@ -52,6 +52,10 @@ int listing_run(Cli *cli, const Listing *listing, mcpcred_list what, bool all, s
                 json_discard(&state.json);
                 return cli_fail(cli);
         }
+        if (state.n == 0 && listing->fail_none) {
+                json_discard(&state.json);
+                return listing->fail_none(cli, listing->userdata);
+        }
         if (cli->json)
                 return finish_json(cli, &state);
         table_print(&state.table);

@@ -8,8 +8,9 @@ typedef struct Listing {
         const char *const *headers;                          /* of the table, NULL-terminated */
         void (*cells)(Table *table, const mcpcred_row *row); /* one table_add() a header */
         const char *none; /* what to say when there is nothing; to stderr */
-        bool (*wants)(const mcpcred_row *row, const void *userdata); /* NULL: all */
-        const void *userdata;
+        int (*fail_none)(Cli *cli, const char *userdata); /* in place of that: it is an error, with this status; or NULL */
+        bool (*wants)(const mcpcred_row *row, const char *userdata); /* NULL: all */
+        const char *userdata;
         const mcpcred_selector *selector; /* of leases; NULL: all */
 } Listing;
 

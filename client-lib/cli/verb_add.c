@@ -102,6 +102,14 @@ static int set_preset(Cli *cli, mcpcred_addition *addition, const char *preset)
                          preset, names);
 }
 
+static bool find_provider(const char *name, mcpcred_provider *ret)
+{
+        for (size_t i = 0; mcpcred_provider_get(i, ret, sizeof(*ret)) == MCPCRED_OK; i++)
+                if (strcmp(ret->name, name) == 0)
+                        return true;
+        return false;
+}
+
 /* Where a secret of this provider usually goes, unless that was said. */
 static const char *usual_preset(const AddOptions *asked, const char *name)
 {
@@ -109,10 +117,7 @@ static const char *usual_preset(const AddOptions *asked, const char *name)
 
         if (asked->preset || asked->hosts.n > 0)
                 return asked->preset;
-        for (size_t i = 0; mcpcred_provider_get(i, &provider, sizeof(provider)) == MCPCRED_OK; i++)
-                if (strcmp(provider.name, name) == 0)
-                        return provider.preset;
-        return NULL;
+        return find_provider(name, &provider) ? provider.preset : NULL;
 }
 
 static int fill(Cli *cli, mcpcred_addition *addition, const AddOptions *asked, const char *provider)
@@ -174,6 +179,7 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
         Added added = { .cli = cli, .name = arguments->items[0] };
         const char *provider = guess_provider(asked, added.name);
         _cleanup_(free_addition) mcpcred_addition *addition = NULL;
+        mcpcred_provider known;
         _cleanup_(free_value) mcpcred_value *value = NULL;
         int r;
 
@@ -181,6 +187,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 return cli_usage(cli, &verb_add,
                                  "which --provider? `mcpcred help providers` lists them; static is "
                                  "clear from --host or --preset");
+        if (!find_provider(provider, &known)) /* before anybody is asked for a secret */
+                return cli_usage(cli, &verb_add, "there is no provider \"%s\"; `mcpcred help providers` lists them", provider);
         r = mcpcred_addition_new(&addition, added.name, provider);
         if (r == MCPCRED_E_MISUSE)
                 return cli_usage(cli, &verb_add,

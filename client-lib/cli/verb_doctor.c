@@ -7,6 +7,8 @@ typedef enum Health {
         HEALTH_FAIL,
 } Health;
 
+#define INDENT 6U /* "warn", and two blanks */
+
 static const char *const health_names[] = { "ok", "warn", "fail" };
 
 typedef struct Doctor {
@@ -41,10 +43,13 @@ static void show(Doctor *doctor, const char *id, Health health, const char *summ
                 json_close_object(&doctor->json);
                 return;
         }
-        (void)printf("%s%-4s%s  %s: %s\n", doctor->colour ? colours[health] : "",
-                     health_names[health], doctor->colour ? "\033[0m" : "", id, what ? what : "");
-        if (health != HEALTH_OK && how && *how)
-                (void)printf("      %s\n", how);
+        (void)printf("%s%-4s%s  %s: ", doctor->colour ? colours[health] : "", health_names[health],
+                     doctor->colour ? "\033[0m" : "", id);
+        print_wrapped(what ? what : "", INDENT, INDENT + strlen(id) + 2);
+        if (health != HEALTH_OK && how && *how) {
+                (void)printf("%*s", (int)INDENT, "");
+                print_wrapped(how, INDENT, INDENT);
+        }
 }
 
 static int take_row(const mcpcred_row *row, void *userdata)

@@ -81,7 +81,7 @@ static int make_request(Exec *exec, const ExecOptions *asked, const Arguments *a
         r = add_grants(*ret, arguments->items[0], &asked->repositories, &asked->permissions, &bad);
         if (r == MCPCRED_E_MISUSE)
                 return cli_usage(cli, &verb_exec,
-                                 "\"%s\" is not a profile, repository or permission", bad);
+                                 "\"%s\" is not a profile, a repository (OWNER/NAME) or a permission (NAME:LEVEL)", bad);
         if (asked->label && mcpcred_open_label(*ret, asked->label))
                 return cli_usage(cli, &verb_exec,
                                  "--label takes up to 128 bytes without control characters");

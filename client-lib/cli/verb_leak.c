@@ -238,7 +238,7 @@ static int parse(Cli *cli, const LeakOptions *asked, const LeakInput *input, Fin
         LeakFormat format = LEAK_FORMAT_AUTO;
 
         if (asked->format && !leak_format_find(asked->format, &format))
-                return cli_usage(cli, &verb_leak, "there is no format \"%s\"", asked->format);
+                return cli_usage(cli, &verb_leak, "there is no format \"%s\"; `mcpcred leak --help` lists them", asked->format);
         switch (leak_report_read(leak_text(input->data, input->size), format, findings_add, findings, report)) {
         case 0:
                 return 0;
@@ -316,9 +316,9 @@ const Verb verb_leak = {
         .details = "Reads tokens, one a line, or the report of a tool, and tells which of them were issued\n"
                    "or are stored here; the broker then does about each what `on_leak` says. Values are\n"
                    "compared by their hash, and never printed. It never asks, and may be repeated.\n\n"
-                   "Formats: plain, gitleaks (JSON), sarif, trufflehog (JSON lines), partner (GitHub's and\n"
-                   "GitLab's secret scanning), github-alert and gitguardian (webhooks), github-secrets\n"
-                   "(GitHub's API of alerts). Which it is shows by itself.\n\n"
+                   "Formats: plain, gitleaks (JSON), gitlab (gl-secret-detection-report.json), sarif, trufflehog\n"
+                   "(JSON lines), partner (GitHub's and GitLab's secret scanning), github-alert and gitguardian\n"
+                   "(webhooks), github-secrets (GitHub's API of alerts). Which it is shows by itself.\n\n"
                    "Status 0: all that is ours was dealt with, or nothing is; 8: done here, and something\n"
                    "goes on upstream; 5: a signature does not fit, and nothing was done; 1: there were\n"
                    "values that could not be looked at, or something failed.\n\n"

@@ -80,7 +80,7 @@ static int make_request(Cli *cli, const OpenOptions *asked, const Arguments *arg
                 return cli_fail_local(cli, EXIT_FAILED, "NoMemory", "", "There is no memory.");
         if (add_grants(*ret, profiles, &asked->repositories, &asked->permissions, &bad))
                 return cli_usage(cli, &verb_open,
-                                 "\"%s\" is not a profile, repository or permission",
+                                 "\"%s\" is not a profile, a repository (OWNER/NAME) or a permission (NAME:LEVEL)",
                                  bad ? bad : profiles);
         if (asked->label && mcpcred_open_label(*ret, asked->label))
                 return cli_usage(cli, &verb_open,
@@ -131,8 +131,9 @@ static int write_file(Cli *cli, const char *path, const mcpcred_session *session
         bool good;
 
         if (!file)
-                return cli_fail_local(cli, EXIT_FAILED, "System", "", "%s: %s.", path,
-                                      strerror(errno));
+                return cli_fail_local(cli, EXIT_FAILED, "System",
+                                      "The session was ended again. --env-file makes a new file: name one that is not there yet.",
+                                      "%s: %s.", path, strerror(errno));
         (void)setvbuf(file, NULL, _IONBF, 0);
         good = write_variables(file, session, false);
         return fclose(file) == 0 && good

@@ -24,7 +24,7 @@ static void cells(Table *table, const mcpcred_row *row)
         table_add(table, mcpcred_row_text(row, "problem"));
 }
 
-static bool is_named(const mcpcred_row *row, const void *name)
+static bool is_named(const mcpcred_row *row, const char *name)
 {
         return strcmp(mcpcred_row_text(row, "name"), name) == 0;
 }
@@ -154,15 +154,19 @@ static int print_one(const mcpcred_row *row, void *name)
         return 1;
 }
 
+static int fail_no_profile(Cli *cli, const char *name)
+{
+        return cli_fail_local(cli, EXIT_NO_SUCH, "NotFound", "`mcpcred profile` lists them.", "There is no profile %s.",
+                              name);
+}
+
 static int show_one(Cli *cli, char *name)
 {
         int r = mcpcred_list_rows(cli->client, MCPCRED_LIST_PROFILES, 0, print_one, name);
 
         if (r == MCPCRED_E_STOPPED)
                 return 0;
-        return r ? cli_fail(cli)
-                 : cli_fail_local(cli, EXIT_NO_SUCH, "NotFound", "`mcpcred profile` lists them.",
-                                  "There is no profile %s.", name);
+        return r ? cli_fail(cli) : fail_no_profile(cli, name);
 }
 
 static int run(Cli *cli, const void *given, const Arguments *arguments)
@@ -174,10 +178,9 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                                   .cells = cells,
                                   .none = "the configuration has no profiles.",
                                   .wants = name ? is_named : NULL,
+                                  .fail_none = name ? fail_no_profile : NULL,
                                   .userdata = name };
         _cleanup_(free_memory) char *copy = name ? strdup(name) : NULL;
-        size_t n;
-        int r;
 
         if (asked->canary && !name)
                 return cli_usage(cli, &verb_profile, "--canary needs a profile");
@@ -185,8 +188,7 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 return profile_canary_plant(cli, name, asked->canary);
         if (copy && !cli->json)
                 return show_one(cli, copy);
-        r = listing_run(cli, &listing, MCPCRED_LIST_PROFILES, true, &n);
-        return r == 0 && name && n == 0 ? EXIT_NO_SUCH : r;
+        return listing_run(cli, &listing, MCPCRED_LIST_PROFILES, true, NULL);
 }
 
 const Verb verb_profile = {

@@ -13,7 +13,8 @@ static int run(Cli *cli, const void *options UNUSED, const Arguments *arguments 
                 json_number(&json, "profiles", profiles);
                 return json_end(&json, stdout) ? 0 : EXIT_FAILED;
         }
-        (void)printf("%llu profiles are in force.\n", (unsigned long long)profiles);
+        (void)printf("%llu profile%s in force.\n", (unsigned long long)profiles,
+                             profiles == 1 ? " is" : "s are");
         return 0;
 }
 

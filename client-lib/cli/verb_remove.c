@@ -44,9 +44,9 @@ static void print(Cli *cli, const char *name, const mcpcred_ended *ended, bool d
                 (void)json_end(&json, stdout);
                 return;
         }
-        (void)printf("%s %s: %llu sessions and %llu leases %s.\n",
-                     dry_run ? "Would remove" : "Removed", name,
-                     (unsigned long long)ended->sessions, (unsigned long long)ended->leases,
+        (void)printf("%s %s: %llu session%s and %llu lease%s %s.\n",
+                     dry_run ? "Would remove" : "Removed", name, (unsigned long long)ended->sessions,
+                     plural(ended->sessions), (unsigned long long)ended->leases, plural(ended->leases),
                      dry_run ? "would end" : "ended");
 }
 

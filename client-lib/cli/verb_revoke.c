@@ -101,11 +101,6 @@ static bool report_json(Revoked *revoked, const mcpcred_ended *ended, bool dry_r
         return json_end(json, stdout);
 }
 
-static const char *plural(uint64_t n)
-{
-        return n == 1 ? "" : "s";
-}
-
 static void report_text(Revoked *revoked, const mcpcred_ended *ended, bool dry_run)
 {
         table_print(&revoked->table);

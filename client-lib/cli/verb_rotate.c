@@ -1,7 +1,6 @@
 #include "input.h"
 #include "output.h"
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 typedef struct RotateOptions {
@@ -26,7 +25,7 @@ static const Option options[] = {
         SOURCE_OPTIONS(RotateOptions),
 };
 
-#define STEP_WIDTH 12 /* "old_revoked", and a space */
+#define STEP_WIDTH 12U /* "old_revoked", and a space */
 
 typedef struct Steps {
         Cli *cli;
@@ -40,42 +39,13 @@ typedef struct Steps {
 
 /* ---- what is shown ---- */
 
-static unsigned columns(void)
-{
-        struct winsize size;
-
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 80;
-}
-
-/* Words of `text` beside the step, in as many lines as it takes. */
-static void print_wrapped(const char *text, unsigned width)
-{
-        unsigned at = STEP_WIDTH;
-
-        while (*text) {
-                unsigned n = (unsigned)strcspn(text, " ");
-
-                if (at > STEP_WIDTH && at + n >= width) {
-                        (void)printf("\n%*s", STEP_WIDTH, "");
-                        at = STEP_WIDTH;
-                } else if (at > STEP_WIDTH) {
-                        (void)putchar(' ');
-                        at++;
-                }
-                (void)printf("%.*s", (int)n, text);
-                at += n;
-                text += n;
-                text += strspn(text, " ");
-        }
-        (void)putchar('\n');
-}
-
 /* One line that the next one takes the place of. */
 static void print_transient(Steps *steps, const char *text)
 {
-        int room = (int)columns() - STEP_WIDTH - 1;
+        size_t width = terminal_width();
+        int room = width > STEP_WIDTH + 1 ? (int)(width - STEP_WIDTH - 1) : 0;
 
-        (void)printf("\r\033[K%-*s%.*s", STEP_WIDTH, "...", room, text);
+        (void)printf("\r\033[K%-*s%.*s", (int)STEP_WIDTH, "...", room, text);
         steps->transient = true;
 }
 
@@ -86,11 +56,9 @@ static void print_step(Steps *steps, const char *step, const char *message)
         steps->transient = false;
         if (steps->terminal && strcmp(step, "waiting") == 0 && !steps->pending) {
                 print_transient(steps, message);
-        } else if (steps->terminal) {
-                (void)printf("%-*s", STEP_WIDTH, step);
-                print_wrapped(message, columns());
         } else {
-                (void)printf("%-*s%s\n", STEP_WIDTH, step, message);
+                (void)printf("%-*s", (int)STEP_WIDTH, step);
+                print_wrapped(message, STEP_WIDTH, STEP_WIDTH);
         }
         (void)fflush(stdout);
 }
@@ -183,6 +151,14 @@ static int get_value(Cli *cli, const char *name, const RotateOptions *asked, mcp
         return r ? r : input_secret(cli, source, "New value: ", false, ret);
 }
 
+static bool says_more(const RotateOptions *asked)
+{
+        const Source *source = &asked->source;
+
+        return asked->grace || asked->now || asked->allow_wider || asked->paste || source->from_stdin || source->file ||
+               source->from_env || source->from_command;
+}
+
 static int run(Cli *cli, const void *given, const Arguments *arguments)
 {
         const RotateOptions *asked = given;
@@ -197,6 +173,8 @@ static int run(Cli *cli, const void *given, const Arguments *arguments)
                 return cli_usage(cli, &verb_rotate, "--plan and --abort exclude each other");
         if (asked->now && asked->grace)
                 return cli_usage(cli, &verb_rotate, "--now and --grace exclude each other");
+        if ((asked->plan || asked->abort) && says_more(asked))
+                return cli_usage(cli, &verb_rotate, "%s goes with no other option", asked->plan ? "--plan" : "--abort");
         if (asked->plan || asked->abort)
                 return run_rotation(cli, name,
                                     asked->plan ? MCPCRED_ROTATION_PLAN : MCPCRED_ROTATION_ABORT,

@@ -70,11 +70,12 @@ static int print_text(const mcpcred_row *row, void *userdata UNUSED)
                        mcpcred_row_text(row, "version"),
                        relative_time(mcpcred_row_time(row, "started"), when));
         line("broker", text);
-        (void)snprintf(text, sizeof(text), "%s, %s; %llu secrets", mcpcred_row_text(row, "store"),
-                       mcpcred_row_text(row, "store_state"), number(row, "secrets"));
+        (void)snprintf(text, sizeof(text), "%s, %s; %llu secret%s", mcpcred_row_text(row, "store"),
+                       mcpcred_row_text(row, "store_state"), number(row, "secrets"), plural(number(row, "secrets")));
         line("store", text);
-        (void)snprintf(text, sizeof(text), "%llu profiles, %llu sessions, %llu leases",
-                       number(row, "profiles"), number(row, "sessions"), number(row, "leases"));
+        (void)snprintf(text, sizeof(text), "%llu profile%s, %llu session%s, %llu lease%s",
+                       number(row, "profiles"), plural(number(row, "profiles")), number(row, "sessions"),
+                       plural(number(row, "sessions")), number(row, "leases"), plural(number(row, "leases")));
         line("in use", text);
         if (number(row, "incidents")) {
                 (void)snprintf(text, sizeof(text), "%llu; `mcpcred leak list` says what is left to do",
@@ -83,8 +84,8 @@ static int print_text(const mcpcred_row *row, void *userdata UNUSED)
         }
         if (number(row, "pending")) {
                 (void)snprintf(text, sizeof(text),
-                               "%llu revocations that the upstream has yet to confirm",
-                               number(row, "pending"));
+                               "%llu revocation%s that the upstream has yet to confirm",
+                               number(row, "pending"), plural(number(row, "pending")));
                 line("pending", text);
         }
         (void)snprintf(text, sizeof(text), "%.300s; %llu lines",

@@ -72,7 +72,7 @@ count() {
         [ "$n" -eq 0 ] || note "$n $2"
 }
 
-# revoke ARGUMENT...: what counts first.
+# revoke ARGUMENT...: what counts first. False: there is nothing of that name.
 revoke() {
         status=0
         ask "$work/revoked" revoke "$@" || status=$?
@@ -81,7 +81,10 @@ revoke() {
         *)
                 fail "nothing was revoked: $(words)"
                 case $status in
-                6) note "Look what there is: $mcpcred sessions --all; $mcpcred list. \"$0 everything\" needs no name." ;;
+                6)
+                        note "Look what there is: $mcpcred sessions --all; $mcpcred list. \"$0 everything\" needs no name."
+                        return 1
+                        ;;
                 *) note "$(remedy)" && note "Then again: $mcpcred revoke $*" ;;
                 esac
                 exit 1
@@ -138,15 +141,20 @@ exposed_by_session() {
         done | sort -u
 }
 
-# Those of a provider ("-": all) that were not replaced just now.
-secrets_to_replace() {
+# choose PROVIDER [FILE]: what is to be replaced, into $work/replace: of that provider ("-": any), and named in the file.
+# What was replaced just now is left alone, so that this may be repeated; that it was before the leak, only a person knows.
+choose() {
         before=$(date -u -d "-$RECENT seconds" +%Y-%m-%dT%H:%M:%SZ)
+        : >"$work/replace"
         rows "$work/secrets" secrets name provider rotated | while read -r name provider rotated; do
                 [ "$1" = - ] || [ "$1" = "$provider" ] || continue
-                case $rotated in
-                -) echo "$name" ;;
-                *) [ "$(printf '%s\n%s\n' "$rotated" "$before" | sort | head -n 1)" = "$rotated" ] && echo "$name" || : ;;
-                esac
+                [ $# -eq 1 ] || grep -qxF -e "$name" "$2" || continue
+                if [ "$rotated" = - ] || [ "$(printf '%s\n%s\n' "$rotated" "$before" | sort | head -n 1)" = "$rotated" ]; then
+                        echo "$name" >>"$work/replace"
+                else
+                        note "secret $name was replaced within the last hour, at $rotated, and is left alone."
+                        note "If it got out after that: $mcpcred rotate $name --now"
+                fi
         done
 }
 
@@ -163,37 +171,33 @@ shift
 case $what in
 session)
         [ $# -eq 1 ] || usage
-        revoke --session "$1"
+        revoke --session "$1" || exit 1
         list_secrets
         exposed_by_session "$1" >"$work/replace"
         ;;
 secret)
         [ $# -ge 1 ] || usage
+        # A name that is not there does not keep the others from being contained.
+        : >"$work/named"
         for name in "$@"; do
-                revoke --secret "$name"
-        done
-        list_secrets
-        secrets_to_replace - >"$work/recent"
-        : >"$work/replace"
-        for name in "$@"; do
-                if grep -qx "$name" "$work/recent"; then
-                        echo "$name" >>"$work/replace"
-                else
-                        note "secret $name was replaced within the last hour"
+                if revoke --secret "$name"; then
+                        echo "$name" >>"$work/named"
                 fi
         done
+        list_secrets
+        choose - "$work/named"
         ;;
 provider)
         [ $# -eq 1 ] || usage
-        revoke --provider "$1"
+        revoke --provider "$1" || exit 1
         list_secrets
-        secrets_to_replace "$1" >"$work/replace"
+        choose "$1"
         ;;
 everything)
         [ $# -eq 0 ] || usage
-        revoke --all
+        revoke --all || exit 1
         list_secrets
-        secrets_to_replace - >"$work/replace"
+        choose -
         ;;
 *) usage ;;
 esac

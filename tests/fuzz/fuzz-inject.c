@@ -2,7 +2,7 @@
  * A canonical request with markers anywhere (request.h), behind a byte that chooses the slot. What is sent
  * is one request without a marker, and the credential is in it once and where the slot is, or not at all.
  */
-#include "egress/inject.h"
+#include "egress/inject_form.h"
 #include "request.h"
 #include "target.h"
 #include <stdlib.h>

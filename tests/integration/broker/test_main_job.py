@@ -163,6 +163,9 @@ class MainJob(Case):
         self.assertFalse(answer["pending"])
         checks = {row["id"]: row for row in broker.rows("Doctor", "checks")}
         self.assertEqual(checks["profile.key"]["status"], "warn")
+        for profile, lacks in ("key-unexposed", "`expose_secret = yes`"), ("key-unpinned", "`command`"):
+            [said] = [row["summary"] for row in broker.rows("Doctor", "checks") if row["id"] == f"profile.{profile}"]
+            self.assertIn(f"profile {profile} lacks {lacks}", said)
         with open(broker.audit_path, encoding="utf-8") as file:
             self.assertNotIn(STATIC, file.read())
 

@@ -173,6 +173,12 @@ class Response(test_proxy.Proxy):
         self.assertEqual(len(documents), n)
         return documents
 
+    def written(self, operation, reason):
+        """In the file, without anybody being asked: that would have it written."""
+        with open(self.it.audit_path, encoding="utf-8") as file:
+            events = [json.loads(line) for line in file.read().split("\n")[:-1]]
+        return [event for event in events if (event["operation"], event.get("reason")) == (operation, reason)]
+
     def events(self, operation):
         return [event for event in self.it.audit() if event["operation"] == operation]
 
@@ -522,6 +528,15 @@ class Reported(Response):
         self.assertIn("a person", "".join(self.incidents()[0]["actions"]))
         self.fails("NotFound", self.it.call, "CloseIncident", {"incident": "i-none"})
 
+    def test_an_incident_that_closes_by_itself_is_in_the_log_without_another_line(self):
+        self.report(KEY)
+        self.wait_incident()
+        self.github.add_static_key("two", NEW_KEY)
+        self.it.rotate(NEW_KEY.encode(), name="api")
+        wait_until(lambda: self.written("secret.rotate", "done"), "the rotation is not in the file")
+        self.assertEqual(self.incidents()[0]["state"], "closed")
+        wait_until(lambda: self.written("leak.rotate", "done"), "what was found is not in the file")
+
 
 class Crashed(Response):
     def test_what_a_crash_left_is_gone_on_with(self):
@@ -572,6 +587,17 @@ class Rotated(Response):
         row = self.wait_incident(2)
         self.assertEqual((row["state"], self.generation()), ("needs_person", 3))
         self.assertTrue(any("a moment ago" in line for line in row["actions"]), row)
+
+
+    def test_what_was_given_up_is_not_reported_as_going_on(self):
+        away = self.github.fault("gitlab.self", "status", status=403, count=0)
+        [match] = self.report(self.value)
+        self.assertTrue(self.pending, match)
+        wait_until(lambda: self.written("secret.rotate", "UpstreamDenied"), "the rotation is not given up")
+        [again] = self.report(self.value)
+        self.assertEqual((again["incident"], self.actions(again)["rotate"]), (match["incident"], "needs-person"))
+        self.assertFalse(self.pending, again)
+        self.github.release(away)
 
 
 class Exec(Response):

@@ -222,6 +222,21 @@ class Guided(Rotating):
             return error.name == "Busy"
         raise AssertionError("two rotations at once")
 
+    def test_abort_is_in_the_log_with_who_asked(self):
+        """Also of a rotation that by then is nobody's: it goes on after a restart by itself."""
+        self.register()
+        fault = self.github.fault("*", "delay")
+        client = self.start()
+        self.wait_step("stored")
+        client.close()
+        self.it.crash("vault")
+        self.wait_step("stored")
+        with self.it.client() as client:
+            self.assertEqual(client.stream("Rotate", {"name": "github", "abort": True})[-1]["step"], "aborted")
+        self.github.release(fault)
+        line = [event for event in self.it.audit() if event["operation"] == "secret.rotate"][-1]
+        self.assertEqual((line["reason"], line.get("principal")), ("aborted", os.getuid()))
+
     def test_abort_of_nothing(self):
         with self.it.client() as client:
             replies = client.stream("Rotate", {"name": "github", "abort": True})

@@ -405,9 +405,12 @@ class Aborting(Rotating):
         away = self.github.fault("gitlab.self", "delay")
         client = self.start()
         self.github.wait("gitlab.self", 2)  # the first one was when it was added
-        self.assertEqual(self.rotate(abort=True)[-1]["step"], "none")
+        # There was one, so that whoever aborts it must not be told that there was none.
+        self.assertEqual(self.rotate(abort=True)[-1]["step"], "aborted")
         self.github.release(away)
-        self.assertIn("aborted", self.over(client)["parameters"]["message"])
+        over = self.over(client)["parameters"]
+        self.assertIn("aborted", over["message"])
+        self.assertIn("mcpcred rotate gitlab", over["remedy"])
         self.assertEqual(self.asked(), 0)
         self.settled(1)
 
@@ -540,6 +543,32 @@ class Created(Creating):
         [dying] = self.dying()
         self.assertEqual(dying["attempts"], 0)
         self.assertNotEqual(self.works(), old)
+
+    def test_leak_of_a_former_value_ends_its_grace_and_who_has_it_and_nobody_else(self):
+        held, other = self.raw(), self.it.open("cf-proxy")
+        old = held.environment["CLOUDFLARE_API_TOKEN"]
+        self.rotate(grace=3600)
+        new = self.raw()
+        [match] = self.leak(old)
+        self.assertEqual(match["actions"][:2], ["revoke: done (the former value's grace is over)", "end-session: done (1 session)"])
+        self.it.wait_ended(held)
+        self.wait_alive()
+        self.assertNotIn(self.first_id, self.alive())
+        for session in new, other:
+            self.assertEqual(self.it.sessions()[session.id]["state"], "live")
+        self.assertEqual(self.ask(other), 200)
+        self.settled(2)
+        # And when nobody has it any more.
+        wait_until(lambda: not self.dying(), "it is not confirmed")
+        self.it.revoke(session=new.id)
+        self.rotate(now=True)
+        [match] = self.leak(new.environment["CLOUDFLARE_API_TOKEN"])
+        self.assertIn("not in use any more", match["actions"][0])
+
+    def leak(self, value):
+        with self.it.client() as client:
+            replies = client.stream("ReportLeak", {"hashes": [sha256(value)], "source": "test"})
+        return [match for reply in replies for match in reply["matches"]]
 
     def test_default_grace_is_for_who_was_handed_it(self):
         self.raw()

@@ -132,6 +132,27 @@ class Restarted(Personal):
         self.it.start_sealed(create=False)
         self.wait_ended()
         self.assertEqual(self.reports() - reports, 1)
+        self.assertEqual({row["reason"] for row in self.it.leases() if row["outcome"] == "confirmed"}, {"revoked"})
+
+    def test_a_value_that_cannot_be_read_keeps_none_from_its_report(self):
+        """It is due first, so that the others would go with it."""
+        away = self.github.fault("user", "status", status=503, count=0)
+        report = self.github.fault("revoke_credentials", "status", status=503, count=0)
+        self.leak(*self.names)
+        wait_until(lambda: len(self.revoking()) == self.number, "they are not to be revoked")
+        wait_until(lambda: all(row["attempts"] for row in self.revoking()), "not all had their turn")
+        damaged = self.revoking()[0]["lease"]
+        self.it.stop()
+        self.it.edit_state("UPDATE lease SET next_attempt = 1, attempts = 1 WHERE state = 2")
+        self.it.edit_state("UPDATE lease SET next_attempt = 0, token = x'00' WHERE id = ?", (damaged,))
+        self.github.release(away)
+        self.github.release(report)
+        reports = self.reports()
+        self.it.start_sealed(create=False)
+        wait_until(lambda: len(self.revoking()) == 1, "the others are not ended")
+        self.assertEqual((self.revoking()[0]["lease"], self.reports() - reports), (damaged, 1))
+        failed = [event for event in self.it.audit() if event["operation"] == "lease.revoke" and "damaged" in event.get("detail", "")]
+        self.assertEqual({event["lease"] for event in failed}, {damaged})
 
 
 class Hourly(Personal):

@@ -615,7 +615,7 @@ def test_remove_asks_on_a_terminal():
         equal((status, [c[1].get("dry_run") for c in home.broker.calls]), (2, [True]))
         status, shown = typed(home, ["remove", "k"], b"(y|n)", b"y\r")
         equal((status, home.broker.calls[-1][1]), (0, {"name": "k"}))
-        holds(b"1 sessions and 2 leases" in shown, shown)
+        holds(b"1 session and 2 leases" in shown, shown)
 
 
 def test_github_app_is_asked_for():

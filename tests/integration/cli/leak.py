@@ -71,10 +71,18 @@ def trufflehog(*secrets):
                                "DecoderName": "PLAIN", "Verified": True, "Raw": secret, "RawV2": ""}) + "\n" for secret in secrets)
 
 
+def gitlab(*extracts):
+    vulnerabilities = [{"id": str(number), "category": "secret_detection", "name": "n", "raw_source_code_extract": extract,
+                        "location": {"file": "a.py", "start_line": number}, "identifiers": [{"type": "t", "value": "r"}]}
+                       for number, extract in enumerate(extracts, 1)]
+    return json.dumps({"version": "15.2.4", "vulnerabilities": vulnerabilities, "scan": {"type": "secret_detection"}})
+
+
 def test_each_format_is_told_by_itself():
     reports = {"plain": f"{OTHER}\n{TOKEN}\n", "gitleaks": gitleaks(OTHER, TOKEN), "trufflehog": trufflehog(OTHER, TOKEN),
                "sarif": sarif(f'other = "{OTHER}"', f'let key = "{TOKEN}"; // why'),
                "partner": json.dumps([{"token": t, "type": "x", "url": "", "source": "content"} for t in (OTHER, TOKEN)]),
+               "gitlab": gitlab(OTHER, [f"key = '{TOKEN}'\n"]),
                "github-secrets": json.dumps([{"number": 1, "secret_type": "x", "secret": t} for t in (OTHER, TOKEN)])}
     with Home({"ReportLeak": vault(TOKEN)}) as home:
         for name, report in reports.items():
@@ -163,6 +171,17 @@ def test_blanked_reports_are_no_all_clear():
     with Home({"ReportLeak": vault(TOKEN)}) as home:  # the others are dealt with all the same
         document = home.json("leak", "report", "-", stdin=gitleaks("REDACTED", TOKEN), status=1)
         equal((document["matched"], document["redacted"], document["unknown"]), (1, 1, 0))
+        for report in (f"look, {TOKEN} ...\n", sarif(f"/****** {TOKEN} ******/")):  # as are those in the same line
+            document = home.json("leak", "report", "-", stdin=report)
+            equal((document["matched"], document["redacted"]), (1, 0))
+
+
+def test_a_keys_first_line_is_no_all_clear():
+    with Home({"ReportLeak": vault(PEM)}) as home:
+        for report in (gitlab(PEM.splitlines()[0]), gitlab(PEM.splitlines(True)), gitleaks(PEM.splitlines()[0])):
+            done = home.run("leak", "report", "-", stdin=report)
+            equal((done.returncode, b"only its beginning" in done.stderr), (1, True), done)
+        equal(home.json("leak", "report", "-", stdin=gitlab(PEM + "\n"))["matched"], 1)
 
 
 def test_what_was_not_compared_is_no_all_clear():
@@ -178,7 +197,7 @@ def test_what_was_not_compared_is_no_all_clear():
 
 def test_a_cut_report_does_nothing():
     with Home({"ReportLeak": vault(TOKEN)}) as home:
-        for report in (gitleaks(TOKEN)[:-2], sarif(TOKEN)[:-1], "{}", trufflehog(TOKEN) + '{"Raw'):
+        for report in (gitleaks(TOKEN)[:-2], sarif(TOKEN)[:-1], gitlab(TOKEN)[:-1], "{}", trufflehog(TOKEN) + '{"Raw'):
             done = home.run("leak", "report", "-", stdin=report)
             equal(done.returncode, 2, done)
             holds(b"Nothing was done" in done.stderr, done)

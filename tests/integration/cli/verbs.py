@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Each verb against a broker of straw: what it asks, what it prints, how it exits."""
 import datetime
+import fcntl
 import hashlib
 import importlib.util
 import json
 import os
 import pathlib
+import pty
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 spec = importlib.util.spec_from_file_location("support", pathlib.Path(__file__).with_name("support.py"))
@@ -119,6 +123,7 @@ def test_profile_says_why_it_cannot_be_opened():
         holds("octo/hello" in text and "contents: read" in text and "30m" in text, text)
         holds("no secret github" in home.run("profile", "bad").stdout.decode())
         equal(home.run("profile", "absent").returncode, 6)
+        equal(home.json("profile", "absent", status=6)["error"]["code"], "NotFound")
 
 
 def test_profile_shows_the_way_out_as_it_is_in_force():
@@ -215,7 +220,10 @@ def test_usage_is_status_2():
         for words in [["nonsense"], [], ["list", "extra"], ["list", "--nonsense"], ["remove"], ["revoke"],
                       ["revoke", "--all", "--profile", "x"], ["add", "x"], ["audit", "eat"], ["list", "--json=1"],
                       ["list", "--timeout", "soon"], ["token"], ["open", "p"], ["list", "-x"], ["list", "--", "x"],
-                      ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"]]:
+                      ["add", "UPPER", "--host", "h", "--stdin"], ["rotate", "x", "--plan", "--abort"],
+                      ["rotate", "x", "--abort", "--file", "f"], ["rotate", "x", "--plan", "--now"],
+                      ["audit", "tail", "--lines", "0"], ["watch", "--since", "99999999999999999999"],
+                      ["add", "x", "--provider", "nope", "--stdin"], ["open", "p", "--lifetime", "--permission", "contents"]]:
             done = home.run(*words, stdin="x")
             equal(done.returncode, 2, words)
             equal(done.stdout, b"", words)
@@ -520,6 +528,23 @@ def test_doctor_works_without_a_broker():
         equal(home.run("doctor").returncode, 0)
 
 
+def test_doctor_breaks_its_lines_between_words():
+    words = " ".join(f"word{i}" for i in range(40))
+    checks = [{"id": "config", "status": "fail", "summary": words, "remedy": words}]
+    with Home({"Doctor": lambda p: {"checks": checks}}) as home:
+        ours, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        subprocess.run([support.MCPCRED, "doctor"], stdout=terminal, stderr=subprocess.PIPE, timeout=30, check=False,
+                       env=dict(home.environment(), NO_COLOR="1"))
+        os.close(terminal)
+        lines = os.read(ours, 65536).decode().splitlines()
+        os.close(ours)
+        holds(max(map(len, lines)) <= 60, lines)
+        told = lines[lines.index(next(line for line in lines if line.startswith("fail"))):-2]
+        equal(" ".join(line[6:] for line in told), f"config: {words} {words}")
+        holds(f"fail  config: {words}\n      {words}\n".encode() in home.run("doctor").stdout)  # for programs, as it is
+
+
 def open_reply(home, **variables):
     return {"session": SESSION, "expires": times(1800), "socket": str(home.runtime / "s/x/broker.sock"),
             "directory": str(home.runtime / "s/x"), "grants": [{"profile": "p", "deliver": "env", "expires": times(900)}],
@@ -672,6 +697,9 @@ def test_runtime_directory_rules():
         equal(home.run("status", "--runtime", "relative").returncode, 2)
         equal(home.run("status", "--runtime", home.path / "absent").returncode, 7)
         equal(home.run("status", "--runtime", home.runtime, "--system").returncode, 2)
+        if not os.path.exists("/run/mcpcred"):
+            error = home.json("status", "--system", status=7)["error"]
+            holds("mcpcredd --system" in error["remedy"], error)  # exec starts none there
         long = home.path / ("d" * 100) / "mcpcred"
         long.parent.mkdir()
         os.symlink(home.runtime, long)
@@ -719,6 +747,59 @@ def test_audit_verify():
         home.broker.stop()
         equal(home.run("audit", "verify", "--file", path, "--head", f"20:{head}").returncode, 0)
         equal(home.run("audit", "verify").returncode, 7)
+
+
+def test_audit_verify_compares_a_given_head_whoever_answers():
+    """The broker's word of the end does not stand in for it: whoever has the account can make both fit."""
+    lines, head = audit_log(20)
+    seventh = json.loads(lines[6])["hash"]
+    with Home({}) as home:
+        path = home.path / "state" / "mcpcred" / "audit.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(line + "\n" for line in lines))
+        environment = {"XDG_STATE_HOME": str(home.path / "state")}
+        status = dict(status_reply(), audit_path=str(path), audit_sequence=20, audit_head=head)
+        home.broker.handlers["Status"] = lambda p: status
+        given = home.json("audit", "verify", "--head", f"7:{seventh}")["given"]
+        equal((given["compared"], given["bad_sequence"]), (1, 0))
+        for wrong in f"7:{head}", f"21:{head}":
+            document = home.json("audit", "verify", "--head", wrong, status=9)
+            equal((document["good"], str(document["given"]["bad_sequence"])), (False, wrong.partition(":")[0]))
+            holds(b"The head that was given" in home.run("audit", "verify", "--head", wrong).stdout)
+        for wrong in "x", "7", "7:", f"0:{head}", f"7:{head[:-1]}", f"7:{head}0", "7:" + "z" * 64:
+            equal(home.run("audit", "verify", "--head", wrong).returncode, 2, wrong)
+        home.broker.stop()
+        equal(home.run("audit", "verify", "--head", f"20:{head}", env=environment).returncode, 0)
+        equal(home.run("audit", "verify", "--head", f"20:{seventh}", env=environment).returncode, 9)
+
+
+def test_audit_cannot_compare_a_head_of_a_line_that_was_given_up():
+    lines, head = audit_log(20)
+    with Home({}) as home:
+        write_files(home.path, lines, [1, 8, 15])
+        (home.path / "audit.log.1").unlink()
+        base = json.loads(lines[6])["hash"]
+        status = dict(status_reply(), audit_path=str(home.path / "audit.log"), audit_sequence=20, audit_head=head,
+                      audit_base=7, audit_base_head=base)
+        home.broker.handlers["Status"] = lambda p: status
+        equal(home.run("audit", "verify").returncode, 0)
+        done = home.run("audit", "verify", "--head", f"3:{json.loads(lines[2])['hash']}")
+        holds(done.returncode == 1 and b"nothing was compared" in done.stdout, done)
+
+
+def test_audit_refuses_options_that_would_change_nothing():
+    lines, head = audit_log(3)
+    with Home() as home:
+        path = home.path / "audit.log"
+        path.write_text("".join(line + "\n" for line in lines))
+        for words in (["show", "--follow"], ["show", "--format", "ocsf"], ["show", "--head", f"3:{head}"], ["tail", "--journal"],
+                      ["tail", "--stdin"], ["verify", "--since", "2"], ["verify", "--session", SESSION],
+                      ["verify", "--format", "json"], ["hash", "--secret", "github"], ["export", "--format", "json", "--lines", "1"]):
+            done = home.run("audit", *words, "--file", path)
+            holds(done.returncode == 2 and done.stdout == b"", (words, done))
+        done = home.run("audit", "show", "--secret", "absent", "--file", path)
+        holds(done.returncode == 0 and b"no line of the log" in done.stderr, done)
+        equal(home.run("audit", "tail", "--since", "2", "--json", "--file", path).stdout.decode().splitlines(), lines[1:])
 
 
 def test_audit_verify_works_without_a_broker():

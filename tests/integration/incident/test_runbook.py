@@ -179,8 +179,16 @@ class Contain(Incident):
         self.assertEqual(self.generations()["gitlab"], 2)
         self.assertEqual(self.it.sessions()[session.id]["state"], "ended")
         self.assert_alive(other.token)
-        self.contain("provider", "gitlab", status=0)
+        self.assertIn("secret gitlab was replaced within the last hour", self.contain("provider", "gitlab", status=0))
         self.assertEqual(self.generations()["gitlab"], 2)
+
+    def test_a_wrong_name_does_not_keep_the_other_secrets_from_being_contained(self):
+        session = self.it.open("gl")
+        text = self.contain("secret", "absent", "gitlab", "missing", status=1)
+        self.assertIn("FAILED: nothing was revoked: There is no secret absent", text)
+        self.assertIn("done: replaced secret gitlab", text)
+        self.assertEqual(self.it.sessions()[session.id]["state"], "ended")
+        self.assertEqual(self.generations(), {"api": 1, "github": 1, "gitlab": 2})
 
     def test_everything_is_contained_and_what_a_person_has_to_do_is_listed(self):
         sessions = [self.it.open(profile) for profile in ("gh", "gl", "api")]

@@ -65,6 +65,15 @@ START_TEST(environment_names)
 }
 END_TEST
 
+START_TEST(same)
+{
+        char other[] = "a";
+
+        ck_assert(text_is_same(NULL, NULL) && text_is_same("a", other) && text_is_same("", ""));
+        ck_assert(!text_is_same(NULL, "") && !text_is_same("", NULL) && !text_is_same("a", "b") && !text_is_same("a", "ab"));
+}
+END_TEST
+
 START_TEST(printable)
 {
         ck_assert(text_is_printable("") && text_is_printable("a b~") &&
@@ -254,6 +263,7 @@ int main(void)
         tcase_add_test(tcase, utf8);
         tcase_add_test(tcase, names);
         tcase_add_test(tcase, environment_names);
+        tcase_add_test(tcase, same);
         tcase_add_test(tcase, printable);
         tcase_add_test(tcase, characters_that_are_not_seen);
         tcase_add_test(tcase, hex);

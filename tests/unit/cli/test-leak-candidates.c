@@ -155,8 +155,9 @@ END_TEST
 START_TEST(blanked_values_are_known)
 {
         static const char *const blanked[] = { "REDACTED", " REDACTED ", "[REDACTED]", "***", "********", "gh**********",
-                                               "ghp_1234...", "ghp\xe2\x80\xa6" };
-        static const char *const others[] = { "", "*", "..", "a.b", TOKEN, "REDACTED_NOT", "p*ss*word" };
+                                               "ghp_1234...", "ghp\xe2\x80\xa6", "-----BEGIN RSA PRIVATE KEY-----\n" };
+        static const char *const others[] = { "", "*", "..", "a.b", TOKEN, "REDACTED_NOT", "p*ss*word", "-----BEGIN ",
+                                              "-----BEGIN X-----\nAAAA\n-----END X-----", "-----BEGIN X-----\nAAAA" };
 
         for (size_t i = 0; i < sizeof(blanked) / sizeof(*blanked); i++)
                 ck_assert_msg(leak_is_redacted(leak_text_of(blanked[i])), "%s", blanked[i]);

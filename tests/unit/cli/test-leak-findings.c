@@ -57,6 +57,22 @@ START_TEST(a_value_in_many_findings_is_one_candidate)
 }
 END_TEST
 
+START_TEST(a_blanked_line_counts_unless_it_has_a_match)
+{
+        const LeakFinding line = { .value = leak_text_of(TOKEN " ..."), .is_line = true, .blanked = true, .number = 1 };
+        const LeakFinding other = { .value = leak_text_of("REDACTED"), .is_line = true, .blanked = true, .number = 2 };
+        uint64_t sum = 0;
+
+        ck_assert_int_eq(findings_add(&findings, &line), 0);
+        ck_assert_int_eq(findings_add(&findings, &other), 0);
+        add("not-blanked-at-all", "c", 3);
+        ck_assert_uint_eq(findings_blanked(&findings), 2);
+        findings_match(&findings, number_of(TOKEN), count, &sum);
+        ck_assert_uint_eq(sum, 1);
+        ck_assert_uint_eq(findings_blanked(&findings), 1);
+}
+END_TEST
+
 START_TEST(places_that_hold_the_value_are_not_kept)
 {
         add(TOKEN, "secrets/" TOKEN ".txt", 1);
@@ -114,6 +130,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_value_in_many_findings_is_one_candidate);
+        tcase_add_test(tcase, a_blanked_line_counts_unless_it_has_a_match);
         tcase_add_test(tcase, places_that_hold_the_value_are_not_kept);
         tcase_add_test(tcase, many_findings_stay_apart);
         tcase_add_test(tcase, input_has_a_limit);

@@ -9,7 +9,7 @@ typedef struct Seen {
         char values[16][128];
         char place[128], rule[64];
         uint64_t line, number;
-        bool is_line;
+        bool is_line, blanked;
         int answer;
 } Seen;
 
@@ -30,6 +30,7 @@ static int see(void *userdata, const LeakFinding *finding)
         into->line = finding->line;
         into->number = finding->number;
         into->is_line = finding->is_line;
+        into->blanked = finding->blanked;
         return into->answer;
 }
 
@@ -69,11 +70,19 @@ static int reads(const char *text)
         "{\"source\":\"GitGuardian\",\"timestamp\":\"2022-06-20T07:45:32.930965Z\",\"action\":\"incident_triggered\","        \
         "\"incident\":{\"id\":31542,\"detector\":{\"name\":\"generic_password\"},\"secret_hash\":\"xxx\",\"gitguardian_url\":" \
         "\"https://dashboard.gitguardian.com/workspace/1/incidents/31542\"}}"
+#define GITLAB                                                                                                         \
+        "{\"version\":\"15.2.4\",\"vulnerabilities\":[{\"id\":\"1\",\"category\":\"secret_detection\",\"name\":\"n\","           \
+        "\"raw_source_code_extract\":\"one\",\"scanner\":{\"id\":\"gitleaks\"},\"location\":{\"file\":\"a/b.py\",\"commit\":"     \
+        "{\"sha\":\"0000000\"},\"start_line\":9},\"identifiers\":[{\"type\":\"gitleaks_rule_id\",\"value\":\"r1\"},"               \
+        "{\"value\":\"r2\"}]},{\"raw_source_code_extract\":\"-----BEGIN RSA PRIVATE KEY-----\"},{\"category\":\"sast\","            \
+        "\"name\":\"n\",\"raw_source_code_extract\":[\"two\\n\",\"thr\\u0065e\",4]},{\"category\":\"secret_detection\"}],"            \
+        "\"scan\":{\"type\":\"secret_detection\"}}"
 #define PLAIN "one\n\n  two \r\n-----BEGIN X KEY-----\nAAAA\n-----END X KEY-----\nK=\"-----BEGIN Y KEY-----\nB\n-----END Y KEY-----\"\nlast"
 
 #define PEM "-----BEGIN X KEY-----\nAAAA\n-----END X KEY-----"
 
-static const char *const samples[] = { GITLEAKS, SARIF, TRUFFLEHOG, PARTNER, ALERT("created", "active"), SECRETS, GUARDIAN, PLAIN };
+static const char *const samples[] = { GITLEAKS, SARIF, TRUFFLEHOG, PARTNER, ALERT("created", "active"), SECRETS, GUARDIAN, GITLAB,
+                                       PLAIN };
 
 START_TEST(gitleaks)
 {
@@ -98,13 +107,16 @@ START_TEST(sarif)
         ck_assert_int_eq(reads(SARIF), 0);
         ck_assert_int_eq(report.format, LEAK_FORMAT_SARIF);
         ck_assert_uint_eq(report.findings, 3);
-        ck_assert_uint_eq(report.redacted, 1);
         ck_assert_uint_eq(report.missing, 1);
-        ck_assert_uint_eq(seen.n, 1);
+        ck_assert_uint_eq(seen.n, 2);
         ck_assert_str_eq(seen.values[0], "key = one");
+        ck_assert_str_eq(seen.values[1], "REDACTED");
+        ck_assert(seen.is_line && seen.blanked);
+        ck_assert_int_eq(reads("{\"runs\":[{\"results\":[{\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":"
+                               "\"src/x.c\"},\"region\":{\"startLine\":7},\"contextRegion\":{\"snippet\":{\"text\":\"a b\"}}}}]}]}]}"), 0);
+        ck_assert_str_eq(seen.values[0], "a b");
         ck_assert_str_eq(seen.place, "src/x.c");
         ck_assert_uint_eq(seen.line, 7);
-        ck_assert(seen.is_line);
 }
 END_TEST
 
@@ -118,6 +130,16 @@ START_TEST(trufflehog)
         ck_assert_str_eq(seen.values[1], "two");
         ck_assert_int_eq(reads(TRUFFLEHOG "{\"Raw\":\"cut"), LEAK_E_INVALID);
         ck_assert_str_eq(report.problem, "line 5 is no JSON object, or is cut short");
+}
+END_TEST
+
+/* Whoever is told that there is nothing in it does nothing. */
+START_TEST(a_report_under_a_wrong_name_is_refused_and_not_empty)
+{
+        ck_assert_int_eq(read_as(LEAK_FORMAT_TRUFFLEHOG, leak_text_of(SARIF)), LEAK_E_INVALID);
+        ck_assert_str_eq(report.problem, "line 1 is neither a finding nor a line of trufflehog's log");
+        ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of("{\"level\":\"info-0\",\"msg\":\"x\"}")), LEAK_E_INVALID);
+        ck_assert_str_eq(report.problem, "there is no \"runs\" in it");
 }
 END_TEST
 
@@ -185,6 +207,37 @@ START_TEST(gitguardian)
 }
 END_TEST
 
+/* What GitLab's own analyzer writes of a key in PEM is its first line: no value, and no all-clear. */
+START_TEST(gitlab)
+{
+        ck_assert_int_eq(reads(GITLAB), 0);
+        ck_assert_int_eq(report.format, LEAK_FORMAT_GITLAB);
+        ck_assert_uint_eq(report.findings, 6);
+        ck_assert_uint_eq(report.missing, 2);
+        ck_assert_uint_eq(seen.n, 4);
+        ck_assert_str_eq(seen.values[0], "one");
+        ck_assert_str_eq(seen.values[2], "two\n");
+        ck_assert_str_eq(seen.values[3], "three");
+        ck_assert_str_eq(seen.rule, "n");
+        ck_assert_str_eq(seen.place, "");
+        ck_assert(seen.is_line && !seen.blanked);
+
+        ck_assert_int_eq(reads("{\"scan\":{},\"vulnerabilities\":[],\"version\":\"15.0.0\"}"), 0);
+        ck_assert_int_eq(report.format, LEAK_FORMAT_GITLAB);
+        ck_assert_uint_eq(report.findings, 0);
+}
+END_TEST
+
+START_TEST(gitlabs_findings_have_a_rule_and_a_place)
+{
+        seen = (Seen){ .answer = 99 }; /* the first one alone */
+        ck_assert_int_eq(leak_report_read(leak_text_of(GITLAB), LEAK_FORMAT_AUTO, see, &seen, &report), 99);
+        ck_assert_str_eq(seen.rule, "r1");
+        ck_assert_str_eq(seen.place, "a/b.py");
+        ck_assert_uint_eq(seen.line, 9);
+}
+END_TEST
+
 START_TEST(plain_tokens_and_keys)
 {
         ck_assert_int_eq(reads(PLAIN), 0);
@@ -198,8 +251,22 @@ START_TEST(plain_tokens_and_keys)
         ck_assert_uint_eq(report.findings, 0);
         ck_assert_int_eq(reads("\xef\xbb\xbfone"), 0);
         ck_assert_str_eq(seen.values[0], "one");
-        ck_assert_int_eq(reads("REDACTED\n"), 0);
-        ck_assert_uint_eq(report.redacted, 1);
+        ck_assert(!seen.blanked);
+}
+END_TEST
+
+/* Three dots behind a sentence are no reason to overlook the token in it. */
+START_TEST(a_line_with_something_blanked_is_looked_at)
+{
+        static const char *const lines[] = { "REDACTED", "it was one, and now ...", "/****** one ******/" };
+
+        for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+                ck_assert_int_eq(reads(lines[i]), 0);
+                ck_assert_uint_eq(report.redacted, 0);
+                ck_assert_uint_eq(seen.n, 1);
+                ck_assert(seen.blanked);
+                ck_assert_str_eq(seen.values[0], lines[i]);
+        }
 }
 END_TEST
 
@@ -258,6 +325,9 @@ START_TEST(what_is_cut_or_unknown_is_refused)
         ck_assert_int_eq(read_as(LEAK_FORMAT_PLAIN, leak_text_of("{\"a\":1}")), 0);
         ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of(GITLEAKS)), LEAK_E_INVALID);
         ck_assert_int_eq(read_as(LEAK_FORMAT_GITLEAKS, leak_text_of("one")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_SARIF, leak_text_of("{\"run\":[]}")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_GITLAB, leak_text_of("{\"version\":\"1\"}")), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_GITLAB, leak_text_of("{\"vulnerabilities\":{}}")), LEAK_E_INVALID);
 }
 END_TEST
 
@@ -358,14 +428,18 @@ int main(void)
         tcase_add_test(tcase, gitleaks);
         tcase_add_test(tcase, sarif);
         tcase_add_test(tcase, trufflehog);
+        tcase_add_test(tcase, a_report_under_a_wrong_name_is_refused_and_not_empty);
         tcase_add_test(tcase, partner);
         tcase_add_test(tcase, github_secrets);
         tcase_add_test(tcase, github_alerts_have_no_value_and_some_ask_for_nothing);
         tcase_add_test(tcase, gitguardian);
+        tcase_add_test(tcase, gitlab);
+        tcase_add_test(tcase, gitlabs_findings_have_a_rule_and_a_place);
         tcase_add_test(tcase, plain_tokens_and_keys);
         tcase_add_test(tcase, what_stands_beside_a_block_is_looked_at_too);
         tcase_add_test(tcase, what_begins_blocks_and_ends_none_costs_its_length);
         tcase_add_test(tcase, utf_16_is_refused);
+        tcase_add_test(tcase, a_line_with_something_blanked_is_looked_at);
         tcase_add_test(tcase, what_is_cut_or_unknown_is_refused);
         tcase_add_test(tcase, a_finding_that_cannot_be_read_costs_no_other);
         tcase_add_test(tcase, nesting_is_bounded);

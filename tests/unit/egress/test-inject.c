@@ -1,7 +1,7 @@
 #undef NDEBUG
 #include "../base/suite.h"
 #include "base/clock.h"
-#include "egress/inject.h"
+#include "egress/inject_form.h"
 #include <sodium.h>
 #include <stdio.h>
 

@@ -98,7 +98,7 @@ START_TEST(value_is_revoked_upstream_only_where_that_is_allowed)
 }
 END_TEST
 
-START_TEST(value_that_was_replaced_is_not_in_use)
+START_TEST(value_that_was_replaced_ends_where_somebody_has_it_still)
 {
         SecretRecord secret = secret_at(3);
         ResponseFacts facts = { .now = NOW, .on_secret = &section, .secret = &secret, .info = &makes, .has_notify = true };
@@ -106,6 +106,14 @@ START_TEST(value_that_was_replaced_is_not_in_use)
 
         response_plan(&record, &facts);
         expect(&record, ACTION_SKIPPED, ACTION_SKIPPED, ACTION_TODO, ACTION_SKIPPED, ACTION_TODO);
+        facts.former_held = true;
+        response_plan(&record, &facts);
+        expect(&record, ACTION_SKIPPED, ACTION_TODO, ACTION_TODO, ACTION_SKIPPED, ACTION_TODO);
+        facts.former_held = false;
+        facts.former_dies = true; /* sooner, then */
+        response_plan(&record, &facts);
+        expect(&record, ACTION_TODO, ACTION_SKIPPED, ACTION_SKIPPED, ACTION_SKIPPED, ACTION_TODO);
+        facts.former_dies = false;
         facts.secret = NULL; /* removed */
         facts.info = NULL;
         response_plan(&record, &facts);
@@ -257,7 +265,7 @@ int main(void)
         tcase_add_test(tcase, what_is_not_asked_for_is_not_there);
         tcase_add_test(tcase, stored_value_that_is_in_use);
         tcase_add_test(tcase, value_is_revoked_upstream_only_where_that_is_allowed);
-        tcase_add_test(tcase, value_that_was_replaced_is_not_in_use);
+        tcase_add_test(tcase, value_that_was_replaced_ends_where_somebody_has_it_still);
         tcase_add_test(tcase, one_rotation_in_ten_minutes);
         tcase_add_test(tcase, what_was_issued_acts_on_its_session_and_rotates_where_the_profile_says);
         tcase_add_test(tcase, value_out_of_a_sandbox);
