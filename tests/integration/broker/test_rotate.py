@@ -225,7 +225,7 @@ class Guided(Rotating):
     def test_abort_is_in_the_log_with_who_asked(self):
         """Also of a rotation that by then is nobody's: it goes on after a restart by itself."""
         self.register()
-        fault = self.github.fault("*", "delay")
+        fault = self.github.fault("*", "delay", count=0)
         client = self.start()
         self.wait_step("stored")
         client.close()
