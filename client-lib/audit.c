@@ -41,17 +41,25 @@ static int list(const Place *place, AuditFiles *ret)
         return place->rotates ? audit_files_list(place->directory, ret) : 0;
 }
 
+/* What stands in the place of one of the log's files is none. It is not waited for, and its lines are missing. */
+#define NO_FILE 1
+
 /* `first` 0: the file itself. */
 static int open_one(const Place *place, uint64_t first, int *ret_fd)
 {
         char name[AUDIT_FILE_NAME_SIZE], path[2 * PATH_MAX];
+        struct stat st;
         int fd;
 
         audit_file_name(first, name);
         (void)snprintf(path, sizeof(path), "%s/%s", place->directory, first ? name : place->name);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (place->rotates ? O_NONBLOCK : 0));
         if (fd < 0)
                 return error_errno();
+        if (place->rotates && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+                (void)close(fd);
+                return NO_FILE;
+        }
         *ret_fd = fd;
         return 0;
 }
@@ -101,9 +109,13 @@ static int verify_files(const Place *place, const AuditFiles *files, AuditReport
                 _cleanup_(fd_closep) int fd = -1;
 
                 r = open_one(place, first, &fd);
+                if (r == NO_FILE && first > 0) {
+                        r = 0;
+                        continue;
+                }
                 if (r == 0)
                         r = audit_verify_file(fd, report);
-                if (r < 0)
+                if (r)
                         break;
                 audit->files++;
                 audit->lines += report->lines;
@@ -134,8 +146,8 @@ int mcpcred_audit_verify(mcpcred *client, const mcpcred_audit_log *log, mcpcred_
         r = list(&place, &files);
         if (r == 0)
                 r = verify_files(&place, &files, &report, &audit);
-        if (r < 0)
-                return client_fail_errno(client, r, "read the audit log");
+        if (r)
+                return client_fail_errno(client, r < 0 ? r : -ENOTSUP, "read the audit log");
         if (log->head && report.bad_line == 0)
                 audit_report_expect(&report, log->sequence, head);
         audit.bad_line = report.bad_line;
@@ -207,8 +219,8 @@ static int read_file(Reading *reading, int fd)
                 ssize_t n;
 
                 r = buf_reserve(&buf, READ_SIZE, &room);
-                if (r < 0)
-                        return client_fail_errno(reading->client, r, "read the audit log");
+                if (r)
+                        return client_fail_errno(reading->client, r < 0 ? r : -ENOTSUP, "read the audit log");
                 n = read(fd, room, READ_SIZE);
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -256,12 +268,12 @@ static int read_all(Reading *reading, const Place *place)
                 file = r == 0 ? pick(&files, reading->next, done) : 0;
                 if (r == 0)
                         r = open_one(place, file, &fd);
-                if (r == -ENOENT && file > 0) { /* given up in between */
+                if ((r == -ENOENT || r == NO_FILE) && file > 0) { /* given up in between, or none */
                         done = file;
                         continue;
                 }
-                if (r < 0)
-                        return client_fail_errno(reading->client, r, "read the audit log");
+                if (r)
+                        return client_fail_errno(reading->client, r < 0 ? r : -ENOTSUP, "read the audit log");
                 r = read_file(reading, fd);
                 if (r || (file == 0 && is_still(place, fd)))
                         return r;

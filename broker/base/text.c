@@ -120,10 +120,29 @@ bool text_is_same(const char *a, const char *b)
 
 bool text_is_printable(const char *text)
 {
-        for (; *text; text++)
-                if ((uint8_t)*text < 0x20 || *text == 0x7f)
+        for (const uint8_t *at = (const uint8_t *)text; *at; at++)
+                if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
                         return false;
         return true;
+}
+
+size_t text_character(const char *text, uint32_t *ret)
+{
+        static const uint8_t masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+        size_t n = utf8_sequence(slice(text, strnlen(text, 4) + (*text == '\0')));
+        uint32_t c = (uint8_t)text[0] & masks[n];
+
+        for (size_t i = 1; i < n; i++)
+                c = c << 6 | ((uint8_t)text[i] & 0x3f);
+        if (n > 0)
+                *ret = c;
+        return n;
+}
+
+bool text_is_control(uint32_t c)
+{
+        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e || c == 0x200b ||
+               c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
 void text_hex(Slice bytes, char *out)

@@ -24,8 +24,13 @@ bool text_is_name(const char *name);
 bool text_is_env_name(const char *name);
 /* Of two that may be NULL: both are, or neither is and they are equal. */
 bool text_is_same(const char *a, const char *b);
-/* No control characters, so that it can be shown on a terminal and put on one line. */
+/* No control characters, C0, DEL or C1, so that it can be put on one line. */
 bool text_is_printable(const char *text);
+/* The bytes of the character at `text`; 0: it is no UTF-8, and `ret` stays. */
+size_t text_character(const char *text, uint32_t *ret) NONNULL(1, 2);
+/* What a terminal acts on, C0, DEL and C1; and what makes one text look like another: line ends, directions and blanks
+ * that are not seen. All of it has at most four hexadecimal digits. */
+bool text_is_control(uint32_t character);
 /* `out` holds 2 * size + 1 bytes. */
 void text_hex(Slice bytes, char *out);
 int text_unhex(const char *hex, uint8_t *out, size_t size) NODISCARD NONNULL(1, 2);

@@ -2,17 +2,18 @@
 #include "base/text.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/uio.h>
 
 void log_sanitise(char *text)
 {
-        bool utf8 = text_is_utf8(slice_text(text));
+        uint32_t c = 0;
 
-        for (; *text; text++) {
-                uint8_t c = (uint8_t)*text;
-
-                if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
-                        *text = '?';
+        for (size_t n; *text; text += n) {
+                n = text_character(text, &c);
+                if (n == 0 || text_is_control(c))
+                        memset(text, '?', n ? n : 1);
+                n = n ? n : 1;
         }
 }
 

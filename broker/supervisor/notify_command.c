@@ -1,6 +1,7 @@
 #include "supervisor/notify_command.h"
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,21 +15,47 @@ static bool is_safe(const struct stat *st)
         return !(st->st_mode & (S_IWGRP | S_IWOTH)) || (S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX);
 }
 
-/* `path` is cut at each of its slashes, from the end. */
-static const char *check_parents(char *path)
-{
-        struct stat st;
+/* As many links as the kernel follows. */
+#define LINKS_MAX 40U
 
-        for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
-                slash[slash == path ? 1 : 0] = '\0';
-                if (stat(path, &st) < 0)
+static const char *check_way(const char *path, unsigned links);
+
+/* `st` is of the link at `path` itself, whose target begins where it stands. */
+static const char *check_link(const char *path, const struct stat *st, unsigned links)
+{
+        char target[PATH_MAX], next[2 * PATH_MAX];
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        const char *slash = strrchr(path, '/');
+
+        if (st->st_uid != geteuid() && st->st_uid != 0)
+                return "is, or is behind, a link of somebody else's";
+        if (n < 0 || links == LINKS_MAX)
+                return "cannot be looked up";
+        target[n] = '\0';
+        (void)snprintf(next, sizeof(next), "%.*s%s", *target == '/' ? 0 : (int)(slash - path) + 1, path, target);
+        return check_way(next, links + 1);
+}
+
+/* Each directory and each link on the way, from the root: who can change one of them decides what is run. */
+static const char *check_way(const char *path, unsigned links)
+{
+        char part[2 * PATH_MAX];
+        const char *wrong = NULL;
+
+        for (size_t n = 0; !wrong; n += 1 + strcspn(path + n + 1, "/")) {
+                struct stat st;
+
+                (void)snprintf(part, sizeof(part), "%.*s", n > 0 ? (int)n : 1, path);
+                if (lstat(part, &st) < 0)
                         return "cannot be looked up";
-                if (!is_safe(&st))
-                        return "is in a directory, or below one, that somebody else owns or may write to";
-                if (slash == path)
-                        return NULL;
+                if (S_ISLNK(st.st_mode))
+                        wrong = check_link(part, &st, links);
+                else if (S_ISDIR(st.st_mode) && !is_safe(&st))
+                        wrong = "is in a directory, or below one, that somebody else owns or may write to";
+                if (!path[n])
+                        break;
         }
-        return NULL;
+        return wrong;
 }
 
 const char *notify_check_command(const char *path)
@@ -36,6 +63,8 @@ const char *notify_check_command(const char *path)
         char real[PATH_MAX];
         struct stat st;
 
+        if (*path != '/')
+                return "is no absolute path";
         /* Links are followed, since what counts is who can change what is run. */
         if (!realpath(path, real) || stat(real, &st) < 0)
                 return errno == ENOENT ? "is not there" : strerror(errno);
@@ -45,5 +74,5 @@ const char *notify_check_command(const char *path)
                 return "belongs to somebody else, or others may write to it: chmod go-w it";
         if (!(st.st_mode & S_IXUSR) || access(real, X_OK) < 0)
                 return "is not executable: chmod u+x it";
-        return check_parents(real);
+        return check_way(path, 0);
 }

@@ -63,6 +63,19 @@ int known_values_note(Vault *vault, const char *secret, uint64_t generation, con
         return r ? r : rows_secret_value_note(vault->db, hash, secret, generation, vault_now(vault));
 }
 
+int known_values_has(Vault *vault, const Secret *value, bool *ret)
+{
+        SecretValueRecord found[SECRET_VALUE_SHARED_MAX];
+        uint8_t hash[SEAL_HASH_SIZE];
+        size_t n = 0;
+        int r = hash_value(vault, value, hash);
+
+        if (r == 0)
+                r = rows_secret_value_find(vault->db, hash, found, &n);
+        *ret = n > 0;
+        return r;
+}
+
 int known_values_removed(Vault *vault, const char *secret)
 {
         return rows_secret_value_set_removed(vault->db, secret, vault_now(vault));

@@ -17,6 +17,8 @@ int known_values_canonical(Slice value, Arena *arena, Secret **ret) NODISCARD NO
  * were noted before are no error. DB_E_*. */
 int known_values_note(Vault *vault, const char *secret, uint64_t generation, const Secret *value) NODISCARD
         NONNULL(1, 2, 4);
+/* Whether the value is, or ever was, one of any secret's: then it is nothing new. DB_E_*. */
+int known_values_has(Vault *vault, const Secret *value, bool *ret) NODISCARD NONNULL(1, 2, 3);
 /* Inside the transaction that removes the secret. DB_E_*. */
 int known_values_removed(Vault *vault, const char *secret) NODISCARD NONNULL(1, 2);
 /* The values of a secret that was loaded, where they are not noted yet: it was added by an older version, or by a

@@ -4,6 +4,7 @@
 #include "vault/proxy_grants.h"
 #include "vault/rotation.h"
 #include "vault/rows_meta.h"
+#include "vault/secret_revocation.h"
 #include "vault/vault.h"
 #include <stdio.h>
 
@@ -302,7 +303,8 @@ static int on_value(void *userdata, Secret *value, const Failure *failure)
 
         op->reader = NULL;
         op->value = value;
-        if (failed(&mine) || !secret_value_is_valid(op->info, value, op->vault->role.arena, &mine))
+        if (failed(&mine) || !secret_value_is_valid(op->info, value, op->vault->role.arena, &mine) ||
+            !secret_revocation_allows(op->vault, value, &mine))
                 return refuse(op, &mine);
         return body_of(op)->verify && op->info->can_verify ? verify(op) : store(op);
 }

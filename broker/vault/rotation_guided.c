@@ -1,5 +1,6 @@
 /* A person makes the new value upstream and pastes it. Until it is stored, whoever pasted it has it too. */
 #include "vault/rotation.h"
+#include "vault/secret_revocation.h"
 #include <stdio.h>
 
 /* Where a person is needed already, why that is is kept, for whoever has to be told again; a value that the upstream
@@ -23,7 +24,8 @@ int rotation_guided_begin(Rotation *rotation, LoadedSecret *secret)
         RotationRecord stands, *journal = &rotation->journal;
         Failure failure = { 0 };
 
-        if (!secret_value_is_valid(secret->info, rotation->value, rotation->vault->role.arena, &failure))
+        if (!secret_value_is_valid(secret->info, rotation->value, rotation->vault->role.arena, &failure) ||
+            !secret_revocation_allows(rotation->vault, rotation->value, &failure))
                 return rotation_fail(rotation, &failure);
         if (secret_equal(secret->item.current, secret_slice(rotation->value))) {
                 failure_set(&failure, FAULT_INVALID_PARAMETER, "This is the value that is in use already.");

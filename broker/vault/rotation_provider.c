@@ -181,8 +181,12 @@ int rotation_provider_created(Rotation *rotation, LoadedSecret *secret)
         }
         if (vault_db_failed(rotation->vault, r, &failure))
                 return rotation_retry(rotation, &failure);
-        if (secret_equal(secret->item.current, secret_slice(rotation->value)))
+        if (secret_equal(secret->item.current, secret_slice(rotation->value))) {
+                /* Nobody is to end it as what was made for this rotation. */
+                if (vault_db_failed(rotation->vault, rows_rotation_forget_value(rotation->vault->db, rotation->name), &failure))
+                        return rotation_retry(rotation, &failure);
                 return rotation_needs_human(rotation, "What the upstream gave as a new value is the old one.");
+        }
         return rotation_store_next(rotation, secret);
 }
 
@@ -261,20 +265,23 @@ static int refused(Rotation *rotation, const Failure *failure)
         return r < 0 ? r : rotation_fail(rotation, failure);
 }
 
-/* What came as a value may be none; then it is as lost as one that did not come. */
+/* What came as a value may be none, or nothing new: to end that, should the rotation be dropped, would be to end what is in
+ * use. Then it is as lost as one that did not come. */
 static bool is_of_use(const Rotation *rotation)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         const ProviderInfo *info = NULL;
         SecretRecord record;
         Failure ignored;
-        bool valid;
+        bool valid, known = false;
 
         if (rows_secret_get(rotation->vault->db, rotation->name, &pool, &record) == 0)
                 info = provider_info(record.provider);
         pool_deinit(&pool);
         valid = !info || secret_value_is_valid(info, rotation->value, rotation->vault->role.arena, &ignored);
-        return valid;
+        if (valid && vault_db_failed(rotation->vault, known_values_has(rotation->vault, rotation->value, &known), &ignored))
+                known = false; /* it is compared with the one in use once more, before it is stored */
+        return valid && !known;
 }
 
 static int lost(Rotation *rotation, const char *why)

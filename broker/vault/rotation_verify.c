@@ -120,7 +120,34 @@ static int compare(Rotation *rotation, const SecretRecord *before)
         return wider(rotation, right);
 }
 
-static int compare_with_known(Rotation *rotation)
+/* The upstream told what the old one may do, and keeps that of the new one to itself. A person may have made another kind of
+ * token; what the provider makes is as the old one. */
+static int silent(Rotation *rotation, const SecretRecord *before, const char *identity)
+{
+        const char *colon = identity ? ": " : "";
+        char note[LIMIT_TEXT + 160];
+        Failure failure;
+
+        if (before->rights_known && rotation->journal.kind == ROTATION_REPLACE)
+                return rotation_needs_human(rotation, "The upstream does not say what the new value may do. It is not used.");
+        if (before->rights_known && rotation->journal.kind == ROTATION_CREATE) {
+                failure_set(&failure, FAULT_POLICY_DENIED,
+                            "The upstream does not say what the new value may do, as it does of the old one.");
+                (void)snprintf(failure.remedy, sizeof(failure.remedy), "Make a new value there by hand: `mcpcred rotate %s --paste`.",
+                               rotation->name);
+                return reject(rotation, &failure);
+        }
+        identity = identity ? identity : "";
+        if (before->rights_known)
+                (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s. It does not say what that may do, so "
+                                                   "nobody compared it with the old one.", colon, identity);
+        else
+                (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s.", colon, identity);
+        return verified(rotation, note);
+}
+
+/* As far as the upstream has said. `identity` may be NULL. */
+static int compare_with_known(Rotation *rotation, const char *identity)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         SecretRecord record;
@@ -130,8 +157,10 @@ static int compare_with_known(Rotation *rotation)
         if (vault_db_failed(rotation->vault, rows_secret_get(rotation->vault->db, rotation->name, &pool, &record),
                             &failure))
                 r = rotation_retry(rotation, &failure);
-        else
+        else if (rotation->said.rights_known)
                 r = compare(rotation, &record);
+        else
+                r = silent(rotation, &record, identity);
         pool_deinit(&pool);
         return r;
 }
@@ -144,7 +173,7 @@ static int on_old_answer(Rotation *rotation, void *body, const Failure *failure)
 
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a body there is a failure */
         if (failed(failure) || !reply->rights_known || rotation_keep_said(reply, &rotation->pool, &before) < 0)
-                return compare_with_known(rotation);
+                return compare_with_known(rotation, NULL);
         return compare(rotation, &before);
 }
 
@@ -161,7 +190,6 @@ static int on_loaded_for_old(void *userdata, LoadedSecret *secret, const Failure
 static int on_answer(Rotation *rotation, void *body, const Failure *failure)
 {
         const ProviderVerifyReply *reply = body;
-        char note[LIMIT_TEXT + 64];
         Failure mine;
 
         if (failed(failure))
@@ -175,12 +203,10 @@ static int on_answer(Rotation *rotation, void *body, const Failure *failure)
         if (rotation->said.rights_known)
                 return rotation->journal.kind == ROTATION_GUIDED
                                ? secret_load(rotation->vault, rotation->name, on_loaded_for_old, rotation)
-                               : compare_with_known(rotation);
+                               : compare_with_known(rotation, NULL);
         if (!reply->checked)
                 return verified(rotation, "This provider cannot be asked whether the new value works.");
-        (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s.", reply->identity ? ": " : "",
-                       reply->identity ? reply->identity : "");
-        return verified(rotation, note);
+        return compare_with_known(rotation, reply->identity);
 }
 
 int rotation_verify(Rotation *rotation, LoadedSecret *secret)

@@ -445,6 +445,20 @@ int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_
                          max, pool, ret, ret_n);
 }
 
+int rows_lease_is_ending_secret(Db *db, const uint8_t hash[SEAL_HASH_SIZE], bool *ret)
+{
+        _cleanup_(db_finishp) DbQuery *query = NULL;
+        int r = db_query(db,
+                         "SELECT 1 FROM lease WHERE token_hash = ?1 AND token_hash IS NOT NULL AND kind = ?2 AND state = ?3",
+                         DB_VALUES(DB_BLOB(slice(hash, SEAL_HASH_SIZE)), DB_U64(LEASE_SECRET), DB_U64(LEASE_REVOKING)),
+                         &query);
+
+        if (r == 0)
+                r = db_step(query);
+        *ret = r == 0;
+        return r == DB_E_DONE ? 0 : r;
+}
+
 _Static_assert(OUTCOME_IMPOSSIBLE_ROTATE == 3, "the statement below says so");
 
 int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,

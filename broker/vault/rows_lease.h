@@ -88,6 +88,8 @@ int rows_lease_get_live(Db *db, const char *session, const char *profile, LeaseK
  * sessions. */
 int rows_lease_list_by_token(Db *db, const uint8_t hash[SEAL_HASH_SIZE], uint64_t after, size_t max,
                              Pool *pool, LeaseRecord **ret, size_t *ret_n) NODISCARD NONNULL(1, 5, 6, 7);
+/* Whether an upstream is being asked to revoke a secret's value with this hash. */
+int rows_lease_is_ending_secret(Db *db, const uint8_t hash[SEAL_HASH_SIZE], bool *ret) NODISCARD NONNULL(1, 3);
 /* The live ones by which a value of the secret itself, of a generation up to this one, was handed out raw; a page
  * behind the sequence `after`. */
 int rows_lease_list_raw(Db *db, const char *secret, uint64_t generation, uint64_t after, size_t max, Pool *pool,

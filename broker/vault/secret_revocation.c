@@ -2,6 +2,25 @@
 #include "vault/rows_lease.h"
 #include <stdio.h>
 
+bool secret_revocation_allows(Vault *vault, const Secret *value, Failure *failure)
+{
+        uint8_t hash[SEAL_HASH_SIZE];
+        bool ending = false;
+        int r = DB_E_SEALED;
+
+        if (vault->seal) {
+                seal_token_hash(vault->seal, secret_slice(value), hash);
+                r = rows_lease_is_ending_secret(vault->db, hash, &ending);
+        }
+        if (vault_db_failed(vault, r, failure))
+                return false;
+        if (ending)
+                failure_set(failure, FAULT_INVALID_PARAMETER,
+                            "This value was given up before, and the upstream will be asked to revoke it; that cannot be taken "
+                            "back. Make a new one.");
+        return !ending;
+}
+
 int secret_revocation_insert(Vault *vault, const SecretRevocation *revocation, char ret_lease[IDENT_ID_SIZE + 1])
 {
         const SecretRecord *secret = revocation->secret;

@@ -16,6 +16,8 @@ typedef struct SecretRevocation {
         const char *reason;
 } SecretRevocation;
 
+/* Whether a value may be stored: not while its death is under way, which would come to the one in use. */
+bool secret_revocation_allows(Vault *vault, const Secret *value, Failure *failure) NODISCARD NONNULL(1, 2, 3);
 /* In the transaction that is open; revoker_wake() behind the commit. `ret_lease` gets its id. DB_E_*. */
 int secret_revocation_insert(Vault *vault, const SecretRevocation *revocation, char ret_lease[IDENT_ID_SIZE + 1]) NODISCARD
         NONNULL(1, 2, 3);

@@ -25,36 +25,14 @@ static const char line_end[] = "\"}";
 
 /* ---- writing ---- */
 
-/* Bytes of the character at the start if it is well-formed UTF-8, else 0. */
-static size_t character_size(const char *text)
+static int append_character(Buf *out, const char *text, size_t size, uint32_t code)
 {
-        size_t left = strnlen(text, 4);
-
-        for (size_t n = 1; n <= left; n++)
-                if (text_is_utf8(slice(text, n)))
-                        return n;
-        return 0;
-}
-
-/* C0, DEL and C1: what a terminal would act on. */
-static bool is_control(const char *text, size_t size)
-{
-        uint8_t first = (uint8_t)text[0];
-
-        return first < 0x20 || first == 0x7f ||
-               (size == 2 && first == 0xc2 && (uint8_t)text[1] < 0xa0);
-}
-
-static int append_character(Buf *out, const char *text, size_t size)
-{
-        uint8_t first = (uint8_t)text[0];
-
         if (size == 0)
                 return buf_append_text(out, "\\ufffd");
-        if (is_control(text, size))
-                return buf_printf(out, "\\u%04x", size == 2 ? (uint8_t)text[1] : first);
-        if (first == '"' || first == '\\')
-                return buf_printf(out, "\\%c", first);
+        if (text_is_control(code))
+                return buf_printf(out, "\\u%04x", (unsigned)code);
+        if (code == '"' || code == '\\')
+                return buf_printf(out, "\\%c", (char)code);
         return buf_append(out, text, size);
 }
 
@@ -66,11 +44,12 @@ int audit_line_append_text(Buf *out, const char *key, const char *text, size_t m
                 return 0;
         r = buf_printf(out, ",\"%s\":\"", key);
         for (size_t at = 0; r == 0 && text[at];) {
-                size_t size = character_size(text + at);
+                uint32_t code = 0;
+                size_t size = text_character(text + at, &code);
 
                 if (at + MAX(size, (size_t)1) > max)
                         break;
-                r = append_character(out, text + at, size);
+                r = append_character(out, text + at, size, code);
                 at += MAX(size, (size_t)1);
         }
         return r < 0 ? r : buf_append_u8(out, '"');

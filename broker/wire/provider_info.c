@@ -1,5 +1,4 @@
 #include "wire/provider_info.h"
-#include "base/token_format.h"
 #include "wire/field.h"
 #include <strings.h>
 
@@ -84,6 +83,7 @@ const ProviderInfo provider_infos[] = {
                 .token_lifetime = 25 * 3600, /* to a midnight that is between one hour and twenty-five away */
                 .token_prefix = "glpat-",
                 .secret_prefix = "glpat-",
+                .secret_kind = TOKEN_KIND_GITLAB,
                 .needs_repositories = true,
                 .needs_permissions = true,
                 .scope = PROVIDER_SCOPE_GITLAB,
@@ -108,6 +108,7 @@ const ProviderInfo provider_infos[] = {
                 .env = "CLOUDFLARE_API_TOKEN",
                 .can_verify = true,
                 .secret_prefix = "cfut_",
+                .secret_kind = TOKEN_KIND_CLOUDFLARE,
                 .needs_hosts = true,
                 .preset = "cloudflare",
                 .rotation = PROVIDER_ROTATION_CREATE,
@@ -255,12 +256,28 @@ static bool is_github_token(Slice value, TokenKind kind)
                (kind == TOKEN_KIND_NONE && value.size == 40 && is_hex(value));
 }
 
+/* Whoever has a session's environment before him may take it for the key itself, which would then be gone. */
+static bool is_ours(TokenFormat format)
+{
+        return (format.kind == TOKEN_KIND_MCPCRED_HANDLE || format.kind == TOKEN_KIND_MCPCRED_SESSION) &&
+               format.check == TOKEN_CHECK_FITS;
+}
+
+/* To ask this upstream whether it takes the value would be to give it away. */
+static bool is_another_issuers(const ProviderInfo *info, TokenFormat format)
+{
+        return info->secret_kind != TOKEN_KIND_NONE && format.kind != TOKEN_KIND_NONE && format.kind != info->secret_kind &&
+               (format.check == TOKEN_CHECK_FITS || format.check == TOKEN_CHECK_NONE);
+}
+
 const char *provider_check_value(const ProviderInfo *info, Slice value)
 {
-        TokenFormat format;
+        TokenFormat format = token_format(value);
 
         if (info->value == PROVIDER_VALUE_RSA_KEY_PEM)
                 return NULL;
+        if (is_ours(format))
+                return "The value is a handle of a session of the broker's: it stands for a secret, and is none.";
         if (info->value == PROVIDER_VALUE_TEXT) {
                 for (size_t i = 0; i < value.size; i++)
                         if (value.data[i] < 0x20 || value.data[i] > 0x7e)
@@ -269,7 +286,8 @@ const char *provider_check_value(const ProviderInfo *info, Slice value)
         }
         if (!is_word(value))
                 return "The value is not one word of printable ASCII.";
-        format = token_format(value);
+        if (is_another_issuers(info, format))
+                return "The value is another issuer's token, by its form; it was not sent to this one.";
         if (info->value == PROVIDER_VALUE_GITHUB_TOKEN && !is_github_token(value, format.kind))
                 return "The value is no personal access token of GitHub: those begin with ghp_ or github_pat_.";
         if (format.check == TOKEN_CHECK_LENGTH)

@@ -4,6 +4,7 @@
  * what a person has to do by hand. Shared by all who need to know that before a provider process
  * runs (the configuration check, the vault, the command). Pure data and pure checks.
  */
+#include "base/token_format.h"
 #include "wire/scope.h"
 
 /* How the vault proves to the upstream that we may ask (Upstream.proof). */
@@ -79,6 +80,7 @@ typedef struct ProviderInfo {
         unsigned revoke_hourly;   /* such calls that the upstream takes in an hour; 0: it does not count them */
         const char *token_prefix;  /* of what it mints, for scanners; NULL: none is known */
         const char *secret_prefix; /* of the secret's value, likewise */
+        TokenKind secret_kind;     /* of the secret's value, where its form tells; TOKEN_KIND_NONE: it does not */
         const char *rotate_create; /* what to do upstream before pasting the new value */
         const char *rotate_delete; /* what to do upstream once the new one is in use */
 } ProviderInfo;

@@ -105,12 +105,13 @@ static int copy(const char *text, char **ret)
         return *ret || size == 0 ? 0 : LEAK_E_NO_MEMORY;
 }
 
-static int add_text(Findings *findings, LeakText text, size_t max)
+static int add_text(Findings *findings, LeakText text, bool is_line)
 {
         bool cut = false;
-        int r = leak_candidates(text, max, add_candidate, findings, &cut);
+        int r = leak_candidates(text, is_line ? LEAK_LINE_VARIANTS_MAX : LEAK_VARIANTS_MAX, add_candidate, findings, &cut);
 
         findings->cut += cut;
+        findings->cut_lines += cut && is_line;
         return r;
 }
 
@@ -130,9 +131,9 @@ int findings_add(void *userdata, const LeakFinding *finding)
         if (r == 0)
                 r = copy(finding->rule, &mine->rule);
         if (r == 0)
-                r = add_text(findings, finding->value, finding->is_line ? LEAK_LINE_VARIANTS_MAX : LEAK_VARIANTS_MAX);
+                r = add_text(findings, finding->value, finding->is_line);
         if (r == 0 && finding->context.size > 0)
-                r = add_text(findings, finding->context, LEAK_VARIANTS_MAX);
+                r = add_text(findings, finding->context, false);
         return r;
 }
 

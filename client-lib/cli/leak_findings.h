@@ -26,7 +26,8 @@ typedef struct Findings {
         size_t n_uses, uses_room;
         uint32_t *first_use; /* of each candidate: number + 1 */
         size_t n_candidates, candidates_room;
-        uint64_t cut; /* findings with more forms than are looked at */
+        uint64_t cut;       /* findings with more forms than are looked at */
+        uint64_t cut_lines; /* of these: in a text that somebody wrote, where the value may be in any piece */
 } Findings;
 
 /* LEAK_E_NO_MEMORY. */

@@ -187,7 +187,9 @@ static const char *unseen_remedy(const LeakPrint *print)
         if (redacted(print) > 0)
                 return "Run the scanner without its --redact, into a pipe and not into a file, and report that; or, of a key "
                        "whose first line alone is there, the file that it was found in.";
-        return unseen(print) > 0 ? "Have the tool put the values into its report, and report it again." : NULL;
+        if (unseen(print) > 0)
+                return "Have the tool put the values into its report, and report it again.";
+        return print->findings->cut_lines > 0 ? "Report the values alone." : NULL;
 }
 
 static bool print_json(LeakPrint *print, const mcpcred_leaked *leaked, const char *remedy)
@@ -284,7 +286,8 @@ int leak_print_end(LeakPrint *print, const mcpcred_leaked *leaked)
                         note_notice(print, remedy);
                 print_notes(print, leaked);
         }
-        if (!told || remedy || unseen(print) > 0 || (print->failed && !print->dry_run))
+        /* Of a line that was not looked through wholly the rest may be ours: no script is to take that for an all-clear. */
+        if (!told || remedy || unseen(print) > 0 || print->findings->cut_lines > 0 || (print->failed && !print->dry_run))
                 return EXIT_FAILED;
         return leaked->pending && !print->dry_run ? EXIT_PENDING : EXIT_DONE;
 }

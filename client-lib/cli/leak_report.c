@@ -386,53 +386,77 @@ static int read_gitguardian(Reader *reader, LeakText text)
         return r ? r : each_member(reader, leak_text_trim(text), "matches", read_matches);
 }
 
-/* A PEM block is one value over many lines. Returns its size, 0: there is none at the front. */
+/*
+ * A PEM block is one value over many lines. Returns its size, 0: there is none at the front, or it is longer than a value can
+ * be. No row of dashes stands between its marks, so what begins blocks without end is not searched to its end for each.
+ */
 static size_t pem_size(LeakText text)
 {
-        size_t footer, end;
+        static const char begin[] = "-----BEGIN ", footer[] = "-----END ", row[] = "-----";
+        size_t at = strlen(begin);
 
-        if (!leak_text_begins(text, "-----BEGIN "))
+        if (!leak_text_begins(text, begin))
                 return 0;
-        footer = leak_text_find(text, "-----END ");
-        if (footer == text.size)
+        at += leak_text_find(leak_text_skip(text, at), row) + strlen(row);
+        at += leak_text_find(leak_text_skip(text, at), row);
+        if (!leak_text_begins(leak_text_skip(text, at), footer))
                 return 0;
-        end = leak_text_find(leak_text_skip(text, footer + 9), "-----");
-        end += footer + 9 + 5;
-        return end <= text.size ? end : 0;
+        at += strlen(footer);
+        at += leak_text_find(leak_text_skip(text, at), row) + strlen(row);
+        return at <= text.size && at <= LEAK_VALUE_MAX ? at : 0;
 }
 
-/* The next line, or the block that begins in it, and moves behind it. */
-static LeakText take_line(LeakText *text, uint64_t *number)
+/* Where the first block of this line begins, and its size; line.size: there is none. */
+static size_t find_pem(LeakText text, LeakText line, size_t *ret_size)
 {
-        LeakText start = *text, line, block;
-        size_t pem;
+        for (size_t at = 0; at < line.size; at++) {
+                at += leak_text_find(leak_text_skip(line, at), "-----BEGIN ");
+                *ret_size = at < line.size ? pem_size(leak_text_skip(text, at)) : 0;
+                if (*ret_size > 0)
+                        return at;
+        }
+        return line.size;
+}
+
+static bool may_hold_value(LeakText text)
+{
+        return leak_text_trim(text).size >= LEAK_RUN_MIN;
+}
+
+/* The next line, or a block that begins in it, and moves behind it. What stands beside a block is looked at too. */
+static LeakText take_part(LeakText *text)
+{
+        LeakText start = *text, line, behind;
+        size_t pem = 0, at;
 
         (void)leak_text_line(text, &line);
-        ++*number;
-        block = leak_text_skip(start, leak_text_find(line, "-----BEGIN "));
-        pem = block.data < line.data + line.size ? pem_size(block) : 0;
-        if (pem == 0)
+        at = find_pem(start, line, &pem);
+        if (at == line.size)
                 return line;
-        block.size = pem;
-        /* What is left of its last line is no value. */
-        *text = leak_text_skip(start, (size_t)(block.data - start.data) + pem);
-        (void)leak_text_line(text, &line);
-        for (size_t i = 0; i < pem; i++)
-                *number += block.data[i] == '\n';
-        return block;
+        if (may_hold_value(leak_text(start.data, at))) {
+                *text = leak_text_skip(start, at);
+                return leak_text(start.data, at);
+        }
+        *text = behind = leak_text_skip(start, at + pem);
+        (void)leak_text_line(&behind, &line);
+        if (!may_hold_value(line))
+                *text = behind;
+        return leak_text(start.data + at, pem);
 }
 
 static int read_plain(Reader *reader, LeakText text)
 {
-        uint64_t number = 0;
+        uint64_t line = 1;
         int r = 0;
 
         while (r == 0 && text.size > 0) {
-                uint64_t line = number + 1;
-                LeakText value = take_line(&text, &number);
+                const char *start = text.data;
+                LeakText value = take_part(&text);
 
                 if (leak_text_trim(value).size > 0)
                         r = give(reader, &(LeakFinding){ .value = value, .is_line = true, .line = line });
+                for (; start < text.data; start++)
+                        line += *start == '\n';
         }
         return r;
 }
@@ -496,6 +520,9 @@ int leak_report_read(LeakText text, LeakFormat format, LeakSink sink, void *user
         Reader reader = { .report = ret, .sink = sink, .userdata = userdata };
 
         *ret = (LeakReport){ .format = format };
+        /* As some shells write what a tool prints; no value would be found in it. */
+        if (text.size >= 2 && (memcmp(text.data, "\xff\xfe", 2) == 0 || memcmp(text.data, "\xfe\xff", 2) == 0))
+                return invalid(&reader, "it is UTF-16, and UTF-8 is read: iconv -f UTF-16 -t UTF-8 makes that of it");
         if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
                 text = leak_text_skip(text, 3);
         if (format == LEAK_FORMAT_AUTO)

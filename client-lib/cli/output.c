@@ -40,12 +40,12 @@ static uint32_t code_point(const char *text, size_t n)
         return c;
 }
 
-/* What a terminal acts on, C0, DEL and C1; and what makes one text look like another: line ends and directions that are
- * not seen. All of it has at most four digits. */
+/* What a terminal acts on, C0, DEL and C1; and what makes one text look like another: line ends, directions and blanks that
+ * are not seen, as text_is_control() has them. All of it has at most four digits. */
 static bool is_control(uint32_t c)
 {
-        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
-               (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e || c == 0x200b ||
+               c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
 /* An argument that is not UTF-8 may be quoted in an error. */

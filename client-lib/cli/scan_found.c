@@ -2,6 +2,24 @@
 #include <stdarg.h>
 #include <string.h>
 
+char *scan_shown(const Needles *needles, const char *text)
+{
+        _cleanup_(scanner_freep) Scanner *scanner = NULL;
+        size_t size = strlen(text);
+        ScanResult result = { 0 };
+        char *shown = scanner_new(&scanner, needles) ? NULL : strdup(text);
+
+        if (!shown)
+                return NULL;
+        scanner_run_bytes(scanner, (Slice){ (const uint8_t *)text, size }, &result);
+        if (result.unchecked || result.no_memory)
+                memset(shown, '*', size);
+        for (size_t i = 0; i < result.n; i++)
+                memset(shown + result.hits[i].offset, '*', result.hits[i].size);
+        scan_result_clear(&result);
+        return shown;
+}
+
 static bool room_for(ScanFound *found, size_t more)
 {
         size_t room = found->room ? found->room : 16;
@@ -55,28 +73,25 @@ void scan_found_add(ScanFound *found, const char *path, const char *object, cons
 
 void scan_found_trouble(ScanFound *found, const char *path, const char *format, ...)
 {
-        char reason[256];
-        ScanTrouble trouble;
-        ScanTrouble *troubles;
+        char text[256];
+        ScanTrouble trouble, *troubles;
         va_list args;
 
         va_start(args, format);
-        (void)vsnprintf(reason, sizeof(reason), format, args);
+        (void)vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        cli_note("%s: %s", path, reason);
+        trouble = (ScanTrouble){ .path = scan_shown(found->needles, path), .reason = scan_shown(found->needles, text) };
+        cli_note("%s: %s", trouble.path ? trouble.path : "?", trouble.reason ? trouble.reason : "?");
         found->all_troubles++;
-        if (found->n_troubles >= SCAN_TROUBLES_MAX)
-                return;
-        troubles = realloc(found->troubles, (found->n_troubles + 1) * sizeof(*troubles));
-        if (!troubles)
-                return;
-        found->troubles = troubles;
-        trouble = (ScanTrouble){ .path = strdup(path), .reason = strdup(reason) };
-        if (!trouble.path || !trouble.reason) {
+        troubles = found->n_troubles < SCAN_TROUBLES_MAX && trouble.path && trouble.reason
+                           ? realloc(found->troubles, (found->n_troubles + 1) * sizeof(*troubles))
+                           : NULL;
+        if (!troubles) {
                 free(trouble.path);
                 free(trouble.reason);
                 return;
         }
+        found->troubles = troubles;
         troubles[found->n_troubles++] = trouble;
 }
 

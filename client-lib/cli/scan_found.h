@@ -20,6 +20,7 @@ typedef struct ScanTrouble {
 } ScanTrouble;
 
 typedef struct ScanFound {
+        const Needles *needles;
         ScanFile *files; /* those with hits */
         size_t n, room;
         ScanTrouble *troubles; /* the first of them; each makes the scan incomplete */
@@ -37,6 +38,9 @@ void scan_found_add(ScanFound *found, const char *path, const char *object, cons
 void scan_found_trouble(ScanFound *found, const char *path, const char *format, ...) PRINTF_LIKE(3, 4);
 /* `from` is empty afterwards. */
 void scan_found_merge(ScanFound *found, ScanFound *from);
+/* The text with asterisks over what is looked for: files are called after a token, too, and what git says may hold one.
+ * The caller's to free; NULL: there is no memory. */
+char *scan_shown(const Needles *needles, const char *text);
 /* By path. */
 void scan_found_sort(ScanFound *found);
 void scan_found_clear(ScanFound *found);

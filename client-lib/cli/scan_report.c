@@ -274,12 +274,14 @@ static void print_what(const Finding *finding)
         (void)printf(", secret %s (%s)", match->secret, match->state);
 }
 
-static void print_finding(const Finding *finding)
+static void print_finding(const Needles *needles, const Finding *finding)
 {
         const ScanFile *file = finding->file;
         const ScanHit *hit = finding->hit;
-        _cleanup_(free_memory) char *path = printable(file->path);
-        _cleanup_(free_memory) char *inner = printable(finding->place ? finding->place->path : "");
+        _cleanup_(free_memory) char *shown = scan_shown(needles, file->path);
+        _cleanup_(free_memory) char *shown_inner = scan_shown(needles, finding->place ? finding->place->path : "");
+        _cleanup_(free_memory) char *path = shown ? printable(shown) : NULL;
+        _cleanup_(free_memory) char *inner = shown_inner ? printable(shown_inner) : NULL;
 
         (void)printf("%s:", path ? path : "?");
         if (file->object[0])
@@ -297,7 +299,14 @@ static void print_finding(const Finding *finding)
         (void)putchar('\n');
 }
 
-static void json_finding(Json *json, const Finding *finding)
+static void json_path(Json *json, const Needles *needles, const char *name, const char *path)
+{
+        _cleanup_(free_memory) char *shown = path ? scan_shown(needles, path) : NULL;
+
+        json_text(json, name, shown);
+}
+
+static void json_finding(Json *json, const Needles *needles, const Finding *finding)
 {
         const ScanFile *file = finding->file;
         const ScanHit *hit = finding->hit;
@@ -305,9 +314,9 @@ static void json_finding(Json *json, const Finding *finding)
         bool is_git = file->object[0] != '\0';
 
         json_open_object(json, NULL);
-        json_text(json, "path", is_git ? finding->place ? finding->place->path : NULL : file->path);
+        json_path(json, needles, "path", is_git ? finding->place ? finding->place->path : NULL : file->path);
         if (is_git) {
-                json_text(json, "repository", file->path);
+                json_path(json, needles, "repository", file->path);
                 json_text(json, "object", file->object);
                 json_text(json, "object_type", file->type);
                 json_text(json, "commit", finding->place ? finding->place->commit
@@ -377,7 +386,7 @@ static bool show_json(const ScanReport *report, const Findings *findings, const 
         json_begin(&json);
         json_open_array(&json, "findings");
         for (size_t i = 0; i < findings->n; i++)
-                json_finding(&json, &findings->items[i]);
+                json_finding(&json, found->needles, &findings->items[i]);
         json_close_array(&json);
         if (report->act)
                 json_reported(&json, reported);
@@ -410,7 +419,7 @@ static void show_text(const ScanReport *report, const Findings *findings, const 
 
         for (size_t i = 0; i < findings->n; i++) {
                 files += i == 0 || findings->items[i].file != findings->items[i - 1].file;
-                print_finding(&findings->items[i]);
+                print_finding(found->needles, &findings->items[i]);
         }
         for (size_t i = 0; i < reported->n; i++)
                 print_reported(&reported->items[i]);

@@ -387,7 +387,7 @@ static void run_threads(const ScanWalk *walk, Worker *first, ScanFound *found)
         for (; others && running < n; running++) {
                 Worker *worker = &others[running];
 
-                *worker = (Worker){ .walk = walk, .queue = first->queue };
+                *worker = (Worker){ .walk = walk, .queue = first->queue, .found.needles = walk->needles };
                 if (scanner_new(&worker->scanner, walk->needles))
                         break;
                 if (pthread_create(&worker->thread, NULL, work_thread, worker)) {
@@ -407,7 +407,7 @@ static void run_threads(const ScanWalk *walk, Worker *first, ScanFound *found)
 void scan_walk(const ScanWalk *walk, const char *const *paths, size_t n, ScanFound *found)
 {
         ScanQueue queue;
-        Worker first = { .walk = walk, .queue = &queue };
+        Worker first = { .walk = walk, .queue = &queue, .found.needles = walk->needles };
 
         if (scanner_new(&first.scanner, walk->needles)) {
                 found->no_memory = true;

@@ -266,7 +266,7 @@ static int scan(Cli *cli, const ScanOptions *asked, ScanWalk *walk, const Target
                         .n_not_looked_for = patterns.n_skipped,
                 };
 
-                walk->needles = needles;
+                walk->needles = found.needles = needles;
                 if (targets->n > 0)
                         scan_walk(walk, targets->paths, targets->n, &found);
                 for (size_t i = 0; i < targets->n_repositories; i++)

@@ -121,6 +121,15 @@ class Files(Audited):
         os.rename(newest + "x", newest)
         self.assertEqual(self.doctor()["status"], "ok")
 
+        # what-is-no-file-in-the-place-of-one-is-not-waited-for
+        os.rename(newest, newest + "x")
+        for make in os.mkfifo, lambda path: os.symlink("/dev/zero", path), os.mkdir:
+            make(newest)
+            self.assertEqual(self.verify(status=9)["reason"], "lines are missing before it")
+            self.cli("audit", "tail", "--lines", "1000", status=0)
+            (os.rmdir if os.path.isdir(newest) else os.unlink)(newest)
+        os.rename(newest + "x", newest)
+
         # deleted-old-file-is-detected
         os.unlink(self.former(0))
         self.assertEqual(self.verify(status=9)["reason"], "lines are missing before it")

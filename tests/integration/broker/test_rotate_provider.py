@@ -183,6 +183,42 @@ class Replacing(Rotating):
         self.settled(1)
 
 
+class NothingNew(Rotating):
+    """What comes as a new value is one that is in use: it is not taken, and above all not ended."""
+
+    store = "sealed-file"
+
+    def give(self, value, when):
+        self.github.fault("gitlab.rotate", "status", status=200, when=when, body={
+            "id": 999, "name": "x", "revoked": False, "active": True, "scopes": ["api"], "user_id": 7,
+            "created_at": "2026-01-01T00:00:00.000Z", "expires_at": "2099-01-01", "token": value})
+
+    def is_current(self, value, name="gitlab"):
+        [match] = self.it.call("ReportLeak", {"hashes": [sha256(value)], "dry_run": True})["matches"]
+        self.assertEqual((match["secret"], match["state"]), (name, "current"))
+
+    def test_old_value_that_works(self):
+        self.give(self.first, "before")
+        self.assertIn("still accepts the old value", self.fails("UpstreamUnknown", self.rotate).message)
+        self.settled(1)
+        self.assertEqual(self.alive(), [self.first_id])
+        self.assertEqual(self.it.leases(state="revoking"), [])
+        self.is_current(self.first)
+
+    def test_old_value_that_is_dead(self):
+        self.give(self.first, "after")
+        self.fails("NeedsHuman", self.rotate)
+        self.is_current(self.first)
+
+    def test_value_of_another_secret(self):
+        other, number = self.github.add_issued("gitlab")
+        self.it.add("other", "gitlab", other.encode(), base_url=self.github.gitlab_url)
+        self.give(other, "before")
+        self.fails("UpstreamUnknown", self.rotate)
+        self.assertEqual(sorted(self.alive()), sorted([self.first_id, number]))
+        self.is_current(other, "other")
+
+
 class LostReply(Rotating):
     def test_lost_reply_of_a_replace_needs_a_human(self):
         self.github.fault("gitlab.rotate", "drop", when="after")
@@ -464,6 +500,24 @@ class Created(Creating):
         self.settled(2)
         self.assertEqual(self.reasons(), STEPS)
 
+    def test_old_value_given_as_the_new_one_stays_alive(self):
+        self.github.fault("cloudflare.create", "status", status=200, body={
+            "success": True, "errors": [], "messages": [],
+            "result": {"id": "0" * 32, "name": "x", "status": "active", "value": self.first}})
+        self.fails("UpstreamUnknown", self.rotate)
+        self.assertEqual(self.rotate(abort=True)[-1]["step"], "none")
+        self.settled(1)
+        self.assertEqual(self.alive(), [self.first_id])
+
+    def test_new_value_whose_rights_are_hidden_is_not_used(self):
+        value, number = self.github.add_issued("cloudflare", groups=[], zone_groups=["DNS Write"])
+        self.github.fault("cloudflare.create", "status", status=200, body={
+            "success": True, "errors": [], "messages": [],
+            "result": {"id": number, "name": "x", "status": "active", "value": value}})
+        self.assertIn("does not say", self.fails("PolicyDenied", self.rotate).message)
+        self.assertEqual(sha256(self.works()), sha256(self.first))
+        self.assertEqual(self.secret()["generation"], 1)
+
     def test_handles_survive_ten_rotations(self):
         session = self.it.open("cf-proxy")
         self.assertEqual(self.ask(session), 200)
@@ -657,6 +711,13 @@ class Guided(Rotating):
         self.rotate(wide, allow_wider=True)
         self.settled(3)
 
+    def test_another_issuers_token_is_not_sent_to_this_one(self):
+        other, _ = self.github.add_issued("cloudflare")
+        before = len(self.github.requests("gitlab.self"))
+        self.assertIn("another issuer", self.fails("InvalidParameter", self.rotate, other).message)
+        self.assertEqual(len(self.github.requests("gitlab.self")), before)
+        self.settled(1)
+
     def test_what_is_pasted_gets_out_of_needs_human(self):
         self.github.fault("gitlab.rotate", "drop", when="after")
         self.fails("NeedsHuman", self.rotate)
@@ -671,6 +732,15 @@ class Guided(Rotating):
         good, _ = self.github.add_issued("gitlab")
         self.assertEqual(self.rotate(good)[-1]["step"], "done")
         self.settled(2)
+
+    def test_value_that_is_about_to_be_revoked_is_not_stored_again(self):
+        """Its revocation, which nothing takes back, would be that of the value in use."""
+        value, number = self.github.add_issued("gitlab")
+        self.rotate(value, grace=600)
+        for again in self.rotate, lambda value: self.add(value, replace=True):
+            self.assertIn("revoke", self.fails("InvalidParameter", again, self.first).message)
+        self.settled(2)
+        self.assertEqual(sorted(self.alive()), sorted([self.first_id, number]))
 
     def test_old_value_is_revoked_by_the_provider(self):
         value, number = self.github.add_issued("gitlab")

@@ -3,10 +3,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import zlib
 
-from harness import BUILD, PROFILES, Case, main
+from harness import BUILD, PROFILES, Case, children_of, main, wait_until
 
 MCPCRED = os.path.join(BUILD, "client-lib", "cli", "mcpcred")
 FOUND, INCOMPLETE = 1, 3
@@ -204,6 +206,14 @@ class Files(Scanning):
         self.assertEqual(len(self.run_scan(".", status=FOUND)["findings"]), 1)
 
 
+    def test_a_name_that_holds_the_value_does_not_show_it(self):
+        self.write(f"old/{self.key}.bak/{self.key}", self.key)
+        text = self.run_scan(".", status=FOUND, json_too=False)
+        self.assertEqual(text, f"old/{'*' * 34}.bak/{'*' * 34}:1:1: secret api (current)\n")
+        [found] = self.run_scan(".", status=FOUND)["findings"]
+        self.assertEqual(found["path"], f"old/{'*' * 34}.bak/{'*' * 34}")
+
+
 class Histories(Scanning):
     def git(self, *arguments, **options):
         env = {"PATH": os.environ["PATH"], "HOME": self.it.path("home"), "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b",
@@ -283,6 +293,65 @@ class Histories(Scanning):
         report = self.run_scan("--git", ".", status=FOUND)
         self.assertEqual(report["findings"][0]["path"], "a")
         self.assertFalse(os.path.exists(mark))
+
+    def test_what_git_waits_for_for_ever_is_given_up_and_what_has_no_end_takes_no_memory(self):
+        self.git("init", "-q")
+        self.write("a", self.key)
+        self.commit()
+        os.mkfifo(os.path.join(self.tree, ".git", "fifo"))
+        self.git("config", "mailmap.file", "/dev/zero")
+        self.git("config", "diff.orderFile", "/dev/zero")
+        [found] = self.run_scan("--git", self.tree, status=FOUND)["findings"]
+        self.assertEqual(found["path"], "a")
+        with open(os.path.join(self.tree, ".git", "config"), "a", encoding="ascii") as file:
+            file.write(f"[include]\n path = {self.tree}/.git/fifo\n")
+        with subprocess.Popen([MCPCRED, "--runtime", self.it.path("runtime"), "scan", "--json", "--git", self.tree],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]}) as scan:
+            [git] = wait_until(lambda: [pid for pid, name in children_of(scan.pid).items() if name == "git"], "no git runs")
+
+            def limit():
+                with open(f"/proc/{git}/limits", encoding="ascii") as file:
+                    return int(re.search(r"^Max data size +([0-9]+) ", file.read(), re.M)[1])
+
+            self.assertLessEqual(limit(), 2 << 30)
+            out, err = scan.communicate(timeout=60)
+        self.assertEqual(scan.returncode, INCOMPLETE, err)
+        self.assertIn("git waits", json.loads(out)["not_looked_at"][0]["reason"])
+
+    def object_of(self, size, content):
+        """One that says that it has so many bytes."""
+        name = "%040x" % (size + 1)
+        folder = os.path.join(self.tree, ".git", "objects", name[:2])
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name[2:]), "wb") as file:
+            file.write(zlib.compress(b"blob %d\0" % size + content))
+
+    def test_objects_that_lie_about_their_size_hide_and_show_nothing(self):
+        self.git("init", "-q")
+        for size in 0, 10, 1 << 62:
+            self.object_of(size, self.key.encode() * 100 + b"\n" + self.key.encode() + b" blob 99\n")
+        self.write("a", self.key)
+        self.commit()
+        text = self.run_scan("--git", self.tree, status=FOUND, json_too=False)
+        self.assertNotIn(self.key[:16], text + self.stderr)
+        self.assertFalse(self.run_scan("--git", self.tree, status=FOUND)["complete"])
+
+    def test_what_git_says_of_a_hostile_repository_is_told_harmlessly(self):
+        self.git("init", "-q")
+        self.write("a", "x")
+        self.commit()
+        config = os.path.join(self.tree, ".git", "config")
+        with open(config, encoding="utf-8") as file:
+            before = file.read()
+        evil = os.path.join(self.tree, "\u009b31m\u202e")
+        self.write(evil, "[")
+        for line, said in (f"[include]\n path = {evil}\n", "bad config"), (f"[core]\n bare = {self.key}\n", "core.bare"):
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(before + line)
+            self.run_scan("--git", self.tree, status=INCOMPLETE, json_too=False)
+            self.assertIn(said, self.stderr)
+            self.assertTrue(self.stderr.isascii(), self.stderr)
+            self.assertNotIn(self.key[:16], self.stderr)
 
     def test_what_is_no_repository_is_said(self):
         report = self.run_scan("--git", self.it.path("home"), status=INCOMPLETE)

@@ -184,6 +184,17 @@ def test_a_keys_first_line_is_no_all_clear():
         equal(home.json("leak", "report", "-", stdin=gitlab(PEM + "\n"))["matched"], 1)
 
 
+def test_what_was_not_compared_is_no_all_clear():
+    line = "".join(f"{number:08x} " for number in range(3000))
+    with Home({"ReportLeak": vault(TOKEN)}) as home:
+        done = home.run("leak", "report", "-", stdin=f"{line}\n{TOKEN}\n")
+        equal(done.returncode, 1, done)
+        holds(b"not every piece" in done.stderr and b"1 of 2" in done.stdout, done)
+        document = home.json("leak", "report", "-", stdin=line, status=1)
+        equal((document["cut"], document["matched"]), (1, 0))
+        holds(document["remedy"], document)
+
+
 def test_a_cut_report_does_nothing():
     with Home({"ReportLeak": vault(TOKEN)}) as home:
         for report in (gitleaks(TOKEN)[:-2], sarif(TOKEN)[:-1], gitlab(TOKEN)[:-1], "{}", trufflehog(TOKEN) + '{"Raw'):
@@ -342,13 +353,16 @@ def test_places_are_shown_and_values_in_them_are_not():
 def test_what_acts_on_a_terminal_is_shown_as_marks():
     """C1 and what changes the direction of a text too, and in JSON, which people look at as well."""
     bad = ("\u001b", "\u007f", "\u009b", "\u061c", "\u200e", "\u2028", "\u202e", "\u2066")
-    report = json.dumps([{"RuleID": "r", "Secret": TOKEN, "Match": TOKEN, "File": f"a{text}b/é", "StartLine": 1} for text in bad])
+    unseen = ("\u00ad", "\u180e", "\u200b", "\u2060", "\u2064", "\ufeff")
     with Home({"ReportLeak": vault(TOKEN)}) as home:
-        for more in (), ("--json",):
-            done = home.run("leak", "report", "-", *more, stdin=report)
-            shown = done.stdout.decode()
-            holds("b/é" in shown and not [text for text in bad if text in shown], done)
-        equal({place["place"] for place in json.loads(shown)["matches"][0]["places"]}, {f"a{text}b/é" for text in bad})
+        for texts in bad, unseen:
+            report = json.dumps([{"RuleID": "r", "Secret": TOKEN, "Match": TOKEN, "File": f"a{text}b/é", "StartLine": 1}
+                                 for text in texts])
+            for more in (), ("--json",):
+                done = home.run("leak", "report", "-", *more, stdin=report)
+                shown = done.stdout.decode()
+                holds("b/é" in shown and not [text for text in texts if text in shown], done)
+            equal({place["place"] for place in json.loads(shown)["matches"][0]["places"]}, {f"a{text}b/é" for text in texts})
 
 
 def test_incidents_are_listed_and_closed():

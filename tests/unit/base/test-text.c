@@ -79,7 +79,32 @@ START_TEST(printable)
         ck_assert(text_is_printable("") && text_is_printable("a b~") &&
                   text_is_printable("\xc3\xa4"));
         ck_assert(!text_is_printable("\n") && !text_is_printable("a\x1b[0m") &&
-                  !text_is_printable("\x7f"));
+                  !text_is_printable("\x7f") && !text_is_printable("a\xc2\x9b" "31m"));
+        ck_assert(text_is_printable("\xc2\xa0") && text_is_printable("\xc2"));
+}
+END_TEST
+
+START_TEST(characters_that_are_not_seen)
+{
+        static const uint32_t unseen[] = { 0x1b, 0x7f, 0x80, 0x9b, 0xad, 0x61c, 0x180e, 0x200b, 0x200e, 0x2028, 0x202e, 0x2060,
+                                           0x2066, 0x2069, 0xfeff };
+        static const uint32_t seen[] = { ' ', '~', 0xa0, 0xe9, 0x5d0, 0x200d, 0x20ac, 0x1f600 };
+        uint32_t c = 7;
+
+        for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
+                ck_assert_msg(text_is_control(unseen[i]) && unseen[i] <= 0xffff, "%x", unseen[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(seen); i++)
+                ck_assert_msg(!text_is_control(seen[i]), "%x", seen[i]);
+        ck_assert_uint_eq(text_character("a", &c), 1);
+        ck_assert_uint_eq(c, 'a');
+        ck_assert_uint_eq(text_character("\xe2\x80\xae" "b", &c), 3);
+        ck_assert_uint_eq(c, 0x202e);
+        ck_assert_uint_eq(text_character("\xf0\x9f\x98\x80", &c), 4);
+        ck_assert_uint_eq(c, 0x1f600);
+        ck_assert_uint_eq(text_character("", &c), 0);
+        ck_assert_uint_eq(text_character("\xe2\x80", &c), 0);
+        ck_assert_uint_eq(text_character("\xff", &c), 0);
+        ck_assert_uint_eq(c, 0x1f600);
 }
 END_TEST
 
@@ -240,6 +265,7 @@ int main(void)
         tcase_add_test(tcase, environment_names);
         tcase_add_test(tcase, same);
         tcase_add_test(tcase, printable);
+        tcase_add_test(tcase, characters_that_are_not_seen);
         tcase_add_test(tcase, hex);
         tcase_add_test(tcase, times_are_written);
         tcase_add_test(tcase, times_are_read);

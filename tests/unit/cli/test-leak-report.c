@@ -79,6 +79,8 @@ static int reads(const char *text)
         "\"scan\":{\"type\":\"secret_detection\"}}"
 #define PLAIN "one\n\n  two \r\n-----BEGIN X KEY-----\nAAAA\n-----END X KEY-----\nK=\"-----BEGIN Y KEY-----\nB\n-----END Y KEY-----\"\nlast"
 
+#define PEM "-----BEGIN X KEY-----\nAAAA\n-----END X KEY-----"
+
 static const char *const samples[] = { GITLEAKS, SARIF, TRUFFLEHOG, PARTNER, ALERT("created", "active"), SECRETS, GUARDIAN, GITLAB,
                                        PLAIN };
 
@@ -268,6 +270,50 @@ START_TEST(a_line_with_something_blanked_is_looked_at)
 }
 END_TEST
 
+/* It may be a value as well. */
+START_TEST(what_stands_beside_a_block_is_looked_at_too)
+{
+        ck_assert_int_eq(reads("A=in_front B=\"" PEM "\", C=behind_it\n" PEM ";\nlast"), 0);
+        ck_assert_uint_eq(seen.n, 5);
+        ck_assert_str_eq(seen.values[0], "A=in_front B=\"");
+        ck_assert_str_eq(seen.values[1], PEM);
+        ck_assert_str_eq(seen.values[2], "\", C=behind_it");
+        ck_assert_str_eq(seen.values[3], PEM);
+        ck_assert_str_eq(seen.values[4], "last");
+        ck_assert_uint_eq(seen.line, 7);
+        ck_assert_int_eq(reads("-----BEGIN " PEM "\n"), 0);
+        ck_assert_str_eq(seen.values[seen.n - 1], PEM);
+}
+END_TEST
+
+/* Each of them once was searched to the end of the report. */
+START_TEST(what_begins_blocks_and_ends_none_costs_its_length)
+{
+        static const char line[] = "-----BEGIN \n", end[] = "-----END \n";
+        size_t n = 400000, size = n * strlen(line);
+        char *text = malloc(size + sizeof(end));
+
+        ck_assert_ptr_nonnull(text);
+        for (size_t i = 0; i < n; i++)
+                memcpy(text + i * strlen(line), line, strlen(line));
+        memcpy(text + size, end, sizeof(end));
+        ck_assert_int_eq(read_as(LEAK_FORMAT_PLAIN, leak_text(text, size)), 0);
+        ck_assert_uint_eq(report.findings, n);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_PLAIN, leak_text(text, size + strlen(end))), 0);
+        ck_assert_uint_eq(report.findings, n + 1);
+        free(text);
+}
+END_TEST
+
+/* No value would be found in it, and that would look like an all-clear. */
+START_TEST(utf_16_is_refused)
+{
+        ck_assert_int_eq(read_as(LEAK_FORMAT_AUTO, leak_text("\xff\xfeo\0n\0e\0", 8)), LEAK_E_INVALID);
+        ck_assert_int_eq(read_as(LEAK_FORMAT_PLAIN, leak_text("\xfe\xff\0o\0n\0e", 8)), LEAK_E_INVALID);
+        ck_assert_ptr_nonnull(strstr(report.problem, "UTF-16"));
+}
+END_TEST
+
 START_TEST(what_is_cut_or_unknown_is_refused)
 {
         static const char *const bad[] = { "{", "[", "{}", "{\"a\":1}", "[1]", "[{\"a\":1}]", GITLEAKS "x", "[{\"RuleID\":1,\"Secret\":2},]" };
@@ -390,6 +436,9 @@ int main(void)
         tcase_add_test(tcase, gitlab);
         tcase_add_test(tcase, gitlabs_findings_have_a_rule_and_a_place);
         tcase_add_test(tcase, plain_tokens_and_keys);
+        tcase_add_test(tcase, what_stands_beside_a_block_is_looked_at_too);
+        tcase_add_test(tcase, what_begins_blocks_and_ends_none_costs_its_length);
+        tcase_add_test(tcase, utf_16_is_refused);
         tcase_add_test(tcase, a_line_with_something_blanked_is_looked_at);
         tcase_add_test(tcase, what_is_cut_or_unknown_is_refused);
         tcase_add_test(tcase, a_finding_that_cannot_be_read_costs_no_other);

@@ -1,4 +1,5 @@
 #undef NDEBUG
+#include "base/ident.h"
 #include "base/text.h"
 #include "providers/provider.h"
 #include "wire/field.h"
@@ -248,6 +249,35 @@ START_TEST(values_that_were_cut_short_or_mistyped_are_refused)
 }
 END_TEST
 
+/* Asking whether it takes the value would give it away. */
+START_TEST(another_issuers_tokens_are_refused)
+{
+        ck_assert_ptr_nonnull(strstr(check_value("gitlab", "ghp", "_" ZEROS30 "2C8GjS"), "another issuer"));
+        ck_assert_ptr_nonnull(strstr(check_value("cloudflare", "ghp", "_" ZEROS30 "2C8GjS"), "another issuer"));
+        ck_assert_ptr_nonnull(strstr(check_value("cloudflare", "glpat", "-mcpcredTestVector00000000000000.01.0v1o62o9k"), "another issuer"));
+        ck_assert_ptr_nonnull(strstr(check_value("gitlab", "cfut", "_mcpcredTestVector00000000000000000000000"), "another issuer"));
+        ck_assert_ptr_null(check_value("cloudflare", "cfut", "_mcpcredTestVector00000000000000000000000"));
+        ck_assert_ptr_null(check_value("cloudflare", "", "abcdefghijklmnopqrstuvwxyz-0123456789_ABCD"));
+        ck_assert_ptr_null(check_value("static", "ghp", "_" ZEROS30 "2C8GjS"));
+}
+END_TEST
+
+/* It is what the environment of a session has under the name of the key. */
+START_TEST(what_stands_for_a_secret_is_none)
+{
+        static const char *const providers[] = { "static", "webhook", "gitlab", "cloudflare", "github_pat" };
+        static const char payload[] = ZEROS30 "00";
+        char digits[IDENT_CHECK_DIGITS + 1], rest[sizeof(payload) + IDENT_CHECK_DIGITS];
+
+        ident_check_digits(slice_text(payload), digits);
+        (void)snprintf(rest, sizeof(rest), "%s%s", payload, digits);
+        for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
+                ck_assert_ptr_nonnull(strstr(check_value(providers[i], IDENT_HANDLE_PREFIX, rest), "handle"));
+                ck_assert_ptr_nonnull(strstr(check_value(providers[i], IDENT_SESSION_PREFIX, rest), "handle"));
+        }
+}
+END_TEST
+
 START_TEST(parameters_of_cloudflare)
 {
         TextPair pairs[] = { { "account_id", "01a7362d577a6c3019a474fd6f485823" } };
@@ -277,6 +307,8 @@ int main(void)
         tcase_add_test(tests, gitlab_gives_one_role);
         tcase_add_test(tests, values_that_were_cut_short_or_mistyped_are_refused);
         tcase_add_test(tests, parameters_of_cloudflare);
+        tcase_add_test(tests, another_issuers_tokens_are_refused);
+        tcase_add_test(tests, what_stands_for_a_secret_is_none);
         suite_add_tcase(suite, tests);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");

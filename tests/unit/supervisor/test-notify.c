@@ -241,6 +241,22 @@ START_TEST(output_is_logged_up_to_a_limit)
 }
 END_TEST
 
+/* What it prints may be of a report that a stranger wrote. */
+START_TEST(output_does_nothing_to_a_terminal)
+{
+        const char *text;
+        Seen seen;
+
+        setup(&seen, "#!/bin/sh\nprintf 'a\\302\\23331m b\\342\\200\\256 c\\303\\251\\n'\nprintf 'd\\2339\\n'\n", 0);
+        run(&seen, "{}");
+        wait_for(&seen, 1);
+        text = log_text(&seen);
+        ck_assert_ptr_nonnull(strstr(text, "notify: a??31m b??? c\xc3\xa9\n"));
+        ck_assert_ptr_nonnull(strstr(text, "notify: d?9\n"));
+        teardown(&seen);
+}
+END_TEST
+
 /* As ssh does it: whoever can write it could run what he likes as the owner. */
 START_TEST(command_that_others_can_write_is_refused)
 {
@@ -270,6 +286,42 @@ START_TEST(command_that_others_can_write_is_refused)
 }
 END_TEST
 
+/* Whoever can put another link in its place chooses what is run, though all that it can lead to is the owner's. */
+START_TEST(links_that_others_can_change_are_not_followed)
+{
+        char link[128], far[160], open_directory[128];
+        Seen seen;
+
+        setup(&seen, "#!/bin/sh\n", 0);
+        (void)snprintf(open_directory, sizeof(open_directory), "%s/open", seen.directory);
+        (void)snprintf(link, sizeof(link), "%s/open/link", seen.directory);
+        (void)snprintf(far, sizeof(far), "%s/far", seen.directory);
+        ck_assert_int_eq(mkdir(open_directory, 0700), 0);
+        ck_assert_int_eq(symlink("../script", link), 0);
+        ck_assert_int_eq(symlink("open/link", far), 0);
+        ck_assert_ptr_null(notify_check_command(link));
+        ck_assert_ptr_null(notify_check_command(far));
+        ck_assert_int_eq(chmod(open_directory, 0777), 0);
+        ck_assert_ptr_nonnull(notify_check_command(link));
+        ck_assert_ptr_nonnull(notify_check_command(far));
+        ck_assert_int_eq(chmod(open_directory, 01777), 0);
+        ck_assert_ptr_null(notify_check_command(far));
+        if (geteuid() == 0) {
+                ck_assert_int_eq(lchown(link, 12345, 12345), 0);
+                ck_assert_ptr_nonnull(notify_check_command(link));
+                ck_assert_ptr_nonnull(notify_check_command(far));
+        }
+        ck_assert_ptr_nonnull(notify_check_command("script"));
+        ck_assert_int_eq(unlink(far), 0);
+        ck_assert_int_eq(symlink("far", far), 0);
+        ck_assert_ptr_nonnull(notify_check_command(far));
+        ck_assert_int_eq(unlink(far), 0);
+        ck_assert_int_eq(unlink(link), 0);
+        ck_assert_int_eq(rmdir(open_directory), 0);
+        teardown(&seen);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("notify");
@@ -286,7 +338,9 @@ int main(void)
         tcase_add_test(tests, notify_that_ends_when_told_is_not_killed);
         tcase_add_test(tests, only_so_many_run_at_once);
         tcase_add_test(tests, output_is_logged_up_to_a_limit);
+        tcase_add_test(tests, output_does_nothing_to_a_terminal);
         tcase_add_test(tests, command_that_others_can_write_is_refused);
+        tcase_add_test(tests, links_that_others_can_change_are_not_followed);
         runner = srunner_create(suite);
         srunner_set_tap(runner, "-");
         srunner_run_all(runner, CK_SILENT);

@@ -111,11 +111,23 @@ static int read_line(Slice line, AuditFields *ret, Pool *pool)
         return r;
 }
 
+/* Who shows the file on a terminal, or in an editor, sees the order in which it was written. */
+START_TEST(what_changes_the_look_of_a_line_is_escaped)
+{
+        Buf out = BUF_NULL(4096);
+
+        ck_assert_int_eq(audit_line_append_text(&out, "detail", "a\xe2\x80\xae" "b\xe2\x81\xa6" "c\xe2\x80\xa8" "d\xc3\xa9", 100), 0);
+        ck_assert_int_eq(buf_append_u8(&out, 0), 0);
+        ck_assert_str_eq((const char *)buf_slice(&out).data, ",\"detail\":\"a\\u202eb\\u2066c\\u2028d\xc3\xa9\"");
+        buf_deinit(&out);
+}
+END_TEST
+
 START_TEST(what_was_written_is_read)
 {
         AuditEvent event = { .sequence = 7, .time = 1700000000 * USEC_PER_SEC + 5, .request = "r-1", .has_principal = true,
                              .principal = 0, .session = "s-1", .operation = "token.mint", .verdict = AUDIT_DENY,
-                             .reason = "a\"b\\c\nd", .token = "blake2b:0", .detail = "\x1b[31m\x7f\xc2\x9b\xff\xc3\xa9" };
+                             .reason = "a\"b\\c\nd", .token = "blake2b:0", .detail = "\x1b[31m\x7f\xc2\x9b\xff\xc3\xa9\xe2\x80\xae" };
         _cleanup_(buf_deinit) Buf log = BUF_NULL(AUDIT_LINE_MAX);
         _cleanup_(pool_deinit) Pool pool = POOL_NULL(1U << 20);
         uint8_t head[AUDIT_HASH_SIZE] = { 0 };
@@ -133,7 +145,7 @@ START_TEST(what_was_written_is_read)
         ck_assert_str_eq(fields.verdict, "deny");
         ck_assert_str_eq(fields.reason, event.reason);
         ck_assert_str_eq(fields.token, "blake2b:0");
-        ck_assert_str_eq(fields.detail, "\x1b[31m\x7f\xc2\x9b\xef\xbf\xbd\xc3\xa9");
+        ck_assert_str_eq(fields.detail, "\x1b[31m\x7f\xc2\x9b\xef\xbf\xbd\xc3\xa9\xe2\x80\xae");
         /* Cut at every byte it is no line; with any bit turned it is one or none, and nothing worse. */
         for (size_t i = 0; i + 1 < log.size; i++)
                 ck_assert_int_eq(read_line(slice(log.data, i), &fields, &pool), AUDIT_LINE_E_INVALID);
@@ -295,6 +307,7 @@ int main(void)
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, line_has_its_form);
         tcase_add_test(tests, strange_text_stays_one_line);
+        tcase_add_test(tests, what_changes_the_look_of_a_line_is_escaped);
         tcase_add_test(tests, what_was_written_is_read);
         tcase_add_test(tests, longest_event_fits);
         tcase_add_test(tests, good_log_is_good);
