@@ -7,15 +7,13 @@
 
 void log_sanitise(char *text)
 {
-        bool utf8 = text_is_utf8(slice_text(text));
         uint32_t c = 0;
 
         for (size_t n; *text; text += n) {
-                bool whole = utf8 || (uint8_t)*text < 0x80;
-
-                n = whole ? text_character(text, &c) : 1;
-                if (!whole || text_is_control(c))
-                        memset(text, '?', n);
+                n = text_character(text, &c);
+                if (n == 0 || text_is_control(c))
+                        memset(text, '?', n ? n : 1);
+                n = n ? n : 1;
         }
 }
 
