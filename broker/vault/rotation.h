@@ -65,6 +65,7 @@ struct Rotation {
         Secret *value;    /* the new one, until it is stored */
         RotationRecord made; /* names and expiry that came with it */
         SecretRecord said; /* what the upstream says of the new value; of the pool */
+        const char *identity; /* likewise, whose it is, for a person; NULL: it does not say */
         Pool pool;
         /* What is told at the end. */
         char revocation[IDENT_ID_SIZE + 1]; /* lease of the old value; "": none */

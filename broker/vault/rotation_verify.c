@@ -1,4 +1,5 @@
 /* Does the upstream accept the new value, and may that do no more than the old one? */
+#include "base/text.h"
 #include "vault/rights.h"
 #include "vault/rotation.h"
 #include <stdio.h>
@@ -88,6 +89,18 @@ static int verified(Rotation *rotation, const char *note)
         return r < 0 ? r : rotation_step(rotation);
 }
 
+/* Whose the new value is says the upstream, and a person sees whether that is who it was. `rest` ends the sentence. */
+static int accepted(Rotation *rotation, const char *rest)
+{
+        const char *who = rotation->identity;
+        char note[LIMIT_TEXT + 256];
+
+        (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s%s%s", who ? " (" : "", who ? who : "",
+                       who ? ")" : "", rest);
+        text_mend_end(note);
+        return verified(rotation, note);
+}
+
 static int wider(Rotation *rotation, const char *right)
 {
         Failure failure;
@@ -110,22 +123,18 @@ static int compare(Rotation *rotation, const SecretRecord *before)
         const char *right = "";
 
         if (!before->rights_known)
-                return verified(rotation, "The upstream accepts the new value. What the old one could do is not known, so "
-                                          "that nobody compared them.");
+                return accepted(rotation, ". What the old one could do is not known, so that nobody compared them.");
         if (rights_are_within(&rotation->said.rights, &before->rights, &right))
-                return verified(rotation, "The upstream accepts the new value; it may do no more than the old one.");
+                return accepted(rotation, "; it may do no more than the old one.");
         if (rotation->journal.allow_wider)
-                return verified(rotation, "The upstream accepts the new value; it may do more than the old one, as you "
-                                          "allowed.");
+                return accepted(rotation, "; it may do more than the old one, as you allowed.");
         return wider(rotation, right);
 }
 
 /* The upstream told what the old one may do, and keeps that of the new one to itself. A person may have made another kind of
  * token; what the provider makes is as the old one. */
-static int silent(Rotation *rotation, const SecretRecord *before, const char *identity)
+static int silent(Rotation *rotation, const SecretRecord *before)
 {
-        const char *colon = identity ? ": " : "";
-        char note[LIMIT_TEXT + 160];
         Failure failure;
 
         if (before->rights_known && rotation->journal.kind == ROTATION_REPLACE)
@@ -137,17 +146,13 @@ static int silent(Rotation *rotation, const SecretRecord *before, const char *id
                                rotation->name);
                 return reject(rotation, &failure);
         }
-        identity = identity ? identity : "";
-        if (before->rights_known)
-                (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s. It does not say what that may do, so "
-                                                   "nobody compared it with the old one.", colon, identity);
-        else
-                (void)snprintf(note, sizeof(note), "The upstream accepts the new value%s%s.", colon, identity);
-        return verified(rotation, note);
+        return accepted(rotation, before->rights_known
+                                          ? ". It does not say what that may do, so nobody compared it with the old one."
+                                          : ".");
 }
 
-/* As far as the upstream has said. `identity` may be NULL. */
-static int compare_with_known(Rotation *rotation, const char *identity)
+/* As far as the upstream has said. */
+static int compare_with_known(Rotation *rotation)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         SecretRecord record;
@@ -160,7 +165,7 @@ static int compare_with_known(Rotation *rotation, const char *identity)
         else if (rotation->said.rights_known)
                 r = compare(rotation, &record);
         else
-                r = silent(rotation, &record, identity);
+                r = silent(rotation, &record);
         pool_deinit(&pool);
         return r;
 }
@@ -173,7 +178,7 @@ static int on_old_answer(Rotation *rotation, void *body, const Failure *failure)
 
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a body there is a failure */
         if (failed(failure) || !reply->rights_known || rotation_keep_said(reply, &rotation->pool, &before) < 0)
-                return compare_with_known(rotation, NULL);
+                return compare_with_known(rotation);
         return compare(rotation, &before);
 }
 
@@ -195,7 +200,8 @@ static int on_answer(Rotation *rotation, void *body, const Failure *failure)
         if (failed(failure))
                 return not_accepted(rotation, failure);
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a body there is a failure */
-        if (rotation_keep_said(reply, &rotation->pool, &rotation->said) < 0) {
+        if (rotation_keep_said(reply, &rotation->pool, &rotation->said) < 0 ||
+            (reply->identity && pool_text(&rotation->pool, slice_text(reply->identity), &rotation->identity) < 0)) {
                 failure_set(&mine, FAULT_UPSTREAM_UNKNOWN, "The upstream says more of the new value than there is room for.");
                 return not_accepted(rotation, &mine);
         }
@@ -203,10 +209,10 @@ static int on_answer(Rotation *rotation, void *body, const Failure *failure)
         if (rotation->said.rights_known)
                 return rotation->journal.kind == ROTATION_GUIDED
                                ? secret_load(rotation->vault, rotation->name, on_loaded_for_old, rotation)
-                               : compare_with_known(rotation, NULL);
+                               : compare_with_known(rotation);
         if (!reply->checked)
                 return verified(rotation, "This provider cannot be asked whether the new value works.");
-        return compare_with_known(rotation, reply->identity);
+        return compare_with_known(rotation);
 }
 
 int rotation_verify(Rotation *rotation, LoadedSecret *secret)

@@ -701,8 +701,9 @@ class Guided(Rotating):
     config = GITLAB
 
     def test_wider_rights_are_refused(self):
-        narrow, _ = self.github.add_issued("gitlab", scopes=["api"])
-        self.rotate(narrow)
+        narrow, token = self.github.add_issued("gitlab", scopes=["api"])
+        [told] = [reply["message"] for reply in self.rotate(narrow) if reply["step"] == "verified"]
+        self.assertRegex(told, fr"GitLab token .*\({token}\).*no more than the old one")  # whose it is
         wide, _ = self.github.add_issued("gitlab", scopes=["api", "create_runner"])
         error = self.fails("PolicyDenied", self.rotate, wide)
         self.assertIn("create_runner", error.message)
