@@ -274,8 +274,9 @@ int op_report_leak(Vault *vault, Request *request)
         ReportOp *op;
         int r = response_look(vault); /* a rotation that was given up goes on no more, and one that is through is no cause */
 
-        if (r == 0)
-                r = op_new(&op, vault, request);
+        if (r < 0)
+                return r;
+        r = op_new(&op, vault, request);
         if (r < 0)
                 return r;
         if (!vault->recovered)
