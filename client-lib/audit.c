@@ -64,6 +64,12 @@ static int open_one(const Place *place, uint64_t first, int *ret_fd)
         return 0;
 }
 
+static int fail_reading(mcpcred *client, int r)
+{
+        return r == NO_FILE ? client_fail(client, MCPCRED_E_SYSTEM, "Cannot read the audit log: it is not a regular file.")
+                            : client_fail_errno(client, r, "read the audit log");
+}
+
 /* ---- verify ---- */
 
 typedef struct Verifying {
@@ -147,7 +153,7 @@ int mcpcred_audit_verify(mcpcred *client, const mcpcred_audit_log *log, mcpcred_
         if (r == 0)
                 r = verify_files(&place, &files, &report, &audit);
         if (r)
-                return client_fail_errno(client, r < 0 ? r : -ENOTSUP, "read the audit log");
+                return fail_reading(client, r);
         if (log->head && report.bad_line == 0)
                 audit_report_expect(&report, log->sequence, head);
         audit.bad_line = report.bad_line;
@@ -219,8 +225,8 @@ static int read_file(Reading *reading, int fd)
                 ssize_t n;
 
                 r = buf_reserve(&buf, READ_SIZE, &room);
-                if (r)
-                        return client_fail_errno(reading->client, r < 0 ? r : -ENOTSUP, "read the audit log");
+                if (r < 0)
+                        return client_fail_errno(reading->client, r, "read the audit log");
                 n = read(fd, room, READ_SIZE);
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -273,7 +279,7 @@ static int read_all(Reading *reading, const Place *place)
                         continue;
                 }
                 if (r)
-                        return client_fail_errno(reading->client, r < 0 ? r : -ENOTSUP, "read the audit log");
+                        return fail_reading(reading->client, r);
                 r = read_file(reading, fd);
                 if (r || (file == 0 && is_still(place, fd)))
                         return r;

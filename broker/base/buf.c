@@ -52,6 +52,11 @@ int buf_append(Buf *buf, const void *data, size_t size)
         return 0;
 }
 
+int buf_append_slice(Buf *buf, Slice bytes)
+{
+        return buf_append(buf, bytes.data, bytes.size);
+}
+
 int buf_append_text(Buf *buf, const char *text)
 {
         return buf_append(buf, text, strlen(text));

@@ -18,6 +18,7 @@ typedef struct Buf {
 
 /* Appending functions return 0, -ENOBUFS at the cap, or -ENOMEM; on failure nothing is appended. */
 int buf_append(Buf *buf, const void *data, size_t size) NODISCARD NONNULL(1);
+int buf_append_slice(Buf *buf, Slice bytes) NODISCARD NONNULL(1);
 int buf_append_text(Buf *buf, const char *text) NODISCARD NONNULL(1, 2);
 int buf_append_u8(Buf *buf, uint8_t value) NODISCARD NONNULL(1);
 int buf_append_u16(Buf *buf, uint16_t value) NODISCARD NONNULL(1);

@@ -26,7 +26,7 @@ bool text_is_env_name(const char *name);
 bool text_is_same(const char *a, const char *b);
 /* No control characters, C0, DEL or C1, so that it can be put on one line. */
 bool text_is_printable(const char *text);
-/* The bytes of the character at `text`; 0: it is no UTF-8, and `ret` stays. */
+/* The bytes of the character at the front of `text`, which ends with a NUL; 0: it is no UTF-8, and `ret` stays. */
 size_t text_character(const char *text, uint32_t *ret) NONNULL(1, 2);
 /* What a terminal acts on, C0, DEL and C1; and what makes one text look like another: line ends, directions and blanks
  * that are not seen. All of it has at most four hexadecimal digits. */

@@ -190,7 +190,7 @@ size_t scrub_span(const Scrub *scrub)
 
 /* ---- the text ---- */
 
-/* The first place from `at` on and before `end` where a match can begin; `end` if there is none. */
+/* The first place from `at` on and before `end` where a match can begin; SIZE_MAX if there is none. */
 static size_t next_candidate(const Scrub *scrub, Slice text, size_t at, size_t end)
 {
         const uint8_t *data = text.data, *first = scrub->first;

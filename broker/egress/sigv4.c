@@ -29,11 +29,6 @@ static bool is_of(Slice text, const char *characters, size_t min, size_t max)
         return true;
 }
 
-static int append_slice(Buf *out, Slice text)
-{
-        return buf_append(out, text.data, text.size);
-}
-
 static int append_hash(Buf *out, Slice bytes)
 {
         uint8_t hash[crypto_hash_sha256_BYTES];
@@ -241,7 +236,7 @@ static int compute_signature(const Sigv4 *request, Slice secret, const Scope *sc
 
         r = buf_printf(&text, "%s\n%s\n", ALGORITHM, request->date);
         if (r == 0)
-                r = append_slice(&text, scope->whole);
+                r = buf_append_slice(&text, scope->whole);
         if (r == 0)
                 r = buf_append_u8(&text, '\n');
         if (r == 0)
@@ -275,11 +270,11 @@ static int append_authorization(const Sigv4Credential *credential, const Scope *
         if (r == 0)
                 r = buf_append_text(out, ALGORITHM " Credential=");
         if (r == 0)
-                r = append_slice(out, credential->id);
+                r = buf_append_slice(out, credential->id);
         if (r == 0)
                 r = buf_append_u8(out, '/');
         if (r == 0)
-                r = append_slice(out, scope->whole);
+                r = buf_append_slice(out, scope->whole);
         if (r == 0)
                 r = buf_append_text(out, ", SignedHeaders=");
         if (r == 0)

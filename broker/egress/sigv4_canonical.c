@@ -8,11 +8,6 @@
 /* Of a query: more are no API's. */
 #define PARAMETERS_MAX 1024U
 
-static int append_slice(Buf *out, Slice text)
-{
-        return buf_append(out, text.data, text.size);
-}
-
 /* ---- the path ---- */
 
 /* Without dot segments and empty ones, as all but S3 have it. */
@@ -32,7 +27,7 @@ static int append_normal_path(Buf *out, Slice path)
                         continue;
                 r = buf_append_u8(out, '/');
                 if (r == 0)
-                        r = append_slice(out, segment);
+                        r = buf_append_slice(out, segment);
                 if (r < 0)
                         return r;
         }
@@ -78,7 +73,7 @@ static int compare_parameters(const void *a, const void *b)
 
         return r ? r
                  : slice_compare(slice(p->text->data + p->at + p->name, p->value),
-                           slice(q->text->data + q->at + q->name, q->value));
+                                 slice(q->text->data + q->at + q->name, q->value));
 }
 
 /* "+" is a space: so it is sent, too. */
@@ -258,7 +253,7 @@ static int append_headers(Buf *out, const Sigv4Headers *list)
 
         for (size_t i = 0; r == 0 && i < list->n; i++) {
                 if (!is_repeated(list, i)) {
-                        r = append_slice(out, list->items[i].name);
+                        r = buf_append_slice(out, list->items[i].name);
                         if (r == 0)
                                 r = buf_append_u8(out, ':');
                 } else {
@@ -282,7 +277,7 @@ int sigv4_headers_append_names(const Sigv4Headers *list, Buf *out)
                 if (i > 0)
                         r = buf_append_u8(out, ';');
                 if (r == 0)
-                        r = append_slice(out, list->items[i].name);
+                        r = buf_append_slice(out, list->items[i].name);
         }
         return r;
 }

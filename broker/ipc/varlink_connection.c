@@ -131,8 +131,8 @@ static int on_deadline(void *userdata)
         VarlinkConnection *connection = userdata;
 
         return varlink_connection_drop(connection, connection->wait == WAIT_PEER    ? "does not read its reply"
-                                           : connection->wait == WAIT_FIRST ? "says nothing"
-                                                                            : "does not finish its message");
+                                                   : connection->wait == WAIT_FIRST ? "says nothing"
+                                                                                    : "does not finish its message");
 }
 
 /* ---- sending ---- */

@@ -136,7 +136,7 @@ static int write_reply(VarlinkPending *pending, Buf *out, const void *body, bool
                 return varlink_error_write(out, pending->interface->name, &fault);
         }
         r = continues || pending->more ? varlink_reply_write(out, schema, body, continues)
-                                   : varlink_join_write(&pending->join, out, schema, body);
+                                       : varlink_join_write(&pending->join, out, schema, body);
         if (r != -EINVAL && r != -ENOBUFS)
                 return r;
         *ret_failed = true;
@@ -344,7 +344,7 @@ int varlink_pending_begin(VarlinkConnection *connection, const VarlinkCall *call
         if (pending->request.n_fds > pending->request.method->request_fds) {
                 pending_free(pending);
                 return varlink_connection_refuse(connection, FAULT_INVALID_PARAMETER,
-                                         "The call carries descriptors that it must not.");
+                                                 "The call carries descriptors that it must not.");
         }
         r = read_parameters(pending, call, config->arena, &error);
         if (r > 0)

@@ -32,8 +32,8 @@ static const char *check_link(const char *path, const struct stat *st, unsigned 
         if (n < 0 || links == LINKS_MAX)
                 return "cannot be looked up";
         target[n] = '\0';
-        (void)snprintf(next, sizeof(next), "%.*s%s", *target == '/' ? 0 : (int)(slash - path) + 1, path, target);
-        return check_way(next, links + 1);
+        n = snprintf(next, sizeof(next), "%.*s%s", *target == '/' ? 0 : (int)(slash - path) + 1, path, target);
+        return n < (ssize_t)sizeof(next) ? check_way(next, links + 1) : "cannot be looked up";
 }
 
 /* Each directory and each link on the way, from the root: who can change one of them decides what is run. */

@@ -117,7 +117,8 @@ static int match_row(ReportOp *op, const Match *match, Row *row, LeakMatch *ret)
 static bool goes_on(const IncidentRecord *record)
 {
         for (LeakAction action = 0; action < _LEAK_ACTION_N; action++)
-                if (action != LEAK_NOTIFY && (record->actions[action].state == ACTION_TODO || record->actions[action].state == ACTION_BEGUN))
+                if (action != LEAK_NOTIFY &&
+                    (record->actions[action].state == ACTION_TODO || record->actions[action].state == ACTION_BEGUN))
                         return true;
         return false;
 }
@@ -272,8 +273,10 @@ int op_report_leak(Vault *vault, Request *request)
 {
         Failure failure = { 0 };
         ReportOp *op;
-        int r = response_look(vault); /* a rotation that was given up goes on no more, and one that is through is no cause */
+        int r;
 
+        /* A rotation that was given up goes on no more, and one that is through is no cause. */
+        r = response_look(vault);
         if (r < 0)
                 return r;
         r = op_new(&op, vault, request);

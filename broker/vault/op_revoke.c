@@ -56,7 +56,6 @@ static int answer_last(RevokeOp *op, const RevokeReply *page)
                 .pending = op->totals[OUTCOME_PENDING],
                 .impossible_rotate = op->totals[OUTCOME_IMPOSSIBLE_ROTATE],
         };
-
         RevokeReply reply = *page;
 
         reply.totals = &totals;

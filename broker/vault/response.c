@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "vault/change.h"
 #include "vault/rows_lease.h"
+#include "vault/session_collect.h"
 #include <stdio.h>
 
 /* As long as values of removed secrets are known. */
@@ -271,18 +272,15 @@ static int look_at_lease(Vault *vault, const IncidentRecord *record, ResponseFac
 /* Who still has a value that was replaced. */
 static int look_at_former(Vault *vault, const IncidentRecord *record, ResponseFacts *facts)
 {
-        Pool pool = POOL_NULL(CHANNEL_FRAME_MAX);
-        LeaseRecord *leases;
+        _cleanup_(session_set_deinit) SessionSet holders = SESSION_SET_NULL;
         uint64_t dying = 0;
-        size_t n = 0;
         int r;
 
-        r = rows_lease_list_raw(vault->db, record->secret, record->generation, 0, 1, &pool, &leases, &n);
+        r = session_collect_raw(&holders, vault, record->secret, record->generation);
         if (r == 0)
                 r = rows_lease_count_dying(vault->db, record->secret, record->generation, &dying);
-        facts->former_held = n > 0;
+        facts->former_held = holders.n > 0;
         facts->former_dies = dying > 0;
-        pool_deinit(&pool);
         return r;
 }
 

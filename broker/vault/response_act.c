@@ -7,6 +7,7 @@
 #include "vault/revoker.h"
 #include "vault/rows_lease.h"
 #include "vault/secret_load.h"
+#include "vault/session_collect.h"
 #include "vault/secret_revocation.h"
 #include "vault/session_end.h"
 #include <stdio.h>
@@ -69,13 +70,13 @@ static int look_if_former(ResponseRun *run)
 {
         Pool pool = POOL_NULL(2U * CHANNEL_FRAME_MAX);
         SecretRecord secret;
-        int r = 0;
+        int r;
 
         run->of_former = false;
-        if (response_target(&run->record) == TARGET_SECRET)
-                r = rows_secret_get(run->vault->db, run->record.secret, &pool, &secret);
-        if (response_target(&run->record) == TARGET_SECRET && r == 0)
-                run->of_former = response_is_of_former(&run->record, &secret);
+        if (response_target(&run->record) != TARGET_SECRET)
+                return 0;
+        r = rows_secret_get(run->vault->db, run->record.secret, &pool, &secret);
+        run->of_former = r == 0 && response_is_of_former(&run->record, &secret);
         pool_deinit(&pool);
         return r == DB_E_NOT_FOUND ? 0 : r;
 }
@@ -215,29 +216,6 @@ static int collect_holders(const ResponseRun *run, SessionSet *set)
         return r;
 }
 
-static int collect_former_holders(const ResponseRun *run, SessionSet *set)
-{
-        uint64_t after = 0;
-        LeaseRecord *leases;
-        size_t n = LIMIT_PAGE;
-        int r = 0;
-
-        while (r == 0 && n == LIMIT_PAGE) {
-                Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
-
-                n = 0;
-                r = rows_lease_list_raw(run->vault->db, run->record.secret, run->record.generation, after, LIMIT_PAGE, &pool,
-                                        &leases, &n);
-                for (size_t i = 0; r == 0 && i < n; i++) {
-                        after = leases[i].sequence;
-                        r = session_set_add(set, leases[i].session);
-                }
-                pool_deinit(&pool);
-        }
-        session_set_sort(set);
-        return r;
-}
-
 static int end_holders(ResponseRun *run)
 {
         _cleanup_(session_set_deinit) SessionSet set = SESSION_SET_NULL;
@@ -247,7 +225,8 @@ static int end_holders(ResponseRun *run)
 
         reason_of(run, reason, sizeof(reason));
         if (r == 0)
-                r = run->of_former ? collect_former_holders(run, &set) : collect_holders(run, &set);
+                r = run->of_former ? session_collect_raw(&set, run->vault, run->record.secret, run->record.generation)
+                                   : collect_holders(run, &set);
         if (vault_db_failed(run->vault, r, &failure))
                 return response_step(run, ACTION_FAILED, failure.message);
         run->n_ended = set.n;

@@ -44,11 +44,10 @@ int rotation_leave(Rotation *rotation, const char *reason, int (*also)(Rotation 
         AuditEvent event = rotation_event(rotation);
         int r;
 
-        if (rotation->abort_asked) {
+        if (rotation->abort_asked && !failed(&rotation->why)) {
                 event.has_principal = true;
                 event.principal = rotation->aborted_by.uid;
         }
-
         event.verdict = AUDIT_ALLOW;
         event.reason = reason;
         r = db_begin(vault->db);

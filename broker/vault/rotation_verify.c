@@ -142,8 +142,8 @@ static int silent(Rotation *rotation, const SecretRecord *before)
         if (before->rights_known && rotation->journal.kind == ROTATION_CREATE) {
                 failure_set(&failure, FAULT_POLICY_DENIED,
                             "The upstream does not say what the new value may do, as it does of the old one.");
-                (void)snprintf(failure.remedy, sizeof(failure.remedy), "Make a new value there by hand: `mcpcred rotate %s --paste`.",
-                               rotation->name);
+                (void)snprintf(failure.remedy, sizeof(failure.remedy),
+                               "Make a new value there by hand: `mcpcred rotate %s --paste`.", rotation->name);
                 return reject(rotation, &failure);
         }
         return accepted(rotation, before->rights_known

@@ -90,3 +90,26 @@ int session_collect(SessionSet *set, Vault *vault, const CutoffRecord *cutoff, b
         session_set_sort(set);
         return r;
 }
+
+int session_collect_raw(SessionSet *set, Vault *vault, const char *secret, uint64_t generation)
+{
+        uint64_t after = 0;
+        LeaseRecord *leases;
+        size_t n = LIMIT_PAGE;
+        int r = 0;
+
+        while (r == 0 && n == LIMIT_PAGE) {
+                Pool pool = POOL_NULL(4U * CHANNEL_FRAME_MAX);
+
+                n = 0;
+                r = rows_lease_list_raw(vault->db, secret, generation, after, LIMIT_PAGE, &pool, &leases, &n);
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        after = leases[i].sequence;
+                        if (leases[i].generation == generation)
+                                r = session_set_add(set, leases[i].session);
+                }
+                pool_deinit(&pool);
+        }
+        session_set_sort(set);
+        return r;
+}

@@ -10,3 +10,5 @@
  * then. DB_E_*.
  */
 int session_collect(SessionSet *set, Vault *vault, const CutoffRecord *cutoff, bool unsure) NODISCARD NONNULL(1, 2, 3);
+/* Those that were handed the secret's value itself, of this generation. In order; DB_E_*. */
+int session_collect_raw(SessionSet *set, Vault *vault, const char *secret, uint64_t generation) NODISCARD NONNULL(1, 2, 3);

@@ -868,6 +868,7 @@ OCSF = (
     ("leak.close", '"reason":"NotFound"', 6003, 99),
     ("audit.delete", '"detail":"x"', 6003, 4),
     ("AddSecret", '"reason":"NotAllowed"', 6003, 99),
+    ("handle.issue", '"session":"s-1","profile":"p","secret":"gh","lease":"l-1","token":"blake2b:01"', 3005, 1),
 )
 # What OCSF requires of each class beyond what every event has.
 OCSF_KEYS = {2004: ("finding_info",), 3002: ("user",), 3003: ("user",), 3004: ("entity",),
@@ -922,9 +923,9 @@ def test_audit_show_and_export_select():
         write_files(home.path, lines, [1, 5])
         path = home.path / "audit.log"
         for verb in (("show", "--json"), ("export", "--format", "json")):
-            for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 14, 16]),
-                                          ("--operation", "lease.revoke", [5]), ("--since", "18", [18, 19, 20]),
-                                          ("--since", "2026-01-31T23:59:17Z", [17, 18, 19, 20]), ("--since", "1h", [])):
+            for option, value, wanted in (("--token", "blake2b:00", [4]), ("--session", "s-1", [1, 2, 3, 4, 12, 13, 14, 16, 21]),
+                                          ("--operation", "lease.revoke", [5]), ("--since", "18", [18, 19, 20, 21]),
+                                          ("--since", "2026-01-31T23:59:17Z", [17, 18, 19, 20, 21]), ("--since", "1h", [])):
                 done = home.run("audit", *verb, option, value, "--file", path)
                 equal([json.loads(line)["sequence"] for line in done.stdout.splitlines()], wanted, (verb, option))
         for wrong in ("--since", "yesterday"), ("--verdict", "nope"), ("--lines", "3"):
