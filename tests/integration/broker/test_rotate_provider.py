@@ -565,6 +565,16 @@ class Created(Creating):
         [match] = self.leak(new.environment["CLOUDFLARE_API_TOKEN"])
         self.assertIn("not in use any more", match["actions"][0])
 
+    def test_leak_of_a_former_value_spares_who_has_another_one(self):
+        first = self.raw()
+        self.rotate(grace=3600)
+        second = self.raw()
+        self.rotate(grace=3600)
+        [match] = self.leak(second.environment["CLOUDFLARE_API_TOKEN"])
+        self.assertEqual(match["actions"][1], "end-session: done (1 session)")
+        self.it.wait_ended(second)
+        self.assertEqual(self.it.sessions()[first.id]["state"], "live")
+
     def leak(self, value):
         with self.it.client() as client:
             replies = client.stream("ReportLeak", {"hashes": [sha256(value)], "source": "test"})
